@@ -1,0 +1,89 @@
+#pragma once
+
+#include <hearth/error.hpp>
+#include <hearth/package.hpp>
+#include <hearth/pool_policy.hpp>
+#include <hearth/response.hpp>
+#include <hearth/units.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace hearth {
+
+/// A function as Lambda configures one. Ranges are AWS's; `deploy` refuses what is outside them with
+/// `errc::invalid_argument` and a sentence.
+struct function_config {
+    std::string name;                        ///< [A-Za-z0-9-_]{1,64}
+    hearth::package package;
+    std::string handler = "bootstrap";       ///< reaches the function as _HANDLER
+    std::string runtime = "provided.al2023"; ///< Lambda's runtime identifier
+    byte_count memory = byte_count(128ull << 20);            ///< 128 MiB to 10,240 MiB
+    std::chrono::milliseconds timeout = std::chrono::seconds(3);  ///< up to 900 s
+    byte_count ephemeral_storage = byte_count(512ull << 20); ///< /tmp: 512 MiB to 10,240 MiB
+    pool_policy pool;
+    std::map<std::string, std::string> environment;          ///< at most 4 KiB in all
+};
+
+/// One invocation's input beside its payload.
+struct invoke_options {
+    /// A UUID is made when empty.
+    std::string request_id;
+    /// The client context as JSON (not base64); at most 3,583 bytes encoded.
+    std::string client_context;
+    /// X-Amzn-Trace-Id, passed through.
+    std::string trace_id;
+};
+
+/// A handle to a deployed function; copies name the same function. Thread-safe. Outlives neither the
+/// runtime nor the function's removal: a call then is `errc::shutting_down` or `errc::not_found`.
+class function {
+  public:
+    function() = default;
+
+    [[nodiscard]] const std::string& name() const noexcept;
+
+    /// Runs the function and waits, on this thread: the guest's instructions run on the caller's own
+    /// core and no other thread takes part.
+    ///
+    /// @errors errc::payload_too_large, throttled, no_room, init_failed, shutting_down, not_found
+    [[nodiscard]] result<response> invoke(std::string payload, invoke_options options = {});
+
+    /// The same on the runtime's vCPU threads. Cancellation (Asio's) stops the guest: the handler
+    /// gets `asio::error::operation_aborted` and the environment is destroyed.
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_invoke(std::string payload, CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, response)>(
+            [](auto handler, function self, std::string p) {
+                self.start_invoke(std::move(p), {}, std::move(handler));
+            },
+            token, *this, std::move(payload));
+    }
+
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_invoke(std::string payload, invoke_options options, CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, response)>(
+            [](auto handler, function self, std::string p, invoke_options o) {
+                self.start_invoke(std::move(p), std::move(o), std::move(handler));
+            },
+            token, *this, std::move(payload), std::move(options));
+    }
+
+    struct impl;
+    explicit function(std::shared_ptr<impl> i) noexcept : impl_(std::move(i)) {}
+
+  private:
+    void start_invoke(std::string payload,
+                      invoke_options options,
+                      boost::asio::any_completion_handler<void(error_code, response)> handler);
+    std::shared_ptr<impl> impl_;
+};
+
+}  // namespace hearth

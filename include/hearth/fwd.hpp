@@ -1,0 +1,24 @@
+#pragma once
+
+namespace hearth {
+
+class byte_count;
+class control_plane;
+class error;
+class function;
+class observer;
+class package;
+class runtime;
+struct function_config;
+struct invocation_report;
+struct invoke_options;
+struct metrics;
+struct pool_policy;
+struct response;
+struct runtime_options;
+
+namespace http {
+class server;
+}
+
+}  // namespace hearth

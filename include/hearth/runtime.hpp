@@ -1,0 +1,96 @@
+#pragma once
+
+#include <hearth/error.hpp>
+#include <hearth/function.hpp>
+#include <hearth/metrics.hpp>
+#include <hearth/units.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace hearth {
+
+class control_plane;
+class observer;
+
+struct runtime_options {
+    /// Threads that run guests for asynchronous invocations. Zero: as many as the host has cores.
+    std::size_t vcpu_threads = 0;
+    /// Memory sizes of all live environments together stay below this. Zero: no limit of ours.
+    byte_count memory_budget;
+    /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
+    std::filesystem::path data_directory;
+    /// The directory a guest sees as its read-only root; of it only the parts programs need are shown
+    /// (/usr, /lib*, /bin, /sbin and a few files of /etc).
+    std::filesystem::path guest_root = "/";
+    /// The real-time signal that interrupts a running vCPU, as an offset from SIGRTMIN. No handler is
+    /// installed: the signal is blocked on threads while they run guests. The one global resource we use.
+    int kick_signal_offset = 7;
+    /// Executions at once over all functions (AWS: 1,000 per account and region).
+    std::size_t account_concurrency = 1000;
+    /// The identity functions see in their ARNs.
+    std::string region = "us-east-1";
+    std::string account_id = "000000000000";
+    /// Told what happens; may be null.
+    std::shared_ptr<hearth::observer> observer;
+};
+
+/// A Lambda-like runtime in this process. Movable. Several may live in one process. All members are
+/// thread-safe. The destructor interrupts what still runs and joins its threads; `drain` first for a
+/// clean end.
+class runtime {
+  public:
+    /// Opens /dev/kvm and finds out which flavour it is (milliseconds, once).
+    /// @errors errc::kvm_missing, kvm_forbidden, kvm_unsupported, storage_failed, invalid_argument
+    static result<runtime> create(runtime_options options = {});
+
+    runtime(runtime&&) noexcept;
+    runtime& operator=(runtime&&) noexcept;
+    ~runtime();
+
+    /// Creates the function, or replaces its code and configuration. Reads and checks the package;
+    /// does not run it (the first invocation does, or `pool.min_idle`).
+    /// @errors errc::invalid_argument, bad_package, package_too_large, missing_entry_point,
+    ///         not_executable, bad_executable, missing_interpreter, io_failed
+    [[nodiscard]] result<function> deploy(function_config config);
+
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_deploy(function_config config, CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, function)>(
+            [this](auto handler, function_config c) { start_deploy(std::move(c), std::move(handler)); },
+            token, std::move(config));
+    }
+
+    /// The deployed function of that name. @errors errc::not_found
+    [[nodiscard]] result<function> find(const std::string& name) const;
+
+    /// Admits nothing more, lets what runs finish, and returns when all is quiet.
+    result<void> drain();
+
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_drain(CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code)>(
+            [this](auto handler) { start_drain(std::move(handler)); }, token);
+    }
+
+    [[nodiscard]] hearth::metrics metrics() const;
+
+    /// The AWS-shaped operations on functions, over the same registry. Lives as long as the runtime.
+    [[nodiscard]] control_plane& control() noexcept;
+
+    struct impl;
+
+  private:
+    explicit runtime(std::unique_ptr<impl>) noexcept;
+    void start_deploy(function_config, boost::asio::any_completion_handler<void(error_code, function)>);
+    void start_drain(boost::asio::any_completion_handler<void(error_code)>);
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,42 @@
+#include "base/try.hpp"
+
+#include <hearth/error.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+namespace {
+
+hearth::result<int> half(int n) {
+    if (n % 2) return hearth::error(hearth::errc::invalid_argument, std::to_string(n) + " is odd");
+    return n / 2;
+}
+hearth::result<int> quarter(int n) {
+    HEARTH_TRY(int h, half(n));
+    return half(h);
+}
+
+}  // namespace
+
+TEST_CASE("an error carries a code Asio speaks and a sentence of its own") {
+    auto r = half(3);
+    REQUIRE(r.has_error());
+    CHECK(r.error() == hearth::errc::invalid_argument);
+    CHECK(r.error().message() == "3 is odd");
+    CHECK(r.error().code().category().name() == std::string("hearth"));
+}
+
+TEST_CASE("value() throws system_error with the sentence") {
+    CHECK_THROWS_WITH(half(5).value(), Catch::Contains("5 is odd"));
+}
+
+TEST_CASE("HEARTH_TRY passes the first error up") {
+    CHECK(quarter(8).value() == 2);
+    CHECK(quarter(6).error().message() == "3 is odd");
+}
+
+TEST_CASE("every code has a message") {
+    for (int v : {1, 2, 3, 4, 5, 6, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 40, 41, 42, 43, 44, 45, 46})
+        CHECK(hearth::error_category().message(v).find("unknown") == std::string::npos);
+}
