@@ -1,0 +1,103 @@
+#pragma once
+
+/// The Linux personality of one sandbox: `kernel_state` (the value) bound to guest memory, a filesystem and a
+/// host (the resources). It decides what every exit means; the sandbox only runs the vCPU between. Holds no
+/// ioctl. Owner thread only.
+
+#include "guest/kernel/host.hpp"
+#include "guest/kernel/kernel_state.hpp"
+#include "guest/sys/table.hpp"
+#include "vmm/guest_memory.hpp"
+#include "vmm/vm_exit.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::guest {
+
+namespace vfs {
+class filesystem;  // vfs/filesystem.hpp: the mounted trees and host files; a resource
+}
+
+/// What the sandbox does next with the vCPU.
+struct step {
+    enum class kind {
+        return_value,   ///< vcpu.return_from_syscall(rax), run
+        set_registers,  ///< vcpu.set_state(registers as left by the call), run
+        parked,         ///< no task is runnable; see kernel::wait_deadline, resume
+        exited,         ///< the last process ended; kernel::exit_status
+        out_of_memory,  ///< the memory size is reached; the sandbox is over
+    };
+    kind what = kind::return_value;
+    std::uint64_t rax = 0;
+};
+
+/// How the guest ended.
+struct exit_status {
+    int code = 0;    ///< of exit_group
+    int signal = 0;  ///< or the signal that killed it
+    bool operator==(const exit_status&) const = default;
+};
+
+class kernel {
+  public:
+    kernel(kernel_state state,
+           std::shared_ptr<vfs::filesystem> filesystem,
+           vmm::guest_memory& memory,
+           guest::host& host,
+           const syscall_table& table = default_table());
+
+    // -- called by the sandbox's run loop: `registers` are the running task's, in and out ---------------------
+    step on_syscall(vmm::vcpu_state& registers);
+    step on_exception(vmm::vcpu_state& registers, const vmm::exception_exit& exception);
+    /// KVM could not supply host memory at RIP: SIGBUS.
+    step on_memory_fault(vmm::vcpu_state& registers);
+    /// After `parked`: retries what can go on now; `parked` again when nothing can. On success `registers` are
+    /// those of the task that goes on, to be set in full.
+    step resume(vmm::vcpu_state& registers);
+    /// The earliest deadline of a parked task, guest CLOCK_MONOTONIC.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> wait_deadline() const;
+    /// Some parked task waits for stdin.
+    [[nodiscard]] bool waits_for_input() const;
+    [[nodiscard]] guest::exit_status exit_status() const noexcept { return exit_status_; }
+
+    // -- virtual sockets: connections of the guest to services in this process ---------------------------------
+    /// An index of a service connection; stable over snapshot and clone.
+    using connection = std::uint32_t;
+    /// Connections with something new since the last call: bytes, or the guest closed its end.
+    std::vector<connection> take_service_activity();
+    /// Bytes the guest has sent and nobody consumed; consume by erasing. Null: no such connection.
+    std::string* service_input(connection c);
+    [[nodiscard]] bool service_peer_closed(connection c) const;
+    void service_send(connection c, std::string_view bytes);
+    void service_close(connection c);
+
+    [[nodiscard]] native_exchange& native() noexcept { return state_.native; }
+
+    [[nodiscard]] kernel_state& state() noexcept { return state_; }
+    [[nodiscard]] const kernel_state& state() const noexcept { return state_; }
+    [[nodiscard]] vmm::guest_memory& memory() noexcept { return memory_; }
+    [[nodiscard]] guest::host& host() noexcept { return host_; }
+    [[nodiscard]] vfs::filesystem& filesystem() noexcept { return *filesystem_; }
+    [[nodiscard]] const syscall_table& table() const noexcept { return table_; }
+
+    // -- for handlers --------------------------------------------------------------------------------------------
+    void set_exit_status(guest::exit_status s) noexcept { exit_status_ = s; }
+    /// Queues a signal for a task; it is delivered when its call returns, or ends its wait with EINTR.
+    void post_signal(task_state& to, const signal_info& info);
+
+  private:
+    kernel_state state_;
+    std::shared_ptr<vfs::filesystem> filesystem_;
+    vmm::guest_memory& memory_;
+    guest::host& host_;
+    const syscall_table& table_;
+    guest::exit_status exit_status_;
+};
+
+}  // namespace hearth::guest

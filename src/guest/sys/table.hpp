@@ -1,0 +1,58 @@
+#pragma once
+
+/// The system-call table is data: one row per x86-64 number, with a level and, unless full, a sentence. The
+/// README's table, the tracer and metric labels derive from it.
+
+#include "guest/kernel/sysret.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace hearth::guest {
+
+class task;
+
+enum class support_level {
+    full,     ///< as man 2 says
+    partial,  ///< the note names what is missing
+    stub,     ///< answers as if done, does nothing; the note says why that is right
+    refused,  ///< ENOSYS (or the errno the note names), a decision the note explains
+};
+
+/// A handler as the table holds it; `bind<sys_read>` (bind.hpp) makes one. Empty when refused.
+struct binding {
+    sysret (*call)(task&) = nullptr;         ///< decodes six registers and calls the handler
+    std::string (*format)(task&) = nullptr;  ///< the arguments for the tracer: "3, \"/etc\", 0x80000"
+};
+
+struct syscall_row {
+    std::uint32_t number = 0;
+    std::string_view name;
+    support_level level = support_level::refused;
+    binding handler;
+    std::string_view note;
+    std::string_view since;  ///< the kernel that brought it, e.g. "2.6.16"; empty: before 2.6
+};
+
+/// A table belongs to a kernel instance; an embedder's override is a copy of it with rows replaced.
+class syscall_table {
+  public:
+    explicit syscall_table(std::span<const syscall_row> rows);
+    /// The row of a number; null beyond the table: ENOSYS.
+    [[nodiscard]] const syscall_row* find(std::uint64_t number) const noexcept;
+    [[nodiscard]] std::span<const syscall_row> rows() const noexcept { return {rows_.data(), count_}; }
+    void replace(const syscall_row& row);
+
+  private:
+    static constexpr std::size_t capacity = 512;
+    std::array<syscall_row, capacity> rows_{};
+    std::size_t count_ = 0;
+};
+
+const syscall_table& default_table();
+
+}  // namespace hearth::guest

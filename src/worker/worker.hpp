@@ -1,0 +1,100 @@
+#pragma once
+
+/// Executes deployed versions: finds a warm environment or starts one, runs an invocation end to end, keeps
+/// the environment for the next. The control plane decides *what* is deployed; this room runs it.
+/// All members are thread-safe.
+
+#include "image/package_image.hpp"
+
+#include <hearth/error.hpp>
+#include <hearth/function.hpp>
+#include <hearth/metrics.hpp>
+#include <hearth/observer.hpp>
+#include <hearth/response.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace hearth::worker {
+
+/// An immutable deployed version: everything needed to run it.
+struct version_spec {
+    std::string function_name;
+    std::string version = "$LATEST";
+    std::string function_arn;  ///< unqualified
+    std::shared_ptr<const image::package_image> code;
+    std::string handler;
+    byte_count memory;
+    std::chrono::milliseconds timeout{};
+    byte_count ephemeral_storage;
+    pool_policy pool;
+    std::map<std::string, std::string> environment;
+};
+
+struct invocation {
+    std::string request_id;  ///< never empty
+    std::string payload;
+    std::string client_context;
+    std::string trace_id;
+    std::string invoked_arn;
+};
+
+struct worker_options {
+    std::size_t vcpu_threads = 0;
+    byte_count memory_budget;
+    std::filesystem::path guest_root = "/";
+    int kick_signal_offset = 7;
+    std::size_t account_concurrency = 1000;
+    std::string region;
+    std::shared_ptr<hearth::observer> observer;
+};
+
+class worker;
+
+/// A version that can be invoked, with its idle environments. Shared; destroying the last handle terminates
+/// them. Calls under way keep it alive.
+class deployed_version {
+  public:
+    virtual ~deployed_version() = default;
+
+    [[nodiscard]] virtual const version_spec& spec() const noexcept = 0;
+
+    /// Runs init once and keeps the environment idle (pool.min_idle environments, at least one). Blocks.
+    /// @errors errc::init_failed (the detail is Lambda's StateReason), no_room, shutting_down
+    virtual result<void> initialize() = 0;
+
+    /// On the caller's own thread. @errors errc::throttled, no_room, payload_too_large, init_failed, shutting_down
+    virtual result<response> invoke(invocation input) = 0;
+
+    /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
+    /// cancellation slot stops the guest: operation_aborted.
+    virtual void async_invoke(invocation input,
+                              boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
+
+    /// Admits nothing more; running invocations finish; idle environments are terminated.
+    virtual void retire() = 0;
+};
+
+class worker {
+  public:
+    static result<std::unique_ptr<worker>> create(worker_options options);
+    virtual ~worker() = default;
+
+    virtual std::shared_ptr<deployed_version> deploy(version_spec spec) = 0;
+
+    /// Admits nothing more and waits until nothing runs.
+    virtual void drain() = 0;
+    virtual hearth::metrics metrics() const = 0;
+
+    worker() = default;
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+};
+
+}  // namespace hearth::worker
