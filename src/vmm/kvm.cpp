@@ -125,8 +125,8 @@ result<void> kvm::check_capabilities() {
     need(KVM_CAP_XSAVE2, 0, "KVM_CAP_XSAVE2");
     need(KVM_CAP_GET_TSC_KHZ, 0, "KVM_CAP_GET_TSC_KHZ");
     need(KVM_CAP_IMMEDIATE_EXIT, 0, "KVM_CAP_IMMEDIATE_EXIT");
-    need(KVM_CAP_SYNC_REGS, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS,
-         "KVM_CAP_SYNC_REGS (general and special registers)");
+    need(KVM_CAP_SYNC_REGS, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS,
+         "KVM_CAP_SYNC_REGS (registers and events)");
     if (!missing.empty())
         return error(errc::kvm_unsupported,
                      "this kernel's KVM lacks " + missing + "; Linux 5.17 or newer has it");

@@ -190,8 +190,10 @@ vm_exit vcpu::impl::run(std::uint64_t mask) {
         // Inside an exception's delivery there is no boundary, and no set of registers that would
         // tell the state. Its stub's OUT is a few instructions away: go there; the kick stays for
         // the next run.
-        if (sregs().cs.dpl == 0)
+        if (sregs().cs.dpl != 3) {
             if (auto vector = exception_vector_at(regs().rip)) return take_exception(*vector);
+            if (!in_stub(regs().rip)) return unusable(KVM_EXIT_INTR, sregs().cs.dpl);
+        }
         if (exception_in_flight()) continue;
 
         std::lock_guard lock(mutex);
@@ -230,10 +232,14 @@ std::optional<vm_exit> vcpu::impl::refuse_wild_rip() const noexcept {
     return exception_exit{vector_page_fault, user_fetch, gva{rip}};
 }
 
+/// Whether KVM holds an exception it has still to deliver. It never says so of #BP and #OF, the
+/// "software exceptions" (it would rather meet the instruction again, but RIP may be past it
+/// already); their number stands there all the same, and take_exception clears it.
 bool vcpu::impl::exception_in_flight() const noexcept {
     kvm_vcpu_events events{};
     if (kvm_call(bare.fd.get(), KVM_GET_VCPU_EVENTS, &events) < 0) return false;
-    return events.exception.injected || events.exception.pending;
+    return events.exception.injected || events.exception.pending ||
+           is_software_exception(events.exception.nr);
 }
 
 vm_exit vcpu::impl::classify(int rc) noexcept {
@@ -273,9 +279,11 @@ vm_exit vcpu::impl::port_exit() noexcept {
             at = boundary::syscall;
             return syscall_exit{};
         }
-        if (flavour == flavour::software && cpl == 3 && rip == stub_after_out.value) {
-            // RCX and R11 may be anything: a program can jump to the OUT itself.
+        if (flavour == flavour::software && rip == stub_after_out.value) {
+            // RCX and R11 may be anything: a program can jump to the OUT itself. CPL is 0 where KVM
+            // had to emulate the SYSCALL, as it does when RSP is not canonical.
             resume_at(regs().rcx, regs().r11);
+            if (cpl != 3) select_user_segments(sregs().fs.base, sregs().gs.base);
             return syscall_exit{};
         }
     }
@@ -300,6 +308,10 @@ vm_exit vcpu::impl::take_exception(std::uint8_t vector) noexcept {
     // An exception of our own stubs: nothing a guest can cause.
     if ((frame.cs & 3) != 3) return unusable(page().exit_reason, vector);
 
+    if (is_software_exception(vector)) {  // see exception_in_flight
+        page().s.regs.events = {};
+        page().kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    }
     const gva fault_address{vector == vector_page_fault ? sregs().cr2 : 0};
     regs().rsp = frame.rsp;
     resume_at(frame.rip, frame.rflags);

@@ -179,6 +179,7 @@ TEST_CASE("wherever a program jumps into the stub page, the vCPU stays usable") 
         }
     }
     m.state.rip = code_at.value + 0x80;
+    m.state.rax = 0x1000;
     CHECK(describe(m.start()) == "syscall");
 }
 
@@ -235,6 +236,18 @@ TEST_CASE("a bad stack pointer faults on use and does no harm to exceptions or s
     m.cpu().return_from_syscall(0);
     REQUIRE(describe(m.run()) == exception(6));
     CHECK(m.cpu().state().rsp == 0x8000'0000'0000);
+
+    // A trivial call made with it comes back to CPL3: it may not read the IDT.
+    m.code({0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x8b, 0x1f});  // mov eax,39 ; syscall ; mov ebx,[rdi]
+    m.state.rdi = layout::va_of(layout::idt).value;
+    vm_exit e = m.start();
+    if (is<syscall_exit>(e)) {
+        CHECK(m.cpu().state().rax == 39);
+        m.cpu().return_from_syscall(0);
+        e = m.run();
+    }
+    CHECK(describe(e) == exception(14, 5, m.state.rdi));
+
     m.state.rsp = 0;
     m.code({0x50});  // push rax
     CHECK(describe(m.start()) == exception(14, 6, ~7ull));

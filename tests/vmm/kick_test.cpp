@@ -159,7 +159,9 @@ TEST_CASE("kicks racing with exceptions lose none of them") {
         }
         traps++;
         if (describe(e) != exception(3)) wrong = describe(e);
-        if (m.cpu().state().rbx != traps) wrong = "a trap was lost";
+        if (m.cpu().state().rbx != traps)
+            wrong = "rbx " + std::to_string(m.cpu().state().rbx) + " after " +
+                    std::to_string(traps) + " traps";
     }
     other.join();
     CHECK(wrong == "");

@@ -72,6 +72,9 @@ inline constexpr std::uint64_t user_half_end = 1ull << 47;
 inline constexpr std::uint8_t vector_general_protection = 13;
 inline constexpr std::uint8_t vector_page_fault = 14;
 
+/// Raised by INT3 and INTO: the frame's RIP is past the instruction.
+constexpr bool is_software_exception(unsigned vector) noexcept { return vector == 3 || vector == 4; }
+
 /// Whether the CPU pushes an error code (SDM, "Exception and Interrupt Reference").
 constexpr bool has_error_code(unsigned vector) noexcept {
     return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;

@@ -63,9 +63,17 @@ void write_syscall_stub(std::span<std::byte, page_size> page, flavour flavour, b
         const gva answer = layout::va_of(layout::vvar) + trivial_calls[i].answer;
         code.seek(slot);
         if (software) {
+            // KVM emulates a SYSCALL made with a non-canonical RSP, and then it is at CPL0: not the
+            // way back.
+            code.emit({0x8c, 0xc8});  // mov eax, cs
+            code.emit({0xa8, 0x03});  // test al, 3
+            code.emit({0xb8});        // mov eax, number
+            code.emit32(trivial_calls[i].number);
+            code.emit({0x0f, 0x84});  // jz out
+            code.relative_to(stub_out);
             code.emit({0x41, 0xf7, 0xc3});  // test r11d, TF | DF
             code.emit32(flag_trap | flag_direction);
-            code.emit({0x0f, 0x85});  // jnz out: RAX is still the number
+            code.emit({0x0f, 0x85});  // jnz out
             code.relative_to(stub_out);
             code.emit({0x41, 0x0f, 0xba, 0xe3, 0x0b});  // bt r11d, 11: CF = OF
             code.emit({0x0f, 0x92, 0xc0});              // setc al
