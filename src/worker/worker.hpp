@@ -1,8 +1,8 @@
 #pragma once
 
-/// Executes deployed versions: finds a warm environment or starts one, runs an invocation end to
-/// end, keeps the environment for the next. The control plane decides *what* is deployed; this room
-/// runs it. All members are thread-safe.
+/// Executes deployed versions: finds a warm environment or starts one, runs an invocation end to end, keeps
+/// the environment for the next. The control plane decides *what* is deployed; this room runs it.
+/// All members are thread-safe.
 
 #include "image/package_image.hpp"
 
@@ -57,28 +57,25 @@ struct worker_options {
 
 class worker;
 
-/// A version that can be invoked, with its idle environments. Shared; destroying the last handle
-/// terminates them. Calls under way keep it alive.
+/// A version that can be invoked, with its idle environments. Shared; destroying the last handle terminates
+/// them. Calls under way keep it alive.
 class deployed_version {
   public:
     virtual ~deployed_version() = default;
 
     [[nodiscard]] virtual const version_spec& spec() const noexcept = 0;
 
-    /// Runs init once and keeps the environment idle (pool.min_idle environments, at least one).
-    /// Blocks.
+    /// Runs init once and keeps the environment idle (pool.min_idle environments, at least one). Blocks.
     /// @errors errc::init_failed (the detail is Lambda's StateReason), no_room, shutting_down
     virtual result<void> initialize() = 0;
 
-    /// On the caller's own thread. @errors errc::throttled, no_room, payload_too_large,
-    /// init_failed, shutting_down
+    /// On the caller's own thread. @errors errc::throttled, no_room, payload_too_large, init_failed, shutting_down
     virtual result<response> invoke(invocation input) = 0;
 
-    /// On a vCPU thread. The handler is called on its associated executor, never inside this call.
-    /// Its cancellation slot stops the guest: operation_aborted.
-    virtual void async_invoke(
-        invocation input,
-        boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
+    /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
+    /// cancellation slot stops the guest: operation_aborted.
+    virtual void async_invoke(invocation input,
+                              boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
     /// What the guest wrote during the last init that failed; its last 4 KiB.
     [[nodiscard]] virtual std::string init_log() const = 0;
