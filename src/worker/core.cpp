@@ -183,19 +183,21 @@ result<vmm::vm> core::take_shell(byte_count memory) {
     return vmm::vm::create(kvm_, detail::sandbox::shell_options(memory, kick_signal_, false));
 }
 
-result<std::unique_ptr<environment>> core::build(const std::shared_ptr<const version_spec>& spec) {
+result<std::unique_ptr<environment>> core::build(const std::shared_ptr<const version_data>& version) {
+    const version_spec& spec = version->spec;
     const auto make = [&]() -> result<std::unique_ptr<environment>> {
         const auto start = steady_clock::now();
-        HEARTH_TRY(auto shell, take_shell(spec->memory));
+        if (version->files.has_error()) return version->files.error();
+        HEARTH_TRY(auto shell, take_shell(spec.memory));
         environment::resources r{std::move(shell), steady_clock::now() - start};
-        auto e = std::make_unique<environment>(std::move(r), spec, options_, watch_);
-        HEARTH_CHECK(e->load(log_stream_name(*spec)));
+        auto e = std::make_unique<environment>(std::move(r), version, options_, watch_);
+        HEARTH_CHECK(e->load(log_stream_name(spec)));
         return e;
     };
     auto made = make();
     if (made.has_error()) {
         const std::lock_guard lock(mutex_);
-        reserved_ -= spec->memory.bytes();
+        reserved_ -= spec.memory.bytes();
     }
     return made;
 }

@@ -10,7 +10,7 @@
 
 #include "pool/idle_list.hpp"
 #include "vmm/kvm.hpp"
-#include "worker/deadline_watch.hpp"
+#include "base/deadline_watch.hpp"
 #include "worker/environment.hpp"
 #include "worker/worker.hpp"
 
@@ -59,7 +59,7 @@ class core {
     /// errc::no_room, shutting_down
     result<std::unique_ptr<environment>> acquire(version_slots& slots, const version_spec& spec);
     /// Builds and loads one on reserved memory; gives the reservation back on failure.
-    result<std::unique_ptr<environment>> build(const std::shared_ptr<const version_spec>& spec);
+    result<std::unique_ptr<environment>> build(const std::shared_ptr<const version_data>& version);
     /// From now on shut_down interrupts it; returns false when that has begun.
     bool begin(environment& e);
     /// The reverse of acquire or build: kept when it can serve again, else given up.

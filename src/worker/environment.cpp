@@ -1,7 +1,6 @@
 #include "worker/environment.hpp"
 
 #include "worker/environment_variables.hpp"
-#include "worker/guest_files.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -21,13 +20,12 @@ std::int64_t realtime_ms() {
         .count();
 }
 
-detail::sandbox_options options_of(const version_spec& spec,
-                                   const worker_options& options,
+detail::sandbox_options options_of(const version_data& version,
                                    detail::sandbox_streams& streams,
                                    detail::sandbox_services& services) {
     detail::sandbox_options o;
-    o.memory = spec.memory;
-    o.filesystem = guest_files(spec, options);
+    o.memory = version.spec.memory;
+    o.filesystem = *version.files;
     o.streams = &streams;
     o.services = &services;
     return o;
@@ -36,15 +34,15 @@ detail::sandbox_options options_of(const version_spec& spec,
 }  // namespace
 
 environment::environment(resources r,
-                         std::shared_ptr<const version_spec> spec,
+                         std::shared_ptr<const version_data> version,
                          const worker_options& options,
                          deadline_watch& watch)
-    : spec_held_(std::move(spec)),
-      spec_(*spec_held_),
+    : version_(std::move(version)),
+      spec_(version_->spec),
       options_(options),
       watch_(watch),
       vm_time_(r.vm_time),
-      sandbox_(std::move(r.shell), options_of(spec_, options, *this, *this)) {}
+      sandbox_(std::move(r.shell), options_of(*version_, *this, *this)) {}
 
 environment::~environment() {
     watch_.disarm(*this);

@@ -9,8 +9,9 @@
 /// environment's life.
 
 #include "sandbox/sandbox.hpp"
-#include "worker/deadline_watch.hpp"
+#include "base/deadline_watch.hpp"
 #include "worker/failure.hpp"
+#include "worker/guest_files.hpp"
 #include "worker/log_buffer.hpp"
 #include "worker/runtime_api.hpp"
 #include "worker/worker.hpp"
@@ -54,7 +55,7 @@ class environment final : private detail::sandbox_streams,
 
     /// `options` and `watch` outlive the environment.
     environment(resources r,
-                std::shared_ptr<const version_spec> spec,
+                std::shared_ptr<const version_data> version,
                 const worker_options& options,
                 deadline_watch& watch);
     ~environment();
@@ -130,7 +131,7 @@ class environment final : private detail::sandbox_streams,
     void settle_interrupts();
     void log_failure(const failure& f);
 
-    std::shared_ptr<const version_spec> spec_held_;
+    std::shared_ptr<const version_data> version_;
     const version_spec& spec_;
     const worker_options& options_;
     deadline_watch& watch_;

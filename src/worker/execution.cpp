@@ -25,6 +25,13 @@ std::string message_of(const std::string& document) {
     return document.substr(0, 1024);
 }
 
+/// What a function's own program is to blame for, in Lambda's words; the rest as it is.
+error start_error(const error& e) {
+    for (const errc code : {errc::missing_entry_point, errc::not_executable, errc::bad_executable, errc::missing_interpreter})
+        if (e == code) return {errc::init_failed, "Runtime.InvalidEntrypoint: " + e.message()};
+    return e;
+}
+
 class thread_waiter final : public waker {
   public:
     void wake() noexcept override {
@@ -54,9 +61,9 @@ class thread_waiter final : public waker {
 
 execution::execution(core& c,
                      version_slots& slots,
-                     std::shared_ptr<const version_spec> spec,
+                     std::shared_ptr<const version_data> version,
                      std::optional<invocation> input)
-    : core_(c), slots_(slots), spec_(std::move(spec)), input_(std::move(input)) {}
+    : core_(c), slots_(slots), version_(std::move(version)), spec_(version_->spec), input_(std::move(input)) {}
 
 execution::~execution() {
     release();
@@ -66,19 +73,19 @@ execution::~execution() {
 std::optional<environment::sleeping> execution::advance(const vmm::run_scope& scope) {
     clear_waker();
     if (stage_ == stage::start) {
-        if (spec_->code && spec_->code->in_process()) {
+        if (spec_.code && spec_.code->in_process()) {
             run_in_process();
             return std::nullopt;
         }
-        auto warm = core_.acquire(slots_, *spec_);
+        auto warm = core_.acquire(slots_, spec_);
         if (warm.has_error()) return fail(warm.error());
         if (*warm) {
             if (!take_environment(std::move(*warm))) return fail(errc::shutting_down);
             env_->begin_invocation(*input_);
             stage_ = stage::run;
         } else {
-            auto built = core_.build(spec_);
-            if (built.has_error()) return fail(built.error());
+            auto built = core_.build(version_);
+            if (built.has_error()) return fail(start_error(built.error()));
             if (!take_environment(std::move(*built))) return fail(errc::shutting_down);
             env_->begin_init();
             stage_ = stage::init;
@@ -105,7 +112,7 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
         release();
         core_.count(*result_);
         if (const auto& observer = core_.options().observer)
-            observer->on_invocation_end(spec_->function_name, *result_);
+            observer->on_invocation_end(spec_.function_name, *result_);
     }
     return std::nullopt;
 }
@@ -129,7 +136,7 @@ void execution::release() {
         const std::lock_guard lock(cancel_mutex_);
         e = std::move(env_);
     }
-    if (e) core_.give_back(std::move(e), slots_, *spec_);
+    if (e) core_.give_back(std::move(e), slots_, spec_);
 }
 
 void execution::cancel() noexcept {
@@ -158,13 +165,13 @@ void execution::run_in_process() {
         return;
     }
     response r;
-    r.executed_version = spec_->version;
+    r.executed_version = spec_.version;
     r.report.request_id = input_->request_id;
     r.report.start = start_kind::warm;
-    r.report.memory_size = spec_->memory;
+    r.report.memory_size = spec_.memory;
     log_buffer log;
     log.append(
-        fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_->version));
+        fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_.version));
     const auto start = steady_clock::now();
     const auto raised = [&](const char* type, const char* what) {
         r.function_error = "Unhandled";
@@ -172,7 +179,7 @@ void execution::run_in_process() {
         log.append(fmt::format("{}: {}\n", type, what));
     };
     try {
-        r.payload = spec_->code->in_process()(input_->payload);
+        r.payload = spec_.code->in_process()(input_->payload);
     } catch (const std::exception& e) {
         raised("std::exception", e.what());
     } catch (...) {
@@ -185,7 +192,7 @@ void execution::run_in_process() {
     result_ = std::move(r);
     core_.count(*result_);
     if (const auto& observer = core_.options().observer)
-        observer->on_invocation_end(spec_->function_name, *result_);
+        observer->on_invocation_end(spec_.function_name, *result_);
 }
 
 void run_blocking(execution& e, const vmm::run_scope& scope) {

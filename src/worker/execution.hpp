@@ -19,7 +19,7 @@ class execution {
     /// Admitted already; `leave` is the destructor's. `slots` and `core` outlive it.
     execution(core& c,
               version_slots& slots,
-              std::shared_ptr<const version_spec> spec,
+              std::shared_ptr<const version_data> version,
               std::optional<invocation> input);
     execution(const execution&) = delete;
     execution& operator=(const execution&) = delete;
@@ -53,7 +53,8 @@ class execution {
 
     core& core_;
     version_slots& slots_;
-    std::shared_ptr<const version_spec> spec_;
+    std::shared_ptr<const version_data> version_;
+    const version_spec& spec_;
     std::optional<invocation> input_;  ///< none: only initialise
     stage stage_ = stage::start;
     result<response> result_ = error(errc::shutting_down);

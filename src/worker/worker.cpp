@@ -33,19 +33,19 @@ using completion = asio::any_completion_handler<void(error_code, response)>;
 struct shared {
     shared(worker_options options, vmm::kvm kvm, std::size_t threads)
         : core(std::move(options), std::move(kvm)), queue(threads, core.kick_signal()) {}
-    worker::core core;
+    hearth::worker::core core;
     async_queue queue;
 };
 
 class version final : public deployed_version, public std::enable_shared_from_this<version> {
   public:
     version(std::shared_ptr<shared> s, version_spec spec)
-        : shared_(std::move(s)), spec_(std::make_shared<const version_spec>(std::move(spec))) {
-        shared_->core.add(slots_, *spec_);
+        : shared_(std::move(s)), data_(make_version_data(std::move(spec), shared_->core.options())), spec_(data_->spec) {
+        shared_->core.add(slots_, spec_);
     }
     ~version() override { shared_->core.remove(slots_); }
 
-    [[nodiscard]] const version_spec& spec() const noexcept override { return *spec_; }
+    [[nodiscard]] const version_spec& spec() const noexcept override { return spec_; }
     result<void> initialize() override;
     result<response> invoke(invocation input) override;
     void async_invoke(invocation input, completion handler) override;
@@ -63,7 +63,8 @@ class version final : public deployed_version, public std::enable_shared_from_th
     result<void> accept(const invocation& input);
 
     std::shared_ptr<shared> shared_;
-    std::shared_ptr<const version_spec> spec_;
+    std::shared_ptr<const version_data> data_;
+    const version_spec& spec_;
     version_slots slots_;
     mutable std::mutex log_mutex_;  // a leaf; guards init_log_
     std::string init_log_;
@@ -73,7 +74,7 @@ result<void> version::accept(const invocation& input) {
     if (input.payload.size() > max_event)
         return error(errc::payload_too_large, fmt::format("the event has {} bytes, {} are allowed",
                                                           input.payload.size(), max_event));
-    return shared_->core.admit(slots_, *spec_);
+    return shared_->core.admit(slots_, spec_);
 }
 
 error version::explain(error e, const execution& x) {
@@ -85,7 +86,7 @@ error version::explain(error e, const execution& x) {
 
 result<response> version::invoke(invocation input) {
     HEARTH_CHECK(accept(input));
-    execution x(shared_->core, slots_, spec_, std::move(input));
+    execution x(shared_->core, slots_, data_, std::move(input));
     {
         const vmm::run_scope scope(shared_->core.kick_signal());
         run_blocking(x, scope);
@@ -96,11 +97,11 @@ result<response> version::invoke(invocation input) {
 }
 
 result<void> version::initialize() {
-    const std::size_t wanted = std::max<std::size_t>(1, spec_->pool.min_idle);
-    if (spec_->code && spec_->code->in_process()) return {};
+    const std::size_t wanted = std::max<std::size_t>(1, spec_.pool.min_idle);
+    if (spec_.code && spec_.code->in_process()) return {};
     while (shared_->core.idle_count(slots_) < wanted) {
-        HEARTH_CHECK(shared_->core.admit(slots_, *spec_));
-        execution x(shared_->core, slots_, spec_, std::nullopt);
+        HEARTH_CHECK(shared_->core.admit(slots_, spec_));
+        execution x(shared_->core, slots_, data_, std::nullopt);
         {
             const vmm::run_scope scope(shared_->core.kick_signal());
             run_blocking(x, scope);
@@ -127,7 +128,7 @@ class invoke_job final : public job {
         if (admitted.has_error())
             refused_ = admitted.error();
         else
-            execution_.emplace(version_->shared_->core, version_->slots_, version_->spec_,
+            execution_.emplace(version_->shared_->core, version_->slots_, version_->data_,
                                std::move(input));
     }
 
@@ -143,19 +144,19 @@ class invoke_job final : public job {
 
     std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
         if (!execution_) {
-            complete(refused_.code(), {});
+            response told;
+            told.payload = refused_.message();
+            complete(refused_.code(), std::move(told));
             return std::nullopt;
         }
         if (auto sleeping = execution_->advance(scope)) return sleeping;
         auto r = execution_->take_result();
         if (r.has_error()) {
             const error e = version_->explain(r.error(), *execution_);
+            // An error_code has no room for the sentence, nor for what the guest wrote: the response does.
             response told;
+            told.payload = e.message();
             told.log_tail = execution_->init_log();
-            if (e == errc::init_failed) {
-                told.function_error = "Unhandled";
-                told.payload = plain_error_document("Runtime.InitError", e.message());
-            }
             complete(e.code(), std::move(told));
         } else {
             complete({}, std::move(*r));
@@ -191,7 +192,8 @@ void version::async_invoke(invocation input, completion handler) {
 class worker_impl final : public worker {
   public:
     explicit worker_impl(std::shared_ptr<shared> s) noexcept : shared_(std::move(s)) {}
-    ~worker_impl() override {
+    ~worker_impl() override { worker_impl::shut_down(); }
+    void shut_down() override {
         shared_->core.shut_down();
         shared_->queue.stop();
     }

@@ -73,7 +73,8 @@ class deployed_version {
     virtual result<response> invoke(invocation input) = 0;
 
     /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
-    /// cancellation slot stops the guest: operation_aborted.
+    /// cancellation slot stops the guest: operation_aborted. With an error, the response's payload is the
+    /// error's sentence and its log_tail what the guest wrote in a failed init.
     virtual void async_invoke(invocation input,
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
@@ -93,6 +94,9 @@ class worker {
 
     /// Admits nothing more and waits until nothing runs.
     virtual void drain() = 0;
+    /// Interrupts what runs, waits for it, and joins the threads. Every later call is errc::shutting_down.
+    /// The destructor does it too.
+    virtual void shut_down() = 0;
     virtual hearth::metrics metrics() const = 0;
 
     worker() = default;

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace hearth::worker {
+namespace hearth {
 
 class deadline_watch {
   public:
@@ -66,4 +66,4 @@ class deadline_watch {
     std::thread thread_;
 };
 
-}  // namespace hearth::worker
+}  // namespace hearth

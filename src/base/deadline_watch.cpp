@@ -1,8 +1,8 @@
-#include "worker/deadline_watch.hpp"
+#include "base/deadline_watch.hpp"
 
 #include <utility>
 
-namespace hearth::worker {
+namespace hearth {
 
 deadline_watch::deadline_watch() : thread_([this] { watch(); }) {}
 
@@ -96,4 +96,4 @@ void deadline_watch::remove(std::size_t at) noexcept {
     sift_down(last->position_);
 }
 
-}  // namespace hearth::worker
+}  // namespace hearth
