@@ -73,7 +73,8 @@ class deployed_version {
     virtual result<response> invoke(invocation input) = 0;
 
     /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
-    /// cancellation slot stops the guest: operation_aborted.
+    /// cancellation slot stops the guest: operation_aborted. With an error, `response::payload` is the error's
+    /// sentence (what `invoke` gives as error::detail()), or empty.
     virtual void async_invoke(invocation input,
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
