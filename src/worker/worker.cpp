@@ -145,7 +145,7 @@ class invoke_job final : public job {
     std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
         if (!execution_) {
             response told;
-            told.payload = refused_.message();
+            told.payload = refused_.detail();
             complete(refused_.code(), std::move(told));
             return std::nullopt;
         }
@@ -155,7 +155,7 @@ class invoke_job final : public job {
             const error e = version_->explain(r.error(), *execution_);
             // An error_code has no room for the sentence, nor for what the guest wrote: the response does.
             response told;
-            told.payload = e.message();
+            told.payload = e.detail();
             told.log_tail = execution_->init_log();
             complete(e.code(), std::move(told));
         } else {

@@ -73,8 +73,9 @@ class deployed_version {
     virtual result<response> invoke(invocation input) = 0;
 
     /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
-    /// cancellation slot stops the guest: operation_aborted. With an error, the response's payload is the
-    /// error's sentence and its log_tail what the guest wrote in a failed init.
+    /// cancellation slot stops the guest: operation_aborted. With an error, `response::payload` is the error's
+    /// sentence (what `invoke` gives as error::detail(), or empty) and its log_tail what the guest wrote in a
+    /// failed init.
     virtual void async_invoke(invocation input,
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
