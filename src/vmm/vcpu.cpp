@@ -228,8 +228,7 @@ std::optional<vm_exit> vcpu::impl::refuse_wild_rip() const noexcept {
     const std::uint64_t rip = regs().rip;
     if (at != boundary::user || rip < user_half_end) return std::nullopt;
     if (!is_canonical(rip)) return exception_exit{vector_general_protection, 0, {}};
-    constexpr std::uint32_t user_fetch = 1u << 2 | 1u << 4;  // SDM, "Page-Fault Exceptions"
-    return exception_exit{vector_page_fault, user_fetch, gva{rip}};
+    return exception_exit{vector_page_fault, user_fault(fault_user | fault_fetch, rip), gva{rip}};
 }
 
 /// Whether KVM holds an exception it has still to deliver. It never says so of #BP and #OF, the
@@ -312,7 +311,11 @@ vm_exit vcpu::impl::take_exception(std::uint8_t vector) noexcept {
         page().s.regs.events = {};
         page().kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
     }
-    const gva fault_address{vector == vector_page_fault ? sregs().cr2 : 0};
+    gva fault_address;
+    if (vector == vector_page_fault) {
+        fault_address.value = sregs().cr2;
+        code = user_fault(static_cast<std::uint32_t>(code), fault_address.value);
+    }
     regs().rsp = frame.rsp;
     resume_at(frame.rip, frame.rflags);
     select_user_segments(sregs().fs.base, sregs().gs.base);

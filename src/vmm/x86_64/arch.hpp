@@ -72,6 +72,19 @@ inline constexpr std::uint64_t user_half_end = 1ull << 47;
 inline constexpr std::uint8_t vector_general_protection = 13;
 inline constexpr std::uint8_t vector_page_fault = 14;
 
+// Page-fault error codes.
+inline constexpr std::uint32_t fault_protection = 1u << 0;
+inline constexpr std::uint32_t fault_write = 1u << 1;
+inline constexpr std::uint32_t fault_user = 1u << 2;
+inline constexpr std::uint32_t fault_fetch = 1u << 4;
+
+/// The error code as a program may see it. Above the user half it tells what stands in the host kernel's
+/// tables on software KVM: there every fault is one of protection, as in Linux (sanitize_error_code).
+constexpr std::uint32_t user_fault(std::uint32_t error, std::uint64_t address) noexcept {
+    if (address < user_half_end) return error;
+    return (error & (fault_write | fault_user | fault_fetch)) | fault_protection;
+}
+
 /// Raised by INT3 and INTO: the frame's RIP is past the instruction.
 constexpr bool is_software_exception(unsigned vector) noexcept { return vector == 3 || vector == 4; }
 
