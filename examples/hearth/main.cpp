@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
     const std::pair<CLI::App*, command> commands[] = {
         {&serve, add_serve(serve)},
         {&invoke, add_invoke(invoke)},
-        {&run, add_run(run)},
+        {&run, add_run(run, argc, argv)},
         {&doctor, add_doctor(doctor)},
     };
 
