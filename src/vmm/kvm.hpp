@@ -38,14 +38,22 @@ class kvm {
     [[nodiscard]] std::size_t xsave_size() const noexcept { return xsave_size_; }
     [[nodiscard]] const cpuid_table& cpuid() const noexcept { return *cpuid_; }
     [[nodiscard]] std::uint64_t host_xcr0() const noexcept { return host_xcr0_; }
+    /// CR4 and XCR0 of every guest: the best this KVM accepted at the probe. XCR0 0: none, left as it is.
+    [[nodiscard]] std::uint64_t guest_cr4() const noexcept { return guest_cr4_; }
+    [[nodiscard]] std::uint64_t guest_xcr0() const noexcept { return guest_xcr0_; }
 
   private:
     kvm();
+    result<void> check_capabilities();
+    result<void> probe();
+
     unique_fd fd_;
     vmm::flavour flavour_ = flavour::hardware;
     std::size_t run_page_size_ = 0;
     std::size_t xsave_size_ = 4096;
     std::uint64_t host_xcr0_ = 0;
+    std::uint64_t guest_cr4_ = 0;
+    std::uint64_t guest_xcr0_ = 0;
     std::unique_ptr<cpuid_table> cpuid_;
 };
 

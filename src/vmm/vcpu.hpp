@@ -3,66 +3,94 @@
 /// A vCPU. Registers travel in the shared kvm_run page (KVM_CAP_SYNC_REGS); no KVM_GET/SET_* ioctl on the
 /// hot path. Owner thread only, except `kick`, which any thread may call at any time of the vcpu's life.
 
-#include "base/mapping.hpp"
-#include "base/unique_fd.hpp"
+#include "vmm/guest_memory.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/vcpu_state.hpp"
 #include "vmm/vm_exit.hpp"
 
 #include <hearth/error.hpp>
 
+#include <cstdint>
 #include <memory>
 
 namespace hearth::vmm {
 
-/// While one lives, the kick signal is blocked on this thread, as `vcpu::run` needs; the destructor drains
-/// a kick that came late and restores the thread's mask. Two system calls in all. May be nested.
+/// The signal `vcpu::kick` uses unless vm_options names another: SIGRTMIN + 7.
+int default_kick_signal() noexcept;
+
+/// While one lives, the kick signal is blocked on this thread, as `vcpu::run` needs; the destructor restores
+/// the thread's mask. Two system calls in all. May be nested. No signal handler is involved: KVM_RUN alone
+/// unblocks the signal, and `run` takes a late one off the thread before it returns.
 class run_scope {
   public:
+    /// signal: the vm's kick signal, or 0 for the default one.
     explicit run_scope(int signal) noexcept;
     run_scope(const run_scope&) = delete;
     run_scope& operator=(const run_scope&) = delete;
     ~run_scope();
 
+    [[nodiscard]] int signal() const noexcept { return signal_; }
+    /// The signals blocked inside KVM_RUN, as the kernel's 64 bits: the thread's own less the kick signal.
+    [[nodiscard]] std::uint64_t run_mask() const noexcept { return run_mask_; }
+
   private:
     int signal_;
     bool was_blocked_;
+    std::uint64_t run_mask_;
 };
 
 class vcpu {
   public:
-    static result<vcpu> create(const kvm& kvm, int vm_fd, int vcpu_id, int kick_signal);
+    /// memory: the VM's slot 0, with the system area written; its host mapping must outlive the vcpu.
+    /// kick_signal: a real-time signal the embedder does not use.
+    static result<vcpu> create(
+        const kvm& kvm, int vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal);
 
     vcpu(vcpu&&) noexcept;
     vcpu& operator=(vcpu&&) = delete;
     ~vcpu();
 
-    /// Runs the guest until it stops. The thread must be inside a run_scope.
+    /// Runs the guest until it stops. The thread must be inside a run_scope of this vcpu's signal; an
+    /// assertion checks that. Without the scope at hand, the thread's signal mask is asked for: one more
+    /// system call.
+    ///
+    /// Running again with nothing set goes on: after a syscall_exit RAX is returned unchanged, after an
+    /// exception_exit the instruction is tried again, after an interrupted_exit nothing is lost.
+    vm_exit run(const run_scope& scope);
     vm_exit run();
 
-    /// User registers at the last boundary.
+    /// User registers at the last boundary. Inside the stub page, after an interrupted_exit, they are those
+    /// of a SYSCALL about to be executed (RIP = RCX - 2, RAX the number) or, once it was answered, just past
+    /// it; so they can be set in any vCPU. After an OUT outside the stub (reported as #GP) RIP is at the
+    /// instruction on hardware KVM, past it on software KVM.
     [[nodiscard]] vcpu_state state() const noexcept;
 
     /// Fast path, right after a syscall_exit: returns `rax` to the guest, all else as it was.
     void return_from_syscall(std::uint64_t rax) noexcept;
 
     /// Everything: the next run starts CPL3 code with exactly these registers (start, exec, signal frame,
-    /// arch_prctl, exceptions). RFLAGS is masked to what user code may own, IF set; RIP and the bases are
-    /// the caller's to have checked for canonical form.
+    /// arch_prctl, exceptions). RFLAGS is masked to what user code may own, IF set. Any RIP is safe: one
+    /// outside the user half makes the next run() an exception_exit (#GP, or #PF if canonical). Bases are
+    /// made canonical by sign extension; a caller that must refuse others checks first.
     void set_state(const vcpu_state& state) noexcept;
 
     [[nodiscard]] result<fpu_state> fpu() const;
-    /// Sizes and reserved fields are checked by KVM; bytes from a guest (a signal frame) may be refused.
+    /// Empty: the initial state. Shorter images (at least 576 bytes) are extended by zeroes. Reserved fields
+    /// are checked by KVM; bytes from a guest (a signal frame) may be refused, and then nothing changes.
+    /// @errors errc::invalid_argument
     result<void> set_fpu(const fpu_state& state);
 
     /// What RDTSC reads in this guest now, and its frequency (FACTS 7).
     [[nodiscard]] std::uint64_t tsc_now() const noexcept;
     [[nodiscard]] std::uint32_t tsc_khz() const noexcept;
 
-    /// Makes the current run(), or the next one if none is under way, return interrupted_exit soon.
+    /// Makes the current run(), or the next one if none is under way, return interrupted_exit soon. An exit
+    /// that is already on its way is reported first; the run after it is the interrupted one.
     void kick() noexcept;
     /// Forgets a kick that has not been delivered.
     void clear_kick() noexcept;
+
+    [[nodiscard]] int kick_signal() const noexcept;
 
   private:
     struct impl;

@@ -13,11 +13,11 @@
 namespace hearth::vmm {
 
 struct vm_options {
-    byte_count memory;            ///< size of the guest-physical region, a multiple of 2 MiB
+    byte_count memory;  ///< size of the guest-physical region, a multiple of 2 MiB
     /// Answer the trivial calls (getpid, …) inside the stub page, without an exit. Off for tracing.
     bool fast_syscalls = true;
     /// The real-time signal `vcpu::kick` uses; no handler is ever installed for it.
-    int kick_signal = 0;  // 0: SIGRTMIN + 7
+    int kick_signal = 0;  // 0: default_kick_signal()
 };
 
 class vm {
