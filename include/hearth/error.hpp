@@ -42,6 +42,9 @@ enum class errc {
     payload_too_large = 27,   ///< an event over 6 MB
     not_found = 28,           ///< no such function or version
     already_exists = 29,      ///< a function of that name exists
+    unsupported = 30,         ///< asks for something Hearth does not do yet; the detail names it
+    precondition_failed = 31, ///< the RevisionId given is not the function's latest
+    code_storage_exceeded = 32, ///< all packages together are over the code storage limit
 
     // The moment.
     throttled = 40,           ///< a concurrency limit is reached
@@ -51,6 +54,7 @@ enum class errc {
     sandbox_poisoned = 44,    ///< the last run of this sandbox did not end at a boundary
     not_snapshotable = 45,    ///< the sandbox holds something that has no value form
     address_in_use = 46,      ///< another server listens there
+    conflict = 47,            ///< the function is being created or updated
 };
 
 const boost::system::error_category& error_category() noexcept;

@@ -26,6 +26,9 @@ class category final : public boost::system::error_category {
             case errc::payload_too_large: return "the event is larger than 6 MB";
             case errc::not_found: return "no such function";
             case errc::already_exists: return "a function of that name exists";
+            case errc::unsupported: return "this is not supported yet";
+            case errc::precondition_failed: return "the RevisionId is not the latest";
+            case errc::code_storage_exceeded: return "the code storage limit is exceeded";
             case errc::throttled: return "a concurrency limit is reached";
             case errc::init_failed: return "the function failed to initialise";
             case errc::not_ready: return "the function is not active";
@@ -33,6 +36,7 @@ class category final : public boost::system::error_category {
             case errc::sandbox_poisoned: return "the sandbox was left in an undefined state";
             case errc::not_snapshotable: return "the sandbox holds a host resource that cannot be saved";
             case errc::address_in_use: return "another server listens on that address";
+            case errc::conflict: return "the function is being created or updated";
         }
         return "unknown error " + std::to_string(value);
     }

@@ -7,11 +7,17 @@
 #include <boost/system/result.hpp>
 
 #include <cstdlib>
+#include <initializer_list>
 
 namespace hearth::guest {
 
 struct os_error {
     int number = 0;  ///< positive: ENOENT, not -ENOENT
+
+    constexpr os_error() = default;
+    // Braces only, `os_error{ENOENT}`: were it constructible from a number in parentheses (in C++20 aggregates
+    // are), boost::system::result would refuse to convert a number to an outcome<int>.
+    constexpr os_error(std::initializer_list<int> n) : number(*n.begin()) {}
     bool operator==(const os_error&) const = default;
 };
 

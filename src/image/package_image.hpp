@@ -1,8 +1,9 @@
 #pragma once
 
-/// A deployment package, read and checked: the immutable tree a guest sees at /var/task. File contents stand
-/// in one sealed memfd, page-aligned, so guests map them and all environments share the page cache.
-/// Packages are data: path traversal, symlinks that leave the tree, bombs, device nodes and set-id bits are refused.
+/// A deployment package, read and checked: the immutable tree a guest sees at /var/task. File
+/// contents stand in one sealed memfd, page-aligned, so guests map them and all environments share
+/// the page cache. Packages are data: path traversal, symlinks that leave the tree, bombs, device
+/// nodes and set-id bits are refused.
 
 #include "base/unique_fd.hpp"
 
@@ -27,11 +28,11 @@ inline constexpr std::uint64_t max_unzipped = 250ull << 20;
 struct package_entry {
     enum class kind { file, directory, symlink };
     kind type = kind::file;
-    std::uint32_t mode = 0644;       ///< permission bits; set-id and sticky never
-    std::int64_t mtime = 0;          ///< seconds since the epoch
-    std::uint64_t offset = 0;        ///< of a file's content in the memfd; a page multiple
+    std::uint32_t mode = 0644;  ///< permission bits; set-id and sticky never
+    std::int64_t mtime = 0;     ///< seconds since the epoch
+    std::uint64_t offset = 0;   ///< of a file's content in the memfd; a page multiple
     std::uint64_t size = 0;
-    std::string target;              ///< of a symlink
+    std::string target{};  ///< of a symlink
     bool operator==(const package_entry&) const = default;
 };
 
@@ -42,13 +43,19 @@ class package_image {
     static result<std::shared_ptr<const package_image>> load(const package& source);
     static result<std::shared_ptr<const package_image>> from_zip(std::string_view zip);
 
-    /// By path relative to the root, without a leading slash: "bootstrap", "lib/libx.so". Directories that
-    /// the zip left out are there too; the root is "".
-    [[nodiscard]] const std::map<std::string, package_entry, std::less<>>& entries() const noexcept { return entries_; }
+    /// By path relative to the root, without a leading slash: "bootstrap", "lib/libx.so".
+    /// Directories that the zip left out are there too; the root is "".
+    [[nodiscard]] const std::map<std::string, package_entry, std::less<>>& entries()
+        const noexcept {
+        return entries_;
+    }
     [[nodiscard]] const package_entry* find(std::string_view path) const;
     /// The sealed memfd with all contents.
-    [[nodiscard]] const std::shared_ptr<const unique_fd>& contents() const noexcept { return contents_; }
-    /// Of the zip as uploaded (of the content, for other sources): base64 SHA-256 and size, as AWS reports them.
+    [[nodiscard]] const std::shared_ptr<const unique_fd>& contents() const noexcept {
+        return contents_;
+    }
+    /// Of the zip as uploaded (of the content, for other sources): base64 SHA-256 and size, as AWS
+    /// reports them.
     [[nodiscard]] const std::string& code_sha256() const noexcept { return code_sha256_; }
     [[nodiscard]] std::uint64_t code_size() const noexcept { return code_size_; }
     /// Set for `package::in_process`: the callable; entries() is empty then.
@@ -64,8 +71,9 @@ class package_image {
     in_process_handler in_process_;
 };
 
-/// Checks that `bootstrap` is there, executable, an x86-64 ELF file (or a #! script), and that its interpreter
-/// and needed libraries stand in the package or under guest_root. @errors as load, naming what is missing
+/// Checks that `bootstrap` is there, executable, an x86-64 ELF file (or a #! script), and that its
+/// interpreter and needed libraries stand in the package or under guest_root. @errors as load,
+/// naming what is missing
 result<void> check_entry_point(const package_image& image, const std::filesystem::path& guest_root);
 
 }  // namespace hearth::image

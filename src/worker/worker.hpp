@@ -73,9 +73,14 @@ class deployed_version {
     virtual result<response> invoke(invocation input) = 0;
 
     /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
-    /// cancellation slot stops the guest: operation_aborted.
+    /// cancellation slot stops the guest: operation_aborted. With an error, `response::payload` is the error's
+    /// sentence (what `invoke` gives as error::detail(), or empty) and its log_tail what the guest wrote in a
+    /// failed init.
     virtual void async_invoke(invocation input,
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
+
+    /// What the guest wrote during the last init that failed; its last 4 KiB.
+    [[nodiscard]] virtual std::string init_log() const = 0;
 
     /// Admits nothing more; running invocations finish; idle environments are terminated.
     virtual void retire() = 0;
@@ -90,6 +95,9 @@ class worker {
 
     /// Admits nothing more and waits until nothing runs.
     virtual void drain() = 0;
+    /// Interrupts what runs, waits for it, and joins the threads. Every later call is errc::shutting_down.
+    /// The destructor does it too.
+    virtual void shut_down() = 0;
     virtual hearth::metrics metrics() const = 0;
 
     worker() = default;

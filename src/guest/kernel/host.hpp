@@ -1,8 +1,8 @@
 #pragma once
 
-/// What the personality needs from its host: clocks, randomness, the function's streams, the vector registers.
-/// Resources, so never part of `kernel_state`. Implemented by the sandbox; by a fake in unit tests. Called on
-/// the sandbox's owner thread only.
+/// What the personality needs from its host: clocks, randomness, the function's streams, the vector
+/// registers. Resources, so never part of `kernel_state`. Implemented by the sandbox; by a fake in
+/// unit tests. Called on the sandbox's owner thread only.
 
 #include "vmm/vcpu_state.hpp"
 
@@ -28,8 +28,8 @@ class host {
     virtual std::chrono::nanoseconds cpu_time() = 0;
     virtual void random(std::span<std::byte> out) = 0;
 
-    /// Accepts bytes for stdout or stderr. @return how many; never blocks the vCPU thread for a slow reader
-    /// of a function's log; `hearth run` may block.
+    /// Accepts bytes for stdout or stderr. @return how many; never blocks the vCPU thread for a
+    /// slow reader of a function's log; `hearth run` may block.
     virtual std::size_t write_stream(stream which, std::span<const std::byte> bytes) = 0;
     enum class input_status { data, end_of_file, would_block };
     struct input_result {
@@ -46,7 +46,8 @@ class host {
     };
     virtual terminal terminal_of(stream which) = 0;
 
-    /// True when a service of ours listens at this IPv4 address and port (host byte order): the Runtime API.
+    /// True when a service of ours listens at this IPv4 address and port (host byte order): the
+    /// Runtime API.
     virtual bool service_listens(std::uint32_t address, std::uint16_t port) = 0;
 
     /// Vector state of the running task, for signal frames.

@@ -1,8 +1,8 @@
 #pragma once
 
-/// The Linux personality of one sandbox: `kernel_state` (the value) bound to guest memory, a filesystem and a
-/// host (the resources). It decides what every exit means; the sandbox only runs the vCPU between. Holds no
-/// ioctl. Owner thread only.
+/// The Linux personality of one sandbox: `kernel_state` (the value) bound to guest memory, a
+/// filesystem and a host (the resources). It decides what every exit means; the sandbox only runs
+/// the vCPU between. Holds no ioctl. Owner thread only.
 
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/kernel_state.hpp"
@@ -32,6 +32,7 @@ struct step {
         parked,         ///< no task is runnable; see kernel::wait_deadline, resume
         exited,         ///< the last process ended; kernel::exit_status
         out_of_memory,  ///< the memory size is reached; the sandbox is over
+        run_on,         ///< of on_interrupt only: nothing changed, run as if nothing had been
     };
     kind what = kind::return_value;
     std::uint64_t rax = 0;
@@ -52,21 +53,31 @@ class kernel {
            guest::host& host,
            const syscall_table& table = default_table());
 
-    // -- called by the sandbox's run loop: `registers` are the running task's, in and out ---------------------
+    // -- called by the sandbox's run loop: `registers` are the running task's, in and out
+    // ---------------------
     step on_syscall(vmm::vcpu_state& registers);
     step on_exception(vmm::vcpu_state& registers, const vmm::exception_exit& exception);
     /// KVM could not supply host memory at RIP: SIGBUS.
     step on_memory_fault(vmm::vcpu_state& registers);
-    /// After `parked`: retries what can go on now; `parked` again when nothing can. On success `registers` are
-    /// those of the task that goes on, to be set in full.
+    /// After `parked`: retries what can go on now; `parked` again when nothing can. On success
+    /// `registers` are those of the task that goes on, to be set in full.
     step resume(vmm::vcpu_state& registers);
-    /// The earliest deadline of a parked task, guest CLOCK_MONOTONIC.
+    /// The running guest was interrupted at a boundary of its own instructions (a kick): sends the
+    /// signals of timers that are due. `run_on`, or `set_registers` when a handler begins, or
+    /// `exited`.
+    step on_interrupt(vmm::vcpu_state& registers);
+    /// When parked: the earliest time, guest CLOCK_MONOTONIC, at which resume() finds something to
+    /// do by itself; timers (alarm, setitimer, timer_settime) included.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> wait_deadline() const;
+    /// While running: when the earliest timer is due. Kick the vCPU then and call on_interrupt;
+    /// without that, its signal comes at the next system call.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> next_timer() const;
     /// Some parked task waits for stdin.
     [[nodiscard]] bool waits_for_input() const;
     [[nodiscard]] guest::exit_status exit_status() const noexcept { return exit_status_; }
 
-    // -- virtual sockets: connections of the guest to services in this process ---------------------------------
+    // -- virtual sockets: connections of the guest to services in this process
+    // ---------------------------------
     /// An index of a service connection; stable over snapshot and clone.
     using connection = std::uint32_t;
     /// Connections with something new since the last call: bytes, or the guest closed its end.
@@ -86,18 +97,43 @@ class kernel {
     [[nodiscard]] vfs::filesystem& filesystem() noexcept { return *filesystem_; }
     [[nodiscard]] const syscall_table& table() const noexcept { return table_; }
 
-    // -- for handlers --------------------------------------------------------------------------------------------
+    // -- for handlers
+    // --------------------------------------------------------------------------------------------
     void set_exit_status(guest::exit_status s) noexcept { exit_status_ = s; }
-    /// Queues a signal for a task; it is delivered when its call returns, or ends its wait with EINTR.
+    /// Queues a signal for a task; it is delivered when its call returns, or ends its wait with
+    /// EINTR.
     void post_signal(task_state& to, const signal_info& info);
+    /// The same for a process: any thread of it that does not block the signal takes it.
+    void post_signal(process_state& to, const signal_info& info);
+    /// The task on the vCPU and its process.
+    [[nodiscard]] task_state& running_task() noexcept;
+    [[nodiscard]] process_state& process_of(const task_state& t) noexcept;
+    /// A signal the running task cannot refuse, for a fault of its own (force_sig): if it is
+    /// blocked or ignored, the default action follows.
+    void force_signal(task_state& to, const signal_info& info);
+    /// Ends one task, or its whole process; the status as wait(2) encodes it.
+    void exit_task(task& t, int code);
+    void exit_process(process_state& p, guest::exit_status status);
 
   private:
+    sysret dispatch(task& t, const syscall_row* row);
+    step finish(task& t, sysret&& result, const syscall_row* row, bool all_registers);
+    step deliver_signals(task& t);
+    /// The step that lets a task go on which was parked: registers in full.
+    std::optional<step> try_resume(task_state& ts, vmm::vcpu_state& registers);
+    [[nodiscard]] bool wait_is_over(task_state& ts, const wait_state& wait);
+    int floating_point_code(std::uint8_t vector);
+    void expire_timers();
+    void trace_call(task& t, const syscall_row* row);
+    void trace_result(sysret& result, const vmm::vcpu_state& registers, bool resumed);
+
     kernel_state state_;
     std::shared_ptr<vfs::filesystem> filesystem_;
     vmm::guest_memory& memory_;
     guest::host& host_;
     const syscall_table& table_;
     guest::exit_status exit_status_;
+    std::string traced_;  // the call being traced: name and arguments, formatted before it runs
 };
 
 }  // namespace hearth::guest

@@ -1,9 +1,9 @@
 #pragma once
 
-/// Everything the personality knows about its guest, as one value: copyable, comparable, movable, no pointer
-/// inside that points inside. A snapshot is a copy of it beside a copy of memory and registers. Aliasing is
-/// by index: descriptors hold a `description_id` into an arena, so `dup` survives a copy and two clones never
-/// share an offset.
+/// Everything the personality knows about its guest, as one value: copyable, comparable, movable,
+/// no pointer inside that points inside. A snapshot is a copy of it beside a copy of memory and
+/// registers. Aliasing is by index: descriptors hold a `description_id` into an arena, so `dup`
+/// survives a copy and two clones never share an offset.
 
 #include "guest/kernel/native_exchange.hpp"
 #include "guest/kernel/signal_state.hpp"
@@ -18,8 +18,10 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -52,6 +54,40 @@ struct task_state {
     bool operator==(const task_state&) const = default;
 };
 
+/// The user and group ids beside the real ones, which process_state names itself.
+struct credentials {
+    std::uint32_t euid = 0, suid = 0, fsuid = 0;
+    std::uint32_t egid = 0, sgid = 0, fsgid = 0;
+    std::vector<std::uint32_t> groups;
+    std::uint64_t effective = all_capabilities, permitted = all_capabilities, inheritable = 0,
+                  bounding = all_capabilities;
+    static constexpr std::uint64_t all_capabilities =
+        (1ull << 41) - 1;  // up to CAP_CHECKPOINT_RESTORE
+    bool operator==(const credentials&) const = default;
+};
+
+/// A timer that sends a signal. Deadlines are guest CLOCK_MONOTONIC.
+struct interval_timer {
+    std::optional<std::chrono::nanoseconds> deadline;
+    std::chrono::nanoseconds interval{};
+    bool operator==(const interval_timer&) const = default;
+};
+struct posix_timer {
+    interval_timer schedule = {};
+    std::int32_t clock = 0;
+    std::int32_t signal = 0;  ///< 0: SIGEV_NONE
+    std::uint64_t value = 0;
+    pid thread = 0;  ///< SIGEV_THREAD_ID; 0: the process
+    std::int32_t overrun = 0,
+                 pending_overrun = 0;  ///< of the last signal taken; of the one pending
+    bool operator==(const posix_timer&) const = default;
+};
+struct process_timers {
+    interval_timer real;  ///< alarm, ITIMER_REAL
+    std::map<std::int32_t, posix_timer> posix;
+    bool operator==(const process_timers&) const = default;
+};
+
 /// What the threads of a process share.
 struct process_state {
     pid id = 1;
@@ -59,14 +95,24 @@ struct process_state {
     mm::mm_state mm;
     vfs::fd_table files;
     signal_actions actions;
+    std::vector<signal_info> pending;  ///< sent to the process, for whichever thread takes them
+    process_timers timers;
+    pid group = 1, session = 1;
+    credentials ids;
     std::string executable;  ///< /proc/self/exe
     std::vector<std::string> arguments;
     std::vector<std::string> environment;
     std::string working_directory = "/";
     std::uint32_t umask = 022;
-    std::uint32_t uid = 0, gid = 0;
+    std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
     bool dumpable = true;
+    bool no_new_privileges = false, keep_capabilities = false, child_subreaper = false,
+         no_huge_pages = false;
+    std::int32_t parent_death_signal = 0;
+    std::int32_t nice = 0;
+    std::uint32_t personality = 0;
+    std::uint64_t timer_slack = 50'000;  ///< nanoseconds; kept, not acted on
     bool operator==(const process_state&) const = default;
 };
 
@@ -74,6 +120,7 @@ struct process_state {
 struct identity {
     std::array<std::byte, 16> boot_id{};
     std::string hostname = "localhost";
+    std::string domainname = "(none)";
     std::chrono::nanoseconds boot_time{};  ///< CLOCK_MONOTONIC of the host when this guest booted
     bool operator==(const identity&) const = default;
 };
@@ -85,9 +132,12 @@ struct kernel_state {
     vfs::vfs_state vfs;
     native_exchange native;
     guest::identity identity;
+    pid running = 1;  ///< the task on the vCPU, or the last one that was
     bool operator==(const kernel_state&) const = default;
 };
-static_assert(std::is_copy_constructible_v<kernel_state> && std::is_copy_assignable_v<kernel_state>);
-static_assert(std::is_nothrow_move_constructible_v<kernel_state> || std::is_move_constructible_v<kernel_state>);
+static_assert(std::is_copy_constructible_v<kernel_state> &&
+              std::is_copy_assignable_v<kernel_state>);
+static_assert(std::is_nothrow_move_constructible_v<kernel_state> ||
+              std::is_move_constructible_v<kernel_state>);
 
 }  // namespace hearth::guest

@@ -1,7 +1,8 @@
 #pragma once
 
-/// The native path: one private system call hands over a reply and takes the next event, so a warm invocation
-/// is one exit. The guest side is `include/hearth/guest.h`, which a function compiles in. Values.
+/// The native path: one private system call hands over a reply and takes the next event, so a warm
+/// invocation is one exit. The guest side is `include/hearth/guest.h`, which a function compiles
+/// in. Values.
 
 #include "vmm/address.hpp"
 
@@ -11,8 +12,8 @@
 
 namespace hearth::guest {
 
-/// The private system call. Far above Linux's numbers: on real Lambda it answers ENOSYS and the SDK falls
-/// back to the Runtime API over HTTP.
+/// The private system call. Far above Linux's numbers: on real Lambda it answers ENOSYS and the SDK
+/// falls back to the Runtime API over HTTP.
 inline constexpr std::uint64_t sys_hearth_exchange_number = 0x4845'4152;  // "HEAR"
 
 struct native_event {
@@ -25,6 +26,10 @@ struct native_event {
     bool operator==(const native_event&) const = default;
 };
 
+/// Replies over this are refused with E2BIG; Lambda refuses them with 413 (its quota of 6 MB, as it
+/// counts).
+inline constexpr std::uint64_t native_reply_limit = 6'291'556;
+
 struct native_reply {
     bool failed = false;  ///< the payload is an error document
     std::string payload;
@@ -32,7 +37,8 @@ struct native_reply {
 };
 
 struct native_exchange {
-    bool waiting = false;               ///< a task is parked in the call, wanting an event
+    bool waiting = false;  ///< a task is parked in the call, wanting an event
+    bool busy = false;     ///< an event has been handed out and its reply is outstanding
     std::optional<native_event> event;  ///< put there by the host, taken by the call
     std::optional<native_reply> reply;  ///< put there by the call, taken by the host
     bool operator==(const native_exchange&) const = default;

@@ -29,7 +29,8 @@ struct signal_info {
     std::int32_t number = 0, error = 0, code = 0;
     std::int32_t sender_pid = 0;
     std::uint32_t sender_uid = 0;
-    std::uint64_t address = 0;  ///< or the value of sigqueue
+    std::uint64_t address = 0;            ///< or the value of sigqueue, or of a timer
+    std::int32_t timer = 0, overrun = 0;  ///< SI_TIMER
     bool operator==(const signal_info&) const = default;
 };
 
@@ -37,9 +38,12 @@ struct task_signals {
     signal_set blocked = 0;
     signal_set saved_blocked = 0;  ///< restored after sigsuspend or ppoll
     bool restore_blocked = false;
-    std::vector<signal_info> pending;  ///< standard signals at most once each, real-time ones queued
+    std::vector<signal_info>
+        pending;  ///< standard signals at most once each, real-time ones queued
     std::uint64_t alternate_stack = 0, alternate_size = 0;
     std::int32_t alternate_flags = 2;  ///< SS_DISABLE
+    // The last exception, which the kernel shows in every signal frame (struct sigcontext).
+    std::uint64_t trap_number = 0, trap_error = 0, trap_address = 0;
     bool operator==(const task_signals&) const = default;
 };
 

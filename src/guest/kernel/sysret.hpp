@@ -19,10 +19,10 @@ class sysret {
         exited,         ///< the task is gone
     };
 
-    sysret(std::int64_t value) : value_(value) {}                 // NOLINT(google-explicit-constructor)
-    sysret(os_error e) : value_(-std::int64_t{e.number}) {}       // NOLINT(google-explicit-constructor)
+    sysret(std::int64_t value) : value_(value) {}            // NOLINT(google-explicit-constructor)
+    sysret(os_error e) : value_(-std::int64_t{e.number}) {}  // NOLINT(google-explicit-constructor)
     template <class T>
-    sysret(const outcome<T>& o)                                   // NOLINT(google-explicit-constructor)
+    sysret(const outcome<T>& o)  // NOLINT(google-explicit-constructor)
         : value_(o ? to_value(o) : -std::int64_t{o.error().number}) {}
 
     static sysret error(int number) { return os_error{number}; }
@@ -47,8 +47,10 @@ class sysret {
     }
     template <class T>
     static std::int64_t to_value(const outcome<T>& o) {
-        if constexpr (requires { (*o).value; }) return static_cast<std::int64_t>((*o).value);
-        else return static_cast<std::int64_t>(*o);
+        if constexpr (requires { (*o).value; })
+            return static_cast<std::int64_t>((*o).value);
+        else
+            return static_cast<std::int64_t>(*o);
     }
     static std::int64_t to_value(const outcome<void>&) { return 0; }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-/// The handle through which a system-call handler acts: one task, its process, the kernel and guest memory,
-/// for the length of one call. Not a value and never kept.
+/// The handle through which a system-call handler acts: one task, its process, the kernel and guest
+/// memory, for the length of one call. Not a value and never kept.
 
 #include "guest/guest_ptr.hpp"
 #include "guest/kernel/kernel_state.hpp"
@@ -19,7 +19,10 @@ class kernel;
 
 class task {
   public:
-    task(guest::kernel& kernel, process_state& process, task_state& state, vmm::vcpu_state& registers) noexcept;
+    task(guest::kernel& kernel,
+         process_state& process,
+         task_state& state,
+         vmm::vcpu_state& registers) noexcept;
 
     [[nodiscard]] guest::kernel& kernel() noexcept { return kernel_; }
     [[nodiscard]] process_state& process() noexcept { return process_; }
@@ -29,12 +32,21 @@ class task {
     /// Set while a parked call is dispatched again: what it waited for. Null on the first dispatch.
     [[nodiscard]] const wait_state* wait() const noexcept { return wait_; }
     void set_wait(const wait_state* wait) noexcept { wait_ = wait; }
+    /// With wait(): a signal ends the wait now. Parking again becomes EINTR (or a restart); a
+    /// handler that has something to say of the rest (nanosleep) answers itself.
+    [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
+    void set_interrupted(bool interrupted) noexcept { interrupted_ = interrupted; }
+
+    /// The mask during this call only (sigsuspend, ppoll, pselect, epoll_pwait): the old one comes
+    /// back after the handler of the signal that ends it, or with the call's value. Not again when
+    /// dispatched again.
+    void set_temporary_mask(signal_set mask) noexcept;
 
     /// Copies a T in. EFAULT.
     template <class T>
-    outcome<T> read(guest_ptr<T> from) {
+    outcome<std::remove_const_t<T>> read(guest_ptr<T> from) {
         static_assert(std::is_trivially_copyable_v<T>);
-        T value;
+        std::remove_const_t<T> value;
         auto r = memory_.read(from.address, std::as_writable_bytes(std::span(&value, 1)));
         if (!r) return r.error();
         return value;
@@ -57,6 +69,7 @@ class task {
     vmm::vcpu_state& registers_;
     mm::address_space memory_;
     const wait_state* wait_ = nullptr;
+    bool interrupted_ = false;
 };
 
 }  // namespace hearth::guest

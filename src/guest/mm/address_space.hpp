@@ -1,23 +1,34 @@
 #pragma once
 
-/// One process's virtual memory: its VMAs and the page tables that the host writes into guest memory for it.
+/// One process's virtual memory: its VMAs and the page tables that the host writes into guest
+/// memory for it.
 ///
-/// `mm_state` is the value (VMAs, brk, table registry); the page tables themselves live in guest memory and
-/// belong to the snapshot's memory. `address_space` is the handle that binds both for the length of a call.
+/// `mm_state` is the value (VMAs, brk, table registry); the page tables themselves live in guest
+/// memory and belong to the snapshot's memory. `address_space` is the handle that binds both for
+/// the length of a call.
 ///
-/// Invariants: VMAs are page-aligned, disjoint and sorted; a leaf entry never permits more than its VMA; a
-/// table frame is bound to its address range for the life of the VM (FACTS 3: shadow links survive); entries
-/// that become less permissive are stored first and their frames' translations dropped second; no user
-/// mapping reaches `layout::system_area`.
+/// Invariants: VMAs are page-aligned, disjoint and sorted; a leaf entry never permits more than its
+/// VMA; a table frame is bound to its address range for the life of the VM (FACTS 3: shadow links
+/// survive); entries that become less permissive are stored first and their frames' translations
+/// dropped second; no user mapping reaches `layout::system_area`.
 ///
 /// Frames are given on demand: small mappings at once, large ones by fault, several pages a time
 /// (FACTS 4.1: a #PF costs a floor, so a fault brings its neighbours). PROT_NONE costs nothing.
+/// Frames that were given ahead and never touched are taken back before a guest is told that memory
+/// is out.
+///
+/// Big parts of host files are mapped into guest-physical windows: reads share the page cache,
+/// writes copy. Somebody may cut such a file short, so the host never touches a window by its own
+/// loads and stores (it would take SIGBUS), only through process_vm_readv/writev.
 
 #include "guest/guest_ptr.hpp"
 #include "guest/mm/file_backing.hpp"
 #include "guest/mm/frame_allocator.hpp"
+#include "guest/mm/page_tables.hpp"
+#include "guest/mm/vma.hpp"
 #include "guest/outcome.hpp"
 #include "vmm/guest_memory.hpp"
+#include "vmm/x86_64/layout.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -29,29 +40,32 @@
 
 namespace hearth::guest::mm {
 
-struct protection {
-    bool read = false, write = false, execute = false;
-    bool operator==(const protection&) const = default;
-    [[nodiscard]] bool none() const noexcept { return !read && !write && !execute; }
-};
+inline constexpr gva user_start{0x1'0000};                 ///< as vm.mmap_min_addr
+inline constexpr gva user_end = vmm::layout::system_area;  ///< user mappings end here
+inline constexpr std::size_t max_vmas = 65'530;            ///< as vm.max_map_count
+inline constexpr std::uint64_t stack_limit = 8ULL << 20;   ///< as RLIMIT_STACK
+/// Mappings up to this size get their frames when made: a fault costs a floor, a frame next to
+/// nothing.
+inline constexpr std::uint64_t eager_limit = 256ULL << 10;
+/// From this size on a part of a host file is mapped, below it is copied.
+inline constexpr std::uint64_t window_threshold = 64ULL << 10;
+/// Private writable file mappings up to this size are charged whole; larger ones as they are
+/// written.
+inline constexpr std::uint64_t charge_whole_limit = 8ULL << 20;
 
-struct vma {
-    gva end;  // the start is the key
-    protection prot;
-    bool grows_down = false;
-    std::optional<file_backing> file;
-    std::uint64_t file_offset = 0;  ///< of the VMA's start
-    std::string name;               ///< "[heap]", "[stack]", "[vdso]"; empty: the file's path or anonymous
-    bool operator==(const vma&) const = default;
+/// Guest-physical pages that stand for a part of a host file.
+struct file_window {
+    std::uint64_t pages = 0;
+    std::uint64_t live = 0;  ///< pages of it that some entry still points to; none: the window goes
+    bool operator==(const file_window&) const = default;
 };
 
 struct mm_state {
-    std::map<gva, vma> vmas;
+    vma_map vmas;
     gva brk_start, brk;
     gva mmap_base;  ///< new mappings are placed below it, top down
     gva stack_top;
-    // … what the implementation needs besides (file windows, table registry): all values.
-    std::map<std::uint64_t, std::uint64_t> windows;  ///< file window: first page number → pages
+    std::map<std::uint64_t, file_window> windows;  ///< first page number → window
     bool operator==(const mm_state&) const = default;
 };
 
@@ -67,14 +81,17 @@ enum class fault_result {
 class address_space {
   public:
     address_space(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) noexcept
-        : state_(state), frames_(frames), memory_(memory) {}
+        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames) {}
 
-    // -- mappings, with Linux's semantics and errnos (man 2 mmap, …) ---------------------------------------
+    // -- mappings, with Linux's semantics and errnos (man 2 mmap, …)
+    // ---------------------------------------
     struct map_request {
         gva hint;
         std::uint64_t length = 0;
         protection prot;
-        bool fixed = false, fixed_noreplace = false, shared = false, populate = false, grows_down = false;
+        bool fixed = false, fixed_noreplace = false, shared = false, populate = false,
+             grows_down = false;
+        bool low_2gib = false;  ///< MAP_32BIT
         std::optional<file_backing> file;
         std::uint64_t file_offset = 0;
         std::string name;
@@ -82,7 +99,11 @@ class address_space {
     outcome<gva> map(const map_request& request);
     outcome<void> unmap(gva start, std::uint64_t length);
     outcome<void> protect(gva start, std::uint64_t length, protection prot);
-    outcome<gva> remap(gva old_address, std::uint64_t old_size, std::uint64_t new_size, int flags, gva new_address);
+    outcome<gva> remap(gva old_address,
+                       std::uint64_t old_size,
+                       std::uint64_t new_size,
+                       int flags,
+                       gva new_address);
     outcome<void> advise(gva start, std::uint64_t length, int advice);
     gva set_brk(gva new_brk);
     outcome<void> sync(gva start, std::uint64_t length);
@@ -92,23 +113,29 @@ class address_space {
     /// A #PF from the vCPU. error_code as the SDM's: bit 1 write, bit 4 instruction fetch.
     fault_result fault(gva address, std::uint32_t error_code);
 
-    // -- access by the host on the guest's behalf ------------------------------------------------------------
-    // All or nothing is not promised: like the kernel's copy_*_user, a failure may have copied a prefix.
-    // Writing marks pages dirty in their entries; frames are given as if the guest had touched them.
+    // -- access by the host on the guest's behalf
+    // ------------------------------------------------------------ All or nothing is not promised:
+    // like the kernel's copy_*_user, a failure may have copied a prefix. Writing marks pages dirty
+    // in their entries; frames are given as if the guest had touched them. EFAULT also when memory
+    // ran out: then frames().exhausted() holds and the sandbox is over. The system area is EFAULT.
     outcome<void> read(gva from, std::span<std::byte> into);
     outcome<void> write(gva to, std::span<const std::byte> from);
-    /// Up to and without the terminating zero. ENAMETOOLONG beyond `limit`.
+    /// Up to and without the terminating zero, which `limit` counts as PATH_MAX does. ENAMETOOLONG
+    /// beyond.
     outcome<std::string> read_string(gva from, std::size_t limit);
-    /// Calls `use` with consecutive host spans that make up the range, after checking access to each; stops
-    /// when it returns less than the span's length. @return bytes used; EFAULT only if the first is bad.
+    /// Calls `use` with consecutive host spans that make up the range, after checking access to
+    /// each; stops when it returns less than the span's length. @return bytes used; EFAULT only if
+    /// the first is bad. A span may be a copy (file windows): it is valid only inside `use`.
     outcome<std::size_t> for_each_span(gva start,
                                        std::size_t length,
                                        bool write,
                                        const std::function<std::size_t(std::span<std::byte>)>& use);
-    [[nodiscard]] bool accessible(gva start, std::uint64_t length, bool write);
+    /// The range is mapped and its protection allows it. Gives no frames; a file may still end
+    /// inside.
+    [[nodiscard]] bool accessible(gva start, std::uint64_t length, bool write) const;
 
-    /// Removes all user mappings and gives their frames back: exec, exit. The caller must make stale
-    /// translations impossible afterwards (vm::drop_all_translations, or the VM ends).
+    /// Removes all mappings, also those shown for the system area, and gives their frames back:
+    /// exec, exit. Translations to them are dropped; the tables stay, bound to their ranges.
     void clear();
 
     [[nodiscard]] const mm_state& state() const noexcept { return state_; }
@@ -116,10 +143,56 @@ class address_space {
     [[nodiscard]] frame_allocator& frames() noexcept { return frames_; }
     [[nodiscard]] vmm::guest_memory& memory() noexcept { return memory_; }
 
+    /// Pages that hold something: touched frames and written file pages. Walks the tables.
+    [[nodiscard]] std::uint64_t touched_pages();
+
   private:
+    using vma_iterator = vma_map::iterator;
+    enum class supply { done, out_of_memory, past_end_of_file };
+
+    // address_space.cpp
+    [[nodiscard]] std::optional<gva> place(const map_request& request, std::uint64_t length) const;
+    /// Clears the entries of a range, gives its frames and windows back, drops the translations.
+    void drop(gva start, gva end);
+    void release_window_pages(gpa first, std::uint64_t pages);
+    void supply_eagerly(vma_iterator area, gva start, gva end);
+
+    // advise.cpp
+    /// MADV_DONTNEED: contents go, the mapping stays.
+    void forget(gva start, gva end);
+    /// Moves a part of one VMA with its entries; the target is vacant.
+    outcome<gva> move(gva from, std::uint64_t old_size, gva to, std::uint64_t new_size, bool keep);
+
+    // supply.cpp
+    /// Gives frames to the empty pages of [start, end) inside one VMA; stops at the first it
+    /// cannot.
+    supply supply_pages(const vma_map::value_type& area, gva start, gva end);
+    supply supply_anonymous(const vma& area, gva start, gva end);
+    supply supply_copy(const vma_map::value_type& area, gva start, gva end);
+    /// Maps the whole pages of a host file that the area covers, if there are enough of them.
+    void supply_window(vma_iterator area);
+    bool charge_window_pages(gva start, gva end);
+    /// Takes back anonymous frames that nobody touched. @return whether there were any
+    bool reclaim_untouched();
+    vma_iterator grow_stack(gva address);
+    std::uint64_t around(const vma& area) const noexcept;
+
+    // access.cpp
+    /// The entry of a page, made to permit the access; null: EFAULT.
+    page_entry* entry_for(gva page, bool write);
+    struct span_of_frames {
+        gpa first;
+        std::uint64_t length = 0;
+        bool window = false;
+    };
+    /// The frames from `at` on that follow each other, up to `length` bytes; nothing: EFAULT.
+    std::optional<span_of_frames> span_at(gva at, std::uint64_t length, bool write);
+    void mark_written(gva at, std::uint64_t length);
+
     mm_state& state_;
     frame_allocator& frames_;
     vmm::guest_memory& memory_;
+    page_tables tables_;
 };
 
 }  // namespace hearth::guest::mm

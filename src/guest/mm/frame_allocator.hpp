@@ -1,7 +1,11 @@
 #pragma once
 
-/// Hands out guest-physical frames and enforces the function's memory size. A value (all bookkeeping is
-/// here, none in guest memory). Frames come zeroed: a frame given back must have been discarded first.
+/// Hands out guest-physical frames and enforces the function's memory size. A value (all
+/// bookkeeping is here, none in guest memory). Frames come zeroed: a frame given back must have
+/// been discarded first.
+///
+/// The guest-physical region is larger than the memory size: frames are taken from the bottom, file
+/// windows (which cost no memory of the function's) from the top.
 
 #include "vmm/address.hpp"
 
@@ -13,15 +17,26 @@ namespace hearth::guest::mm {
 
 class frame_allocator {
   public:
+    struct run {
+        vmm::gpa first;
+        std::uint64_t pages = 0;
+        bool operator==(const run&) const = default;
+    };
+
     frame_allocator() = default;
-    /// Frames live in [first, end) of guest-physical space; at most `limit_pages` are out at a time.
+    /// Frames live in [first, end) of guest-physical space; at most `limit_pages` are out at a
+    /// time.
     frame_allocator(vmm::gpa first, vmm::gpa end, std::uint64_t limit_pages);
 
     /// `pages` contiguous frames; nothing when the limit or the space is reached.
     [[nodiscard]] std::optional<vmm::gpa> allocate(std::uint64_t pages);
+    /// Between one and `wanted` contiguous frames, as many as are at hand; nothing when the limit
+    /// or the space is reached. Bounded time, however fragmented the guest made the space.
+    [[nodiscard]] std::optional<run> allocate_some(std::uint64_t wanted);
     void release(vmm::gpa first, std::uint64_t pages);
 
-    /// Space for a file window: guest-physical addresses that cost no frames and no limit. From the top.
+    /// Space for a file window: guest-physical addresses that cost no frames and no limit. From the
+    /// top.
     [[nodiscard]] std::optional<vmm::gpa> reserve_window(std::uint64_t pages);
     void release_window(vmm::gpa first, std::uint64_t pages);
 
@@ -32,12 +47,25 @@ class frame_allocator {
     [[nodiscard]] std::uint64_t used_pages() const noexcept { return used_; }
     [[nodiscard]] std::uint64_t peak_pages() const noexcept { return peak_; }
     [[nodiscard]] std::uint64_t limit_pages() const noexcept { return limit_; }
+    /// Pages of guest-physical space that are neither frames in use nor windows.
+    [[nodiscard]] std::uint64_t free_space_pages() const noexcept;
+
+    /// A page could not be supplied although everything was tried: the sandbox is over. Set by
+    /// address_space, so that a system call which met it while copying out can tell OOM from
+    /// EFAULT.
+    [[nodiscard]] bool exhausted() const noexcept { return exhausted_; }
+    void mark_exhausted() noexcept { exhausted_ = true; }
 
     bool operator==(const frame_allocator&) const = default;
 
   private:
+    void take(std::map<std::uint64_t, std::uint64_t>::iterator from, std::uint64_t pages);
+    void give_back(std::uint64_t first, std::uint64_t pages);
+    void count(std::uint64_t pages) noexcept;
+
     std::map<std::uint64_t, std::uint64_t> free_;  // first page number → pages; coalesced
     std::uint64_t used_ = 0, peak_ = 0, limit_ = 0;
+    bool exhausted_ = false;
 };
 
 }  // namespace hearth::guest::mm

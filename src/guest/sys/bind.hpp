@@ -1,14 +1,14 @@
 #pragma once
 
-/// `bind<sys_pipe2>` turns a handler with the C prototype of its system call into a row's two functions. The
-/// handler's type is the ABI, written once: registers are narrowed to each parameter's type as the kernel's
-/// SYSCALL_DEFINE wrappers do (an `int fd` ignores the upper half), and the tracer prints from it.
+/// `bind<sys_pipe2>` turns a handler with the C prototype of its system call into a row's two
+/// functions. The handler's type is the ABI, written once: registers are narrowed to each
+/// parameter's type as the kernel's SYSCALL_DEFINE wrappers do (an `int fd` ignores the upper
+/// half), and the tracer prints from it.
 
 #include "guest/guest_ptr.hpp"
 #include "guest/kernel/task.hpp"
+#include "guest/kernel/tracer.hpp"
 #include "guest/sys/table.hpp"
-
-#include <fmt/format.h>
 
 #include <array>
 #include <cstdint>
@@ -30,22 +30,20 @@ struct argument {
     static_assert(std::is_integral_v<T> || std::is_enum_v<T>);
     static T decode(std::uint64_t raw) noexcept { return static_cast<T>(raw); }
     static std::string format(task&, T value) {
-        if constexpr (sizeof(T) == 8 && std::is_unsigned_v<T>) {
-            if (value > 0xffff) return fmt::format("{:#x}", value);
-        }
-        return fmt::format("{}", value);
+        if constexpr (std::is_enum_v<T> || std::is_signed_v<T>)
+            return tracer::format_number(static_cast<std::int64_t>(value));
+        else
+            return tracer::format_number(static_cast<std::uint64_t>(value));
     }
 };
 template <class T>
 struct argument<guest_ptr<T>> {
     static guest_ptr<T> decode(std::uint64_t raw) noexcept { return {gva{raw}}; }
-    static std::string format(task& t, guest_ptr<T> p) {
-        if (!p) return "NULL";
-        if constexpr (std::is_same_v<T, const char>) {  // a string argument: shown, cut at 64 bytes
-            if (auto s = t.memory().read_string(p.address, 4096))
-                return fmt::format("\"{}\"{}", s->substr(0, 64), s->size() > 64 ? "..." : "");
+    static std::string format([[maybe_unused]] task& t, guest_ptr<T> p) {
+        if constexpr (std::is_same_v<T, const char>) {  // a string argument
+            if (p) return tracer::format_text(t, p.address.value);
         }
-        return fmt::format("{:#x}", p.address.value);
+        return tracer::format_pointer(p.address.value);
     }
 };
 
@@ -58,7 +56,8 @@ template <class... Args, std::size_t... I>
 std::string format(task& t, sysret (*)(task&, Args...), std::index_sequence<I...>) {
     [[maybe_unused]] const auto raw = arguments_of(t.registers());
     std::string out;
-    (out.append(I ? ", " : "").append(argument<Args>::format(t, argument<Args>::decode(raw[I]))), ...);
+    (out.append(I ? ", " : "").append(argument<Args>::format(t, argument<Args>::decode(raw[I]))),
+     ...);
     return out;
 }
 template <class... Args>

@@ -1,17 +1,44 @@
 #pragma once
 
-/// The value side of files: open file descriptions, pipes, sockets, and the writable trees (/tmp).
+/// The value side of files: open file descriptions, pipes, sockets, and the writable trees (/tmp). Everything
+/// refers by id, so a copy stands on its own.
+///
+/// Every description in the arena is held by at least one descriptor of some table (or by the call that is
+/// just making it); what it stands for is released with its last reference. So a guest's descriptor limit
+/// bounds everything here but tmpfs, which has its own.
 
 #include "guest/kernel/wait_state.hpp"
+#include "guest/vfs/description.hpp"
+#include "guest/vfs/pipe.hpp"
 
 #include <cstdint>
 #include <map>
+#include <vector>
 
 namespace hearth::guest::vfs {
 
 struct vfs_state {
-    // Filled in by the vfs room: std::map<description_id, description> descriptions; pipes; sockets; tmpfs.
+    tmpfs files;
+    std::vector<inode_id> roots;  ///< of the tmpfs mounts, by the number their mount has
+    std::map<description_id, description> descriptions;
+    std::map<pipe_id, pipe> pipes;
+    std::map<pair_id, socket_pair> pairs;
+    std::map<std::uint32_t, service_connection> connections;
+    std::uint32_t next_id = 1;  ///< of descriptions, pipes, pairs and connections alike
+    std::uint16_t next_port = 32768;
+    std::uint32_t epoll_sets = 0;  ///< how many descriptions are; most guests have none to look through
+
     bool operator==(const vfs_state&) const = default;
+
+    [[nodiscard]] description* find(description_id id);
+    [[nodiscard]] const description* find(description_id id) const;
+    /// Takes the references its body implies (a pipe's readers, an inode's opens). Held once.
+    description_id add(description d);
+    void retain(description_id id);
+    /// Drops one reference; with the last one the description goes and what it held is released.
+    void release(description_id id);
+    /// An id that nothing in this state has.
+    std::uint32_t fresh_id();
 };
 
 }  // namespace hearth::guest::vfs

@@ -1,0 +1,173 @@
+/// What happens in the background between Pending and Active: read and check the package, run init
+/// once.
+
+#include "base/try.hpp"
+#include "control/control_plane_impl.hpp"
+#include "image/sha256.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace hearth {
+namespace {
+
+using control::entry_ptr;
+using failure = control_plane::impl::activation_failure;
+
+/// AWS's StateReasonCode for our errors (botocore 2026, shape StateReasonCode).
+failure explain(const error& e) {
+    const std::string text = e.message();
+    if (e == errc::missing_entry_point || e == errc::bad_executable ||
+        e == errc::missing_interpreter)
+        return {text, "FunctionError.InvalidEntryPoint"};
+    if (e == errc::not_executable) return {text, "FunctionError.PermissionDenied"};
+    if (e == errc::bad_package || e == errc::package_too_large)
+        return {text, "InvalidZipFileException"};
+    if (e == errc::init_failed)
+        return {text, text.find("timed out") != text.npos || text.find("Timeout") != text.npos
+                          ? "FunctionError.InitTimeout"
+                          : "FunctionError.RuntimeInitError"};
+    if (e == errc::no_room) return {text, "InsufficientCapacity"};
+    return {text, "InternalError"};
+}
+
+}  // namespace
+
+worker::version_spec control_plane::impl::make_spec(
+    const function_configuration& c,
+    std::shared_ptr<const image::package_image> code,
+    const pool_policy& pool) const {
+    return {.function_name = c.function_name,
+            .version = c.version,
+            .function_arn = c.function_arn,
+            .code = std::move(code),
+            .handler = c.settings.handler,
+            .memory = c.settings.memory,
+            .timeout = c.settings.timeout,
+            .ephemeral_storage = c.settings.ephemeral_storage,
+            .pool = pool,
+            .environment = c.settings.environment};
+}
+
+result<std::shared_ptr<const image::package_image>> control_plane::impl::read_image(
+    const std::string& code_sha256) {
+    HEARTH_TRY(const std::string zip,
+               storage_->get_package(image::hex_of_base64_digest(code_sha256)));
+    return image::package_image::from_zip(zip);
+}
+
+void control_plane::impl::start_activation(entry_ptr e, std::uint64_t generation) {
+    boost::asio::post(activations_, [this, e = std::move(e), generation] {
+        // A stop leaves the rest Pending in the storage; the next start takes it up.
+        if (!draining_) activate(e, generation);
+    });
+}
+
+void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation) {
+    function_configuration candidate;
+    std::shared_ptr<const image::package_image> code;
+    pool_policy pool;
+    {
+        const auto guard = registry_.lock();
+        if (e->generation != generation) return;
+        candidate = e->candidate();
+        code = e->candidate_image;
+        pool = e->pool;
+    }
+    auto ready = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
+        if (!code) {
+            HEARTH_TRY(code, read_image(candidate.code_sha256));
+        }
+        HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
+        auto version = worker_.deploy(make_spec(candidate, code, pool));
+        HEARTH_CHECK(version->initialize());
+        return version;
+    }();
+    if (ready.has_error() && ready.error() == errc::shutting_down)
+        return;  // as in start_activation
+    if (ready.has_error())
+        finish_activation(e, generation, nullptr, explain(ready.error()));
+    else
+        finish_activation(e, generation, std::move(*ready), std::nullopt);
+}
+
+void control_plane::impl::finish_activation(const entry_ptr& e,
+                                            std::uint64_t generation,
+                                            std::shared_ptr<worker::deployed_version> version,
+                                            const std::optional<activation_failure>& failed) {
+    const std::scoped_lock changes(changes_);
+    control::stored_function next;
+    {
+        const auto guard = registry_.lock();
+        if (e->generation != generation) return;  // updated again or deleted meanwhile
+        next = e->stored;
+    }
+    const std::string old_code = next.current.code_sha256;
+    const std::string new_code = next.update ? next.update->code_sha256 : old_code;
+    if (!failed) {
+        if (next.update) next.current = std::move(*next.update);
+        next.current.state = function_state::active;
+        next.current.state_reason.clear(), next.current.state_reason_code.clear();
+        next.current.last_update = update_status::successful;
+        next.current.last_update_reason.clear(), next.current.last_update_reason_code.clear();
+    } else {
+        if (!next.update) {  // nothing served before: the function itself has failed
+            next.current.state = function_state::failed;
+            next.current.state_reason = failed->reason;
+            next.current.state_reason_code = failed->code;
+        }
+        next.current.last_update = update_status::failed;
+        next.current.last_update_reason = failed->reason;
+        next.current.last_update_reason_code = failed->code;
+    }
+    next.update.reset();
+    next.current.revision_id = control::make_uuid();
+    // If the disk fails us here, the stored state stays Pending and the next start activates again.
+    if (auto stored = store(*e, next); stored.has_error()) tell(stored.error().message());
+    std::shared_ptr<worker::deployed_version> replaced;  // let go of outside the lock
+    {
+        const auto guard = registry_.lock();
+        e->stored = next;
+        e->candidate_image.reset();
+        if (version) {
+            replaced = std::exchange(e->serving, std::move(version));
+        }
+    }
+    if (new_code != old_code) drop_package_if_unused(failed ? new_code : old_code);
+    if (failed)
+        tell("function " + next.current.function_name +
+             " could not be made ready: " + failed->reason);
+}
+
+result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(const entry_ptr& e) {
+    const std::scoped_lock one_at_a_time(e->loading);
+    function_configuration current;
+    pool_policy pool;
+    std::uint64_t generation = 0;
+    {
+        const auto guard = registry_.lock();
+        if (e->serving) return e->serving;
+        current = e->stored.current;
+        pool = e->pool;
+        generation = e->generation;
+    }
+    if (draining_) return error(errc::shutting_down);
+    auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
+        HEARTH_TRY(auto code, read_image(current.code_sha256));
+        HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
+        return worker_.deploy(make_spec(current, std::move(code), pool));
+    }();
+    if (version.has_error()) {
+        tell("function " + current.function_name +
+             " cannot be loaded: " + version.error().message());
+        return error(errc::not_ready,
+                     "The function's stored package cannot be used: " + version.error().message());
+    }
+    const auto guard = registry_.lock();
+    // An update that finished meanwhile has put its own there.
+    if (e->serving) return e->serving;
+    if (e->stored.current.revision_id == current.revision_id || e->generation == generation)
+        e->serving = *version;
+    return version;
+}
+
+}  // namespace hearth

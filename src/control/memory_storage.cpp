@@ -1,0 +1,43 @@
+#include "control/storage.hpp"
+
+#include <mutex>
+
+namespace hearth::control {
+namespace {
+
+/// For runtimes without a data directory: packages are kept for GetFunction, records need no second
+/// copy.
+class memory_storage final : public storage {
+  public:
+    result<std::vector<stored_function>> load() override { return std::vector<stored_function>(); }
+    result<void> put(const stored_function&) override { return {}; }
+    result<void> remove(const std::string&) override { return {}; }
+
+    result<void> put_package(const std::string& sha256, std::string_view zip) override {
+        const std::scoped_lock lock(mutex_);
+        packages_.try_emplace(sha256, zip);
+        return {};
+    }
+    result<std::string> get_package(const std::string& sha256) override {
+        const std::scoped_lock lock(mutex_);
+        const auto at = packages_.find(sha256);
+        if (at == packages_.end())
+            return error(errc::storage_failed, "package " + sha256 + " is not in memory");
+        return at->second;
+    }
+    result<void> remove_package(const std::string& sha256) override {
+        const std::scoped_lock lock(mutex_);
+        packages_.erase(sha256);
+        return {};
+    }
+
+  private:
+    std::mutex mutex_;
+    std::map<std::string, std::string> packages_;  // under mutex_
+};
+
+}  // namespace
+
+std::unique_ptr<storage> open_memory_storage() { return std::make_unique<memory_storage>(); }
+
+}  // namespace hearth::control

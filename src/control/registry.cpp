@@ -1,0 +1,59 @@
+#include "control/registry.hpp"
+
+namespace hearth::control {
+
+entry_ptr registry::find(std::string_view name) const {
+    const auto guard = lock();
+    const auto at = entries_.find(name);
+    return at == entries_.end() ? nullptr : at->second;
+}
+
+void registry::insert(const std::string& name, entry_ptr e) {
+    const auto guard = lock();
+    entries_.insert_or_assign(name, std::move(e));
+}
+
+void registry::erase(std::string_view name) {
+    entry_ptr last;  // destroyed after the lock: it may terminate environments
+    const auto guard = lock();
+    if (const auto at = entries_.find(name); at != entries_.end()) {
+        last = std::move(at->second);
+        entries_.erase(at);
+    }
+}
+
+std::size_t registry::size() const {
+    const auto guard = lock();
+    return entries_.size();
+}
+
+void registry::visit_after(std::string_view marker,
+                           const std::function<bool(const entry&)>& visit) const {
+    const auto guard = lock();
+    for (auto at = marker.empty() ? entries_.begin() : entries_.upper_bound(marker);
+         at != entries_.end() && visit(*at->second); ++at) {
+    }
+}
+
+std::uint64_t registry::total_code_size() const {
+    std::uint64_t total = 0;
+    visit_after({}, [&](const entry& e) {
+        total += e.stored.current.code_size;
+        if (e.stored.update && e.stored.update->code_sha256 != e.stored.current.code_sha256)
+            total += e.stored.update->code_size;
+        return true;
+    });
+    return total;
+}
+
+bool registry::uses_package(std::string_view code_sha256) const {
+    bool used = false;
+    visit_after({}, [&](const entry& e) {
+        used = e.durable && (e.stored.current.code_sha256 == code_sha256 ||
+                             (e.stored.update && e.stored.update->code_sha256 == code_sha256));
+        return !used;
+    });
+    return used;
+}
+
+}  // namespace hearth::control

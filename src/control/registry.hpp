@@ -1,0 +1,68 @@
+#pragma once
+
+/// The functions of one control plane, by name. The mutex is a leaf and held for map operations
+/// only, so an invocation's lookup never waits for a disk. An entry's fields are read and written
+/// under it.
+
+#include "control/storage.hpp"
+#include "image/package_image.hpp"
+#include "worker/worker.hpp"
+
+#include <hearth/error.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace hearth::control {
+
+struct entry {
+    stored_function stored;
+    bool durable = true;  ///< the storage knows it; false for packages that are not zips
+    pool_policy pool;
+    /// Null after a restart until the first invocation, and while the first activation runs.
+    std::shared_ptr<worker::deployed_version> serving;
+    /// The package that waits for activation, if it is in memory already.
+    std::shared_ptr<const image::package_image> candidate_image;
+    /// Counts changes of what is to run: an activation of an older one is dropped.
+    std::uint64_t generation = 0;
+    /// One load at a time. Taken before the registry's mutex, held over disk reads.
+    std::mutex loading;
+
+    [[nodiscard]] const function_configuration& candidate() const {
+        return stored.update ? *stored.update : stored.current;
+    }
+    [[nodiscard]] bool in_transition() const {
+        return stored.update || stored.current.state == function_state::pending;
+    }
+};
+
+using entry_ptr = std::shared_ptr<entry>;
+
+class registry {
+  public:
+    [[nodiscard]] entry_ptr find(std::string_view name) const;
+    void insert(const std::string& name, entry_ptr e);
+    void erase(std::string_view name);
+    [[nodiscard]] std::size_t size() const;
+
+    /// Calls `visit` for each function after `marker`, in order of name, until it returns false.
+    void visit_after(std::string_view marker, const std::function<bool(const entry&)>& visit) const;
+
+    /// The bytes of all packages, each counted as often as functions use it (as AWS does).
+    [[nodiscard]] std::uint64_t total_code_size() const;
+    [[nodiscard]] bool uses_package(std::string_view code_sha256) const;
+
+    /// To read or write the fields of an entry.
+    [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock(mutex_); }
+
+  private:
+    mutable std::mutex mutex_;
+    std::map<std::string, entry_ptr, std::less<>> entries_;  // under mutex_
+};
+
+}  // namespace hearth::control

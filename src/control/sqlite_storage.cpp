@@ -1,0 +1,292 @@
+#include "base/system_error.hpp"
+#include "base/try.hpp"
+#include "base/unique_fd.hpp"
+#include "control/record_json.hpp"
+#include "control/storage.hpp"
+#include "image/sha256.hpp"
+
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <mutex>
+#include <set>
+
+namespace hearth::control {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Written to user_version. 1: table functions (name, document).
+constexpr int schema_version = 1;
+/// "HrtH" in application_id: another program's database is not taken for ours.
+constexpr int application_id = 0x48727448;
+
+struct close_database {
+    void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
+};
+struct finalize_statement {
+    void operator()(sqlite3_stmt* s) const noexcept { sqlite3_finalize(s); }
+};
+using database_ptr = std::unique_ptr<sqlite3, close_database>;
+using statement_ptr = std::unique_ptr<sqlite3_stmt, finalize_statement>;
+
+/// The data directory as files: packages, and the lock that keeps a second process out.
+class package_directory {
+  public:
+    static result<package_directory> open(const fs::path& root) {
+        std::error_code ec;
+        fs::create_directories(root / "packages", ec);
+        if (ec)
+            return error(errc::storage_failed, "the data directory " + root.string() +
+                                                   " cannot be created: " + ec.message());
+        package_directory d;
+        d.lock_.reset(::open((root / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (!d.lock_)
+            return system_failure(errc::storage_failed,
+                                  "the data directory " + root.string() + " is not writable");
+        // flock, not a pid file: the kernel drops it with the process, however that ends.
+        if (::flock(d.lock_.get(), LOCK_EX | LOCK_NB) < 0)
+            return error(
+                errc::storage_failed,
+                "the data directory " + root.string() +
+                    " is in use by another Hearth: stop it, or choose another --data directory");
+        d.directory_.reset(::open((root / "packages").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!d.directory_)
+            return system_failure(errc::storage_failed,
+                                  "cannot open " + (root / "packages").string());
+        d.path_ = root / "packages";
+        return d;
+    }
+
+    [[nodiscard]] result<void> put(const std::string& sha256, std::string_view zip) const {
+        const std::string name = sha256 + ".zip", temporary = name + ".new";
+        struct stat st {};
+        if (::fstatat(directory_.get(), name.c_str(), &st, 0) == 0 &&
+            static_cast<std::uint64_t>(st.st_size) == zip.size())
+            return {};
+        {
+            const unique_fd file(::openat(directory_.get(), temporary.c_str(),
+                                          O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+            if (!file) return failed("create", temporary);
+            while (!zip.empty()) {
+                const ssize_t n = ::write(file.get(), zip.data(), zip.size());
+                if (n < 0 && errno == EINTR) continue;
+                if (n < 0) return failed("write", temporary);
+                zip.remove_prefix(static_cast<std::size_t>(n));
+            }
+            if (::fsync(file.get()) < 0) return failed("write", temporary);
+        }
+        // The name appears when the content is on disk, and the name itself with the directory's
+        // fsync.
+        if (::renameat(directory_.get(), temporary.c_str(), directory_.get(), name.c_str()) < 0 ||
+            ::fsync(directory_.get()) < 0)
+            return failed("store", name);
+        return {};
+    }
+
+    [[nodiscard]] result<std::string> get(const std::string& sha256) const {
+        const std::string name = sha256 + ".zip";
+        const unique_fd file(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+        struct stat st {};
+        if (!file || ::fstat(file.get(), &st) < 0) return failed("read", name);
+        std::string zip(static_cast<std::size_t>(st.st_size), '\0');
+        for (std::size_t at = 0; at < zip.size();) {
+            const ssize_t n = ::read(file.get(), zip.data() + at, zip.size() - at);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return failed("read", name);
+            if (n == 0) zip.resize(at);
+            at += static_cast<std::size_t>(n);
+        }
+        if (image::to_hex(image::sha256_of(zip)) != sha256)
+            return error(errc::storage_failed,
+                         (path_ / name).string() + " is damaged: its SHA-256 is not its name");
+        return zip;
+    }
+
+    void remove(const std::string& sha256) const {
+        ::unlinkat(directory_.get(), (sha256 + ".zip").c_str(), 0);
+    }
+
+    /// Removes what a crash left behind: packages nobody names, half-written ones.
+    void sweep(const std::set<std::string>& named) const {
+        std::error_code ec;
+        std::vector<fs::path> stale;
+        for (const auto& entry : fs::directory_iterator(path_, ec)) {
+            const fs::path file = entry.path().filename();
+            const bool ours = file.extension() == ".zip" || file.extension() == ".new";
+            if (ours && !(file.extension() == ".zip" && named.contains(file.stem().string())))
+                stale.push_back(entry.path());
+        }
+        for (const auto& file : stale) fs::remove(file, ec);
+    }
+
+  private:
+    [[nodiscard]] error failed(const char* verb, const std::string& name) const {
+        return system_failure(errc::storage_failed,
+                              std::string("cannot ") + verb + " " + (path_ / name).string());
+    }
+    fs::path path_;
+    unique_fd lock_, directory_;
+};
+
+class sqlite_storage final : public storage {
+  public:
+    static result<std::unique_ptr<storage>> open(const fs::path& root) {
+        HEARTH_TRY(package_directory packages, package_directory::open(root));
+        sqlite3* raw = nullptr;
+        const fs::path file = root / "hearth.db";
+        const int opened = sqlite3_open_v2(
+            file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+            nullptr);
+        auto self = std::unique_ptr<sqlite_storage>(
+            new sqlite_storage(std::move(packages), database_ptr(raw), file));
+        if (opened != SQLITE_OK) return self->failed("cannot be opened");
+        HEARTH_CHECK(self->prepare_schema());
+        return std::unique_ptr<storage>(std::move(self));
+    }
+
+    result<std::vector<stored_function>> load() override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr select, prepare("SELECT document FROM functions ORDER BY name"));
+        std::vector<stored_function> functions;
+        std::set<std::string> named;
+        int step = sqlite3_step(select.get());
+        for (; step == SQLITE_ROW; step = sqlite3_step(select.get())) {
+            const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(select.get(), 0));
+            HEARTH_TRY(stored_function function,
+                       from_json({text ? text : "", static_cast<std::size_t>(
+                                                        sqlite3_column_bytes(select.get(), 0))}));
+            named.insert(image::hex_of_base64_digest(function.current.code_sha256));
+            if (function.update)
+                named.insert(image::hex_of_base64_digest(function.update->code_sha256));
+            functions.push_back(std::move(function));
+        }
+        if (step != SQLITE_DONE) return failed("cannot be read");
+        packages_.sweep(named);
+        return functions;
+    }
+
+    result<void> put(const stored_function& function) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO functions (name, document) VALUES (?1, ?2) "
+                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
+        const std::string document = to_json(function);
+        bind(insert, 1, function.current.function_name);
+        bind(insert, 2, document);
+        if (sqlite3_step(insert.get()) != SQLITE_DONE) return failed("cannot be written");
+        return {};
+    }
+
+    result<void> remove(const std::string& name) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM functions WHERE name = ?1"));
+        bind(statement, 1, name);
+        if (sqlite3_step(statement.get()) != SQLITE_DONE) return failed("cannot be written");
+        return {};
+    }
+
+    result<void> put_package(const std::string& sha256, std::string_view zip) override {
+        const std::scoped_lock lock(mutex_);
+        return packages_.put(sha256, zip);
+    }
+    result<std::string> get_package(const std::string& sha256) override {
+        return packages_.get(sha256);
+    }
+    result<void> remove_package(const std::string& sha256) override {
+        const std::scoped_lock lock(mutex_);
+        packages_.remove(sha256);
+        return {};
+    }
+
+  private:
+    sqlite_storage(package_directory packages, database_ptr database, fs::path file)
+        : packages_(std::move(packages)), database_(std::move(database)), file_(std::move(file)) {}
+
+    result<void> prepare_schema() {
+        // quick_check reads the whole file once: it is small (a document per function), and a
+        // damaged one must not surface in the middle of a later request.
+        HEARTH_TRY(std::string health, text_of("PRAGMA quick_check(1)"));
+        if (health != "ok")
+            return error(errc::storage_failed,
+                         "the database " + file_.string() + " is damaged: " + health);
+        HEARTH_TRY(std::string id_text, text_of("PRAGMA application_id"));
+        HEARTH_TRY(std::string version_text, text_of("PRAGMA user_version"));
+        const int id = std::atoi(id_text.c_str()), version = std::atoi(version_text.c_str());
+        HEARTH_TRY(std::string tables, text_of("SELECT count(*) FROM sqlite_schema"));
+        const bool is_new = id == 0 && version == 0 && std::atoi(tables.c_str()) == 0;
+        if (!is_new && id != application_id)
+            return error(errc::storage_failed, file_.string() + " is not a Hearth database");
+        if (version > schema_version)
+            return error(errc::storage_failed,
+                         file_.string() + " was written by a newer Hearth (schema " + version_text +
+                             ", this one knows " + std::to_string(schema_version) +
+                             "): use that version, or another --data directory");
+        // FULL, not NORMAL: with WAL, NORMAL may lose the last commits when the machine dies.
+        HEARTH_CHECK(
+            execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+                    "PRAGMA busy_timeout = 5000"));
+        if (!is_new) return {};
+        return execute(
+            "BEGIN IMMEDIATE;"
+            "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;"
+            "PRAGMA application_id = " +
+            std::to_string(application_id) +
+            ";"
+            "PRAGMA user_version = " +
+            std::to_string(schema_version) +
+            ";"
+            "COMMIT");
+    }
+
+    result<void> execute(const std::string& sql) {
+        if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+            error e = failed("cannot be written");
+            sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+            return e;
+        }
+        return {};
+    }
+
+    result<statement_ptr> prepare(const char* sql) {
+        sqlite3_stmt* raw = nullptr;
+        if (sqlite3_prepare_v2(database_.get(), sql, -1, &raw, nullptr) != SQLITE_OK)
+            return failed("cannot be used");
+        return statement_ptr(raw);
+    }
+
+    result<std::string> text_of(const char* sql) {
+        HEARTH_TRY(statement_ptr statement, prepare(sql));
+        if (sqlite3_step(statement.get()) != SQLITE_ROW) return failed("cannot be read");
+        const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement.get(), 0));
+        return std::string(text ? text : "");
+    }
+
+    static void bind(const statement_ptr& statement, int at, const std::string& text) {
+        sqlite3_bind_text(statement.get(), at, text.data(), static_cast<int>(text.size()),
+                          SQLITE_STATIC);
+    }
+
+    [[nodiscard]] error failed(const char* what) const {
+        return {errc::storage_failed,
+                "the database " + file_.string() + " " + what + ": " +
+                    (database_ ? sqlite3_errmsg(database_.get()) : "no memory")};
+    }
+
+    // The lock in packages_ is released last: after the database has been closed.
+    package_directory packages_;
+    std::mutex mutex_;  ///< guards database_ and changes to packages_; a leaf
+    database_ptr database_;
+    fs::path file_;
+};
+
+}  // namespace
+
+result<std::unique_ptr<storage>> open_sqlite_storage(const fs::path& directory) {
+    return sqlite_storage::open(directory);
+}
+
+}  // namespace hearth::control

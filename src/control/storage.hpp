@@ -1,0 +1,61 @@
+#pragma once
+
+/// Where functions live across restarts: one interface, an engine per file (memory, SQLite;
+/// PostgreSQL when clustered).
+///
+/// Contract of every engine:
+/// - A call that returns success is durable: it survives a crash of this process and, on disk, of
+/// the machine.
+/// - A call that returns an error changed nothing that a later `load` shows.
+/// - `put_package` comes before the `put` of a record that names it; `remove_package` after the
+/// last one that
+///   does is gone. A crash between leaves a package nobody names: `load` sweeps such away.
+/// - Calls may come from any thread; each engine serialises for itself.
+/// Every call but a corrupt record's fails with errc::storage_failed and a sentence only.
+
+#include <hearth/control.hpp>
+#include <hearth/error.hpp>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::control {
+
+/// A function as stored: what serves, and beside it the update that is to replace it.
+struct stored_function {
+    function_configuration current;
+    std::optional<function_configuration> update;
+    std::map<std::string, std::string> tags;
+    bool operator==(const stored_function&) const = default;
+};
+
+class storage {
+  public:
+    virtual ~storage() = default;
+    /// Every function, by name. Called once, first.
+    virtual result<std::vector<stored_function>> load() = 0;
+    /// Inserts or replaces the function of that name.
+    virtual result<void> put(const stored_function& function) = 0;
+    /// Removing what is not there is success.
+    virtual result<void> remove(const std::string& name) = 0;
+    /// Named by the SHA-256 of its content, in hex; putting the same again is success.
+    virtual result<void> put_package(const std::string& sha256, std::string_view zip) = 0;
+    /// @errors errc::storage_failed also when the content no longer has that SHA-256
+    virtual result<std::string> get_package(const std::string& sha256) = 0;
+    virtual result<void> remove_package(const std::string& sha256) = 0;
+};
+
+std::unique_ptr<storage> open_memory_storage();
+
+/// `directory` holds hearth.db, packages/SHA256.zip and lock. Created if absent; one process at a
+/// time.
+/// @errors errc::storage_failed: cannot be created or written, in use, damaged, or of a newer
+/// version
+result<std::unique_ptr<storage>> open_sqlite_storage(const std::filesystem::path& directory);
+
+}  // namespace hearth::control

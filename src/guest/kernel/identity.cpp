@@ -1,0 +1,72 @@
+#include "guest/kernel/identity.hpp"
+
+#include "guest/abi/process.hpp"
+
+#include <fmt/format.h>
+
+namespace hearth::guest {
+namespace {
+
+void draw_boot_id(identity& id, const std::function<void(std::span<std::byte>)>& random) {
+    if (random) random(id.boot_id);
+    // A random UUID (RFC 4122, 4.4).
+    id.boot_id[6] = (id.boot_id[6] & std::byte{0x0f}) | std::byte{0x40};
+    id.boot_id[8] = (id.boot_id[8] & std::byte{0x3f}) | std::byte{0x80};
+}
+
+}  // namespace
+
+kernel_state make_initial_state(const initial_parameters& in) {
+    kernel_state state;
+    state.frames = mm::frame_allocator(in.first_frame, in.end_frame, in.limit_pages);
+    state.identity.hostname = in.hostname;
+    state.identity.boot_time = in.boot_time;
+    draw_boot_id(state.identity, in.random);
+    state.running = first_process;
+
+    auto& p = state.processes[first_process];
+    p.id = p.group = p.session = first_process;
+    p.environment = in.environment;
+    p.working_directory = in.working_directory;
+    p.uid = p.ids.euid = p.ids.suid = p.ids.fsuid = in.uid;
+    p.gid = p.ids.egid = p.ids.sgid = p.ids.fsgid = in.gid;
+    p.ids.groups = {in.gid};
+
+    constexpr auto none = abi::rlim_infinity;
+    constexpr std::uint64_t mib = 1 << 20;
+    p.limits = {
+        {abi::rlimit_stack, {8 * mib, 8 * mib}},
+        {abi::rlimit_core, {0, 0}},  // nowhere to write one
+        {abi::rlimit_nofile, {vfs::max_descriptors, vfs::max_descriptors}},
+        {abi::rlimit_nproc, {1024, 1024}},  // Lambda's quota of processes and threads
+        {abi::rlimit_as, {none, none}},
+        {abi::rlimit_memlock, {8 * mib, 8 * mib}},
+        {abi::rlimit_sigpending, {1024, 1024}},
+        {abi::rlimit_msgqueue, {0, 0}},
+        {abi::rlimit_nice, {0, 0}},
+        {abi::rlimit_rtprio, {0, 0}},
+    };
+
+    auto& t = state.tasks[first_process];
+    t.tid = t.process = first_process;
+    t.name = in.name.substr(0, 15);
+    return state;
+}
+
+void renew_identity(kernel_state& state, const std::function<void(std::span<std::byte>)>& random) {
+    draw_boot_id(state.identity, random);
+    state.native.event.reset();
+    state.native.reply.reset();
+    state.native.busy = false;
+}
+
+std::string format_boot_id(const identity& id) {
+    std::string out;
+    for (std::size_t i = 0; i < id.boot_id.size(); ++i) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
+        out += fmt::format("{:02x}", std::to_integer<unsigned>(id.boot_id[i]));
+    }
+    return out;
+}
+
+}  // namespace hearth::guest

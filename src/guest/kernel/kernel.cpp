@@ -1,0 +1,479 @@
+#include "guest/kernel/kernel.hpp"
+
+#include "guest/kernel/signal_frame.hpp"
+#include "guest/kernel/signals.hpp"
+#include "guest/kernel/task.hpp"
+#include "guest/kernel/tracer.hpp"
+#include "guest/sys/bind.hpp"
+#include "guest/sys/exchange.hpp"
+
+#include <fmt/format.h>
+
+#include <poll.h>
+
+#include <algorithm>
+
+namespace hearth::guest {
+namespace vfs {
+short poll_events(kernel& k, description_id description);  // vfs/readiness.hpp
+}
+namespace {
+
+/// Linux takes the number from EAX, sign-extended (do_syscall_64); a negative one is in no table
+/// either.
+constexpr std::uint32_t number_of(const vmm::vcpu_state& r) noexcept {
+    return static_cast<std::uint32_t>(r.rax);
+}
+
+const syscall_row* find_row(const syscall_table& table, std::uint32_t number) noexcept {
+    if (number == sys_hearth_exchange_number) [[unlikely]]
+        return &exchange_row();
+    return table.find(number);
+}
+
+constexpr std::uint64_t syscall_length = 2;  // 0f 05
+
+}  // namespace
+
+kernel::kernel(kernel_state state,
+               std::shared_ptr<vfs::filesystem> filesystem,
+               vmm::guest_memory& memory,
+               guest::host& host,
+               const syscall_table& table)
+    : state_(std::move(state)),
+      filesystem_(std::move(filesystem)),
+      memory_(memory),
+      host_(host),
+      table_(table) {}
+
+task_state& kernel::running_task() noexcept {
+    auto it = state_.tasks.find(state_.running);
+    return it != state_.tasks.end() ? it->second : state_.tasks.begin()->second;
+}
+
+process_state& kernel::process_of(const task_state& t) noexcept {
+    return state_.processes.find(t.process)->second;
+}
+
+// -- system calls
+// -----------------------------------------------------------------------------------------------
+
+sysret kernel::dispatch(task& t, const syscall_row* row) {
+    if (row && row->handler.call) [[likely]]
+        return row->handler.call(t);
+    return sysret::error(ENOSYS);
+}
+
+step kernel::on_syscall(vmm::vcpu_state& registers) {
+    auto& ts = running_task();
+    if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
+    task t(*this, process_of(ts), ts, registers);
+    const auto* row = find_row(table_, number_of(registers));
+    if (host_.tracing()) [[unlikely]]
+        trace_call(t, row);
+    auto result = dispatch(t, row);
+    return finish(t, std::move(result), row, false);
+}
+
+step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_registers) {
+    auto& ts = t.state();
+    auto& r = t.registers();
+    expire_timers();
+
+    const wait_state* held = t.wait();
+    wait_state wait;
+    if (result.what() == sysret::kind::parked) {
+        if (!t.interrupted() && signals::next_action(ts, t.process())) {
+            // A signal ends the wait before it began: the handler learns of it in the way it would
+            // later.
+            wait = std::move(result.wait());
+            t.set_wait(held = &wait);
+            t.set_interrupted(true);
+            result = dispatch(t, row);
+        }
+        const auto* action = t.interrupted() ? signals::next_action(ts, t.process()) : nullptr;
+        if (result.what() == sysret::kind::parked && !action) {
+            if (host_.tracing() && !held) trace_result(result, r, false);
+            ts.registers = r;
+            ts.run = task_waiting{std::move(result.wait())};
+            return {step::kind::parked, 0};
+        }
+        if (result.what() == sysret::kind::parked) {
+            const auto& a = t.process().actions[static_cast<std::size_t>(action->number)];
+            const bool again = !result.wait().deadline && (a.flags & abi::sa_restart) &&
+                               signals::restartable(number_of(r));
+            if (host_.tracing()) trace_result(result, r, held != nullptr);
+            if (again) {
+                r.rip -= syscall_length;
+                ts.run = task_running{};
+                return deliver_signals(t);
+            }
+            result = sysret::error(EINTR);
+        }
+    }
+    if (host_.tracing()) [[unlikely]]
+        trace_result(result, r, held != nullptr);
+
+    switch (result.what()) {
+        case sysret::kind::exited:
+            return {step::kind::exited, 0};
+        case sysret::kind::registers_set:
+            all_registers = true;
+            break;
+        default:
+            r.rax = static_cast<std::uint64_t>(result.value());
+            break;
+    }
+    auto& s = ts.signals;
+    // After EINTR the old mask returns with the handler's frame; after anything else, now.
+    if (s.restore_blocked && result.value() != -EINTR) {
+        s.blocked = s.saved_blocked;
+        s.restore_blocked = false;
+    }
+    if (signals::next_action(ts, t.process())) return deliver_signals(t);
+    if (s.restore_blocked) {
+        s.blocked = s.saved_blocked;
+        s.restore_blocked = false;
+    }
+    return {all_registers ? step::kind::set_registers : step::kind::return_value, r.rax};
+}
+
+// -- signals
+// ----------------------------------------------------------------------------------------------------
+
+step kernel::deliver_signals(task& t) {
+    auto& ts = t.state();
+    auto& p = t.process();
+    auto& s = ts.signals;
+    while (signals::next_action(ts, p)) {
+        const auto info = signals::take(ts, p, ~s.blocked);
+        if (host_.tracing()) host_.trace(tracer::format_signal(*info));
+        auto& action = p.actions[static_cast<std::size_t>(info->number)];
+        if (action.handler == abi::sig_dfl) {
+            exit_process(p, {.code = 0, .signal = info->number});
+            return {step::kind::exited, 0};
+        }
+        const signal_action used = action;
+        if (!signals::push_frame(t, *info, used)) {
+            // force_sigsegv: no room for the frame. If it was SIGSEGV's own, there is nothing left
+            // to try.
+            if (info->number == abi::sigsegv) action = {};
+            force_signal(ts, {.number = abi::sigsegv, .code = abi::si_kernel});
+            continue;
+        }
+        if (s.restore_blocked) s.restore_blocked = false;  // the frame holds the old mask now
+        s.blocked |= used.mask & ~signals::unblockable;
+        if (!(used.flags & abi::sa_nodefer)) s.blocked |= signal_bit(info->number);
+        if (used.flags & abi::sa_resethand) action.handler = abi::sig_dfl;
+    }
+    if (s.restore_blocked) {
+        s.blocked = s.saved_blocked;
+        s.restore_blocked = false;
+    }
+    return {step::kind::set_registers, t.registers().rax};
+}
+
+void kernel::post_signal(task_state& to, const signal_info& info) {
+    if (std::holds_alternative<task_exited>(to.run)) return;
+    const auto bit = signal_bit(info.number);
+    const auto* waiting = std::get_if<task_waiting>(&to.run);
+    const bool wanted = waiting && (waiting->wait.signals & bit);
+    if (!(to.signals.blocked & bit) && !wanted &&
+        signals::ignored(process_of(to).actions, info.number))
+        return;
+    signals::queue(to.signals.pending, info);
+}
+
+void kernel::post_signal(process_state& to, const signal_info& info) {
+    const auto bit = signal_bit(info.number);
+    const bool vanishes =
+        signals::ignored(to.actions, info.number) &&
+        std::ranges::none_of(state_.tasks, [&](const auto& entry) {
+            const task_state& ts = entry.second;
+            const auto* waiting = std::get_if<task_waiting>(&ts.run);
+            return ts.process == to.id &&
+                   ((ts.signals.blocked & bit) || (waiting && (waiting->wait.signals & bit)));
+        });
+    if (!vanishes) signals::queue(to.pending, info);
+}
+
+void kernel::force_signal(task_state& to, const signal_info& info) {
+    auto& action = process_of(to).actions[static_cast<std::size_t>(info.number)];
+    const auto bit = signal_bit(info.number);
+    if ((to.signals.blocked & bit) || action.handler == abi::sig_ign) {
+        action.handler = abi::sig_dfl;
+        to.signals.blocked &= ~bit;
+    }
+    // The fault of this moment, not one of the same number that was sent before.
+    std::erase_if(to.signals.pending,
+                  [&](const signal_info& s) { return s.number == info.number; });
+    to.signals.pending.push_back(info);
+}
+
+// -- exceptions
+// -------------------------------------------------------------------------------------------------
+
+step kernel::on_exception(vmm::vcpu_state& registers, const vmm::exception_exit& exception) {
+    auto& ts = running_task();
+    if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
+    task t(*this, process_of(ts), ts, registers);
+    registers.rflags &= ~std::uint64_t{0x1'0000};  // RF belongs to the frame of the exception
+
+    signal_info info{.code = abi::si_kernel};
+    const auto fault = [&](int number, int code, std::uint64_t address) {
+        info.number = number;
+        info.code = code;
+        info.address = address;
+    };
+    switch (exception.vector) {
+        case 0:
+            fault(abi::sigfpe, abi::fpe_intdiv, registers.rip);
+            break;
+        case 1:
+            fault(abi::sigtrap, abi::trap_trace, registers.rip);
+            break;
+        case 3:
+            info.number = abi::sigtrap;
+            break;
+        case 6: {
+            // INT n is #UD on one KVM flavour and #GP on the other (FACTS 2.1); a program sees
+            // SIGSEGV.
+            const auto opcode = t.read(guest_ptr<const std::uint8_t>{gva{registers.rip}});
+            if (opcode && *opcode == 0xcd)
+                info.number = abi::sigsegv;
+            else
+                fault(abi::sigill, abi::ill_illopn, registers.rip);
+            break;
+        }
+        case 14:
+            switch (t.memory().fault(exception.fault_address, exception.error_code)) {
+                case mm::fault_result::resolved:
+                    return {step::kind::set_registers, registers.rax};
+                case mm::fault_result::out_of_memory:
+                    return {step::kind::out_of_memory, 0};
+                case mm::fault_result::segv_maperr:
+                    fault(abi::sigsegv, abi::segv_maperr, exception.fault_address.value);
+                    break;
+                case mm::fault_result::segv_accerr:
+                    fault(abi::sigsegv, abi::segv_accerr, exception.fault_address.value);
+                    break;
+                case mm::fault_result::bus_adrerr:
+                    fault(abi::sigbus, abi::bus_adrerr, exception.fault_address.value);
+                    break;
+            }
+            break;
+        case 16:
+        case 19:
+            fault(abi::sigfpe, floating_point_code(exception.vector), registers.rip);
+            break;
+        case 17:
+            fault(abi::sigbus, abi::bus_adraln, 0);
+            break;
+        default:
+            info.number = abi::sigsegv;
+            break;  // #GP, #SS, #NP and what a program cannot raise
+    }
+    ts.signals.trap_number = exception.vector;
+    ts.signals.trap_error = exception.error_code;
+    if (exception.vector == 14) ts.signals.trap_address = exception.fault_address.value;
+    force_signal(ts, info);
+    return deliver_signals(t);
+}
+
+int kernel::floating_point_code(std::uint8_t vector) {
+    // The flags raised and not masked, in the order of fpu__exception_code.
+    const auto image = host_.read_fpu().xsave;
+    if (image.size() < abi::fxsave_size) return 0;
+    const auto byte = [&](std::size_t i) { return std::to_integer<unsigned>(image[i]); };
+    unsigned flags = 0;
+    if (vector == 16)
+        flags = byte(2) & ~byte(0);  // FSW & ~FCW
+    else
+        flags = byte(24) & ~((byte(24) | byte(25) << 8) >> 7);  // MXCSR
+    if (flags & 0x01) return abi::fpe_fltinv;
+    if (flags & 0x04) return abi::fpe_fltdiv;
+    if (flags & 0x08) return abi::fpe_fltovf;
+    if (flags & 0x12) return abi::fpe_fltund;
+    if (flags & 0x20) return abi::fpe_fltres;
+    return 0;
+}
+
+step kernel::on_memory_fault(vmm::vcpu_state& registers) {
+    auto& ts = running_task();
+    if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
+    task t(*this, process_of(ts), ts, registers);
+    // KVM does not say which address it was.
+    force_signal(ts, {.number = abi::sigbus, .code = abi::bus_adrerr});
+    return deliver_signals(t);
+}
+
+step kernel::on_interrupt(vmm::vcpu_state& registers) {
+    auto& ts = running_task();
+    if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
+    expire_timers();
+    task t(*this, process_of(ts), ts, registers);
+    if (!signals::next_action(ts, t.process())) return {step::kind::run_on, 0};
+    return deliver_signals(t);
+}
+
+// -- waiting
+// ----------------------------------------------------------------------------------------------------
+
+bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
+    if (wait.native_event && state_.native.event) return true;
+    if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
+    if (signals::next_action(ts, process_of(ts))) return true;
+    if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
+    return std::ranges::any_of(wait.watches, [&](const wait_state::watch& w) {
+        return (vfs::poll_events(*this, w.description) &
+                (w.events | POLLERR | POLLHUP | POLLNVAL)) != 0;
+    });
+}
+
+std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& registers) {
+    auto* waiting = std::get_if<task_waiting>(&ts.run);
+    if (!waiting || !wait_is_over(ts, waiting->wait)) return std::nullopt;
+    const wait_state wait = std::move(waiting->wait);
+    ts.run = task_running{};
+    state_.running = ts.tid;
+    registers = ts.registers;
+
+    task t(*this, process_of(ts), ts, registers);
+    t.set_wait(&wait);
+    t.set_interrupted(signals::next_action(ts, t.process()) != nullptr);
+    const auto* row = find_row(table_, number_of(registers));
+    auto result = dispatch(t, row);
+    const auto s = finish(t, std::move(result), row, true);
+    if (s.what == step::kind::parked) return std::nullopt;
+    return s;
+}
+
+step kernel::resume(vmm::vcpu_state& registers) {
+    expire_timers();
+    bool alive = false;
+    for (auto& [tid, ts] : state_.tasks) {
+        if (auto s = try_resume(ts, registers)) return *s;
+        alive = alive || !std::holds_alternative<task_exited>(ts.run);
+    }
+    return {alive ? step::kind::parked : step::kind::exited, 0};
+}
+
+std::optional<std::chrono::nanoseconds> kernel::next_timer() const {
+    std::optional<std::chrono::nanoseconds> first;
+    const auto consider = [&](const interval_timer& timer) {
+        if (timer.deadline && (!first || *timer.deadline < *first)) first = timer.deadline;
+    };
+    for (const auto& [id, p] : state_.processes) {
+        consider(p.timers.real);
+        for (const auto& [number, timer] : p.timers.posix) consider(timer.schedule);
+    }
+    return first;
+}
+
+std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
+    auto first = next_timer();
+    for (const auto& [tid, ts] : state_.tasks) {
+        const auto* waiting = std::get_if<task_waiting>(&ts.run);
+        if (!waiting || !waiting->wait.deadline) continue;
+        if (!first || *waiting->wait.deadline < *first) first = waiting->wait.deadline;
+    }
+    return first;
+}
+
+void kernel::expire_timers() {
+    for (auto& [id, p] : state_.processes) {
+        if (!p.timers.real.deadline && p.timers.posix.empty()) [[likely]]
+            continue;
+        const auto now = host_.monotonic_now();
+        /// How many times it was due; sets it for the next.
+        const auto due = [now](interval_timer& timer) -> std::int64_t {
+            if (!timer.deadline || *timer.deadline > now) return 0;
+            if (timer.interval.count() <= 0) {
+                timer.deadline.reset();
+                return 1;
+            }
+            const auto times = (now - *timer.deadline) / timer.interval + 1;
+            *timer.deadline += timer.interval * times;
+            return times;
+        };
+        if (due(p.timers.real)) post_signal(p, {.number = abi::sigalrm, .code = abi::si_kernel});
+        for (auto& [number, timer] : p.timers.posix) {
+            const auto times = due(timer.schedule);
+            if (times == 0 || timer.signal == 0) continue;
+            signal_info info{.number = timer.signal,
+                             .code = abi::si_timer,
+                             .address = timer.value,
+                             .timer = number};
+            auto owner = timer.thread ? state_.tasks.find(timer.thread) : state_.tasks.end();
+            auto& queue = owner != state_.tasks.end() ? owner->second.signals.pending : p.pending;
+            const bool pending = std::ranges::any_of(queue, [&](const signal_info& s) {
+                return s.code == abi::si_timer && s.timer == info.timer;
+            });
+            constexpr std::int64_t most = 0x7fff'ffff;  // DELAYTIMER_MAX
+            const auto overrun = times - (pending ? 0 : 1);
+            timer.pending_overrun = static_cast<std::int32_t>(std::min<std::int64_t>(
+                most, (pending ? timer.pending_overrun : 0) + std::min(overrun, most)));
+            if (pending) continue;
+            if (owner != state_.tasks.end())
+                post_signal(owner->second, info);
+            else
+                post_signal(p, info);
+        }
+    }
+}
+
+// -- the end
+// ----------------------------------------------------------------------------------------------------
+
+void kernel::exit_task(task& t, int code) {
+    auto& p = t.process();
+    t.state().run = task_exited{(code & 0xff) << 8};
+    const bool others = std::ranges::any_of(state_.tasks, [&](const auto& entry) {
+        return entry.second.process == p.id &&
+               !std::holds_alternative<task_exited>(entry.second.run);
+    });
+    if (!others) return exit_process(p, {.code = code & 0xff, .signal = 0});
+    // CLONE_CHILD_CLEARTID (man 2 set_tid_address): nobody hears of a bad address.
+    if (const gva at{t.state().clear_child_tid}; at.value)
+        (void)t.write(guest_ptr<std::int32_t>{at}, 0);
+}
+
+void kernel::exit_process(process_state& p, guest::exit_status status) {
+    const auto encoded = status.signal ? status.signal : (status.code & 0xff) << 8;
+    for (auto& [tid, ts] : state_.tasks)
+        if (ts.process == p.id) ts.run = task_exited{encoded};
+    set_exit_status(status);
+    if (!host_.tracing()) return;
+    host_.trace(status.signal
+                    ? fmt::format("+++ killed by {} +++", tracer::signal_name(status.signal))
+                    : fmt::format("+++ exited with {} +++", status.code));
+}
+
+// -- tracing
+// ----------------------------------------------------------------------------------------------------
+
+void kernel::trace_call(task& t, const syscall_row* row) {
+    // Formatted before the call: a read overwrites what the arguments point at.
+    if (!row) {
+        const auto a = arguments_of(t.registers());
+        traced_ = fmt::format("syscall_{:#x}({:#x}, {:#x}, {:#x}, {:#x}, {:#x}, {:#x})",
+                              number_of(t.registers()), a[0], a[1], a[2], a[3], a[4], a[5]);
+    } else if (row->handler.format) {
+        traced_ = fmt::format("{}({})", row->name, row->handler.format(t));
+    } else {
+        const auto a = arguments_of(t.registers());
+        traced_ = fmt::format("{}({:#x}, {:#x}, {:#x}, {:#x}, {:#x}, {:#x})", row->name, a[0], a[1],
+                              a[2], a[3], a[4], a[5]);
+    }
+}
+
+void kernel::trace_result(sysret& result, const vmm::vcpu_state& registers, bool resumed) {
+    if (resumed) {
+        const auto* row = find_row(table_, number_of(registers));
+        // rt_sigreturn and the like have put another RAX there; they never park.
+        traced_ = fmt::format("<... {} resumed>", row ? row->name : "?");
+    }
+    host_.trace(fmt::format("{} {}", traced_, tracer::format_result(result, registers.rax)));
+}
+
+}  // namespace hearth::guest

@@ -1,0 +1,168 @@
+#include "guest/kernel/signals.hpp"
+
+#include "guest/kernel/native_exchange.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace hearth::guest::signals {
+namespace {
+
+constexpr signal_set synchronous = signal_bit(abi::sigsegv) | signal_bit(abi::sigbus) |
+                                   signal_bit(abi::sigill) | signal_bit(abi::sigtrap) |
+                                   signal_bit(abi::sigfpe) | signal_bit(abi::sigsys);
+
+const signal_info* first_of(const std::vector<signal_info>& pending, int number) noexcept {
+    auto it = std::ranges::find(pending, number, &signal_info::number);
+    return it == pending.end() ? nullptr : &*it;
+}
+
+int lowest(signal_set set) noexcept {
+    if (set & synchronous) set &= synchronous;
+    return std::countr_zero(set) + 1;
+}
+
+}  // namespace
+
+default_action default_of(int number) noexcept {
+    switch (number) {
+        case abi::sigchld:
+        case abi::sigcont:
+        case abi::sigurg:
+        case abi::sigwinch:
+            return default_action::ignore;
+        case abi::sigstop:
+        case abi::sigtstp:
+        case abi::sigttin:
+        case abi::sigttou:
+            return default_action::stop;
+        case abi::sigquit:
+        case abi::sigill:
+        case abi::sigtrap:
+        case abi::sigabrt:
+        case abi::sigbus:
+        case abi::sigfpe:
+        case abi::sigsegv:
+        case abi::sigxcpu:
+        case abi::sigxfsz:
+        case abi::sigsys:
+            return default_action::core;
+        default:
+            return default_action::terminate;
+    }
+}
+
+bool ignored(const signal_actions& actions, int number) noexcept {
+    const auto handler = actions[static_cast<std::size_t>(number)].handler;
+    if (handler == abi::sig_ign) return true;
+    if (handler != abi::sig_dfl) return false;
+    const auto action = default_of(number);
+    return action == default_action::ignore || action == default_action::stop;
+}
+
+bool queue(std::vector<signal_info>& pending, const signal_info& info) {
+    if (info.number < abi::first_realtime_signal) {
+        if (!first_of(pending, info.number)) pending.push_back(info);
+        return true;
+    }
+    if (pending.size() >= queue_limit) return false;
+    pending.push_back(info);
+    return true;
+}
+
+signal_set set_of(std::span<const signal_info> pending) noexcept {
+    signal_set set = 0;
+    for (const auto& info : pending) set |= signal_bit(info.number);
+    return set;
+}
+
+const signal_info* peek(const task_state& t, const process_state& p, signal_set allowed) noexcept {
+    if (const auto set = set_of(t.signals.pending) & allowed)
+        return first_of(t.signals.pending, lowest(set));
+    if (const auto set = set_of(p.pending) & allowed) return first_of(p.pending, lowest(set));
+    return nullptr;
+}
+
+std::optional<signal_info> take(task_state& t, process_state& p, signal_set allowed) {
+    const auto* found = peek(t, p, allowed);
+    if (!found) return std::nullopt;
+    signal_info info = *found;
+    auto& from = first_of(t.signals.pending, info.number) == found ? t.signals.pending : p.pending;
+    from.erase(from.begin() + (found - from.data()));
+    if (info.code == abi::si_timer) {  // overruns counted while it was pending
+        if (auto timer = p.timers.posix.find(info.timer); timer != p.timers.posix.end()) {
+            info.overrun = timer->second.pending_overrun;
+            timer->second.overrun = std::exchange(timer->second.pending_overrun, 0);
+        }
+    }
+    return info;
+}
+
+const signal_info* next_action(task_state& t, process_state& p) {
+    if (t.signals.pending.empty() && p.pending.empty()) return nullptr;
+    const signal_set allowed = ~t.signals.blocked;
+    while (const auto* next = peek(t, p, allowed)) {
+        if (!ignored(p.actions, next->number)) return next;
+        take(t, p, signal_bit(next->number) & allowed);
+    }
+    return nullptr;
+}
+
+void discard(process_state& p, std::map<pid, task_state>& tasks, int number) {
+    const auto is_it = [&](const signal_info& s) { return s.number == number; };
+    std::erase_if(p.pending, is_it);
+    for (auto& [tid, t] : tasks)
+        if (t.process == p.id) std::erase_if(t.signals.pending, is_it);
+}
+
+abi::siginfo to_abi(const signal_info& info) noexcept {
+    abi::siginfo out{};
+    out.number = info.number;
+    out.error = info.error;
+    out.code = info.code;
+    if (info.code == abi::si_timer) {
+        out.posix_timer = {info.timer, info.overrun, info.address};
+    } else if (info.code > 0) {
+        out.fault = {info.address};
+    } else {
+        out.sender = {info.sender_pid, info.sender_uid, info.address};
+    }
+    return out;
+}
+
+bool restartable(std::uint32_t number) noexcept {
+    switch (number) {
+        case 0:    // read
+        case 1:    // write
+        case 2:    // open
+        case 16:   // ioctl
+        case 17:   // pread64
+        case 18:   // pwrite64
+        case 19:   // readv
+        case 20:   // writev
+        case 40:   // sendfile
+        case 42:   // connect
+        case 43:   // accept
+        case 44:   // sendto
+        case 45:   // recvfrom
+        case 46:   // sendmsg
+        case 47:   // recvmsg
+        case 61:   // wait4
+        case 72:   // fcntl, F_SETLKW
+        case 73:   // flock
+        case 202:  // futex, FUTEX_WAIT
+        case 247:  // waitid
+        case 257:  // openat
+        case 275:  // splice
+        case 288:  // accept4
+        case 295:  // preadv
+        case 296:  // pwritev
+        case 318:  // getrandom
+        case sys_hearth_exchange_number:
+            return true;
+        default:
+            return false;
+    }
+}
+
+}  // namespace hearth::guest::signals

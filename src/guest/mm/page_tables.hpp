@@ -1,0 +1,95 @@
+#pragma once
+
+/// The guest's four-level page tables (SDM vol. 3, "4-Level Paging"), which live in guest memory
+/// and are written by the host only. 4 KiB leaves. Table frames come from the frame allocator and
+/// stay bound to their address range for the life of the VM, even when empty: KVM's shadow links
+/// survive every zap of a frame (FACTS 3). A handle for the length of a call.
+
+#include "guest/guest_ptr.hpp"
+#include "guest/mm/frame_allocator.hpp"
+#include "vmm/guest_memory.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace hearth::guest::mm {
+
+/// A leaf entry. Empty (zero), present, or held: a frame is bound to the page, whose protection is
+/// PROT_NONE. The bits 9 to 11 are ignored by the processor and are ours.
+struct page_entry {
+    static constexpr std::uint64_t present = 1, writable = 2, user = 4, accessed = 1 << 5,
+                                   dirty = 1 << 6;
+    static constexpr std::uint64_t owned = 1 << 9;    ///< a frame is bound to this page
+    static constexpr std::uint64_t window = 1 << 10;  ///< the frame is a page of a file window
+    static constexpr std::uint64_t charged =
+        1 << 11;  ///< window page counted against the memory size
+    static constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
+    static constexpr std::uint64_t frame_mask = 0x000f'ffff'ffff'f000;
+
+    std::uint64_t raw = 0;
+
+    [[nodiscard]] bool empty() const noexcept { return raw == 0; }
+    [[nodiscard]] bool has(std::uint64_t bits) const noexcept { return (raw & bits) == bits; }
+    [[nodiscard]] gpa frame() const noexcept { return {raw & frame_mask}; }
+    /// The processor (or the host on the guest's behalf) used it since it was made: there may be a
+    /// translation, and the frame may hold something. KVM never makes a translation from an entry
+    /// without the accessed bit, and neither does a processor.
+    [[nodiscard]] bool touched() const noexcept { return (raw & (accessed | dirty)) != 0; }
+    void set(std::uint64_t bits) noexcept { raw |= bits; }
+};
+static_assert(sizeof(page_entry) == 8);
+
+class page_tables {
+  public:
+    page_tables(vmm::guest_memory& memory, frame_allocator& frames) noexcept
+        : memory_(memory), frames_(frames) {}
+
+    /// The entry of a page below `layout::system_area`; null when there is no table for it.
+    [[nodiscard]] page_entry* find(gva page) noexcept {
+        page_entry* const table = table_of(page);
+        return table ? table + index(page, 12) : nullptr;
+    }
+    /// The same, making the tables; null when no frame is left.
+    [[nodiscard]] page_entry* ensure(gva page);
+
+    /// Calls `f(gva, page_entry&)` for each entry of [start, end) that is not empty, ascending.
+    /// Absent tables are skipped, so the time grows with the tables, not with the range.
+    template <class F>
+    void for_each(gva start, gva end, F&& f) {
+        for (std::uint64_t a = start.value; a < end.value;) {
+            std::uint64_t next = 0;
+            page_entry* const table = walk(gva{a}, next);
+            next = std::min(next, end.value);
+            if (table) {
+                for (; a < next; a += vmm::page_size) {
+                    page_entry& e = table[index(gva{a}, 12)];
+                    if (!e.empty()) f(gva{a}, e);
+                }
+            }
+            a = next;
+        }
+    }
+
+  private:
+    static constexpr std::uint64_t leaf_span = std::uint64_t{1} << 21;
+
+    static std::size_t index(gva a, unsigned shift) noexcept { return (a.value >> shift) & 511; }
+    page_entry* table_at(gpa table) noexcept {
+        return reinterpret_cast<page_entry*>(memory_.base() + table.value);
+    }
+    page_entry* table_of(gva page) noexcept {
+        if ((page.value & ~(leaf_span - 1)) == cached_range_) return cached_table_;
+        std::uint64_t next = 0;
+        return walk(page, next);
+    }
+    /// The leaf table for `a`, or null; `next` is where the range answered for ends.
+    page_entry* walk(gva a, std::uint64_t& next) noexcept;
+
+    vmm::guest_memory& memory_;
+    frame_allocator& frames_;
+    // The last leaf table met. Tables never move or go away, so it cannot become wrong.
+    std::uint64_t cached_range_ = ~std::uint64_t{0};
+    page_entry* cached_table_ = nullptr;
+};
+
+}  // namespace hearth::guest::mm

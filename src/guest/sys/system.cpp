@@ -1,0 +1,185 @@
+#include "guest/sys/system.hpp"
+
+#include "guest/kernel/kernel.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+
+namespace hearth::guest {
+namespace {
+
+template <std::size_t N>
+void put(char (&field)[N], std::string_view text) noexcept {
+    std::ranges::copy(text.substr(0, N - 1), field);
+}
+
+task_state* find_task(task& t, int id) {
+    if (id == 0) return &t.state();
+    auto& all = t.kernel().state().tasks;
+    const auto it = all.find(id);
+    return it == all.end() ? nullptr : &it->second;
+}
+
+/// One vCPU: the mask is one word, of which bit 0 counts.
+constexpr std::uint64_t all_cpus = 1;
+
+bool known_policy(int policy) noexcept {
+    return policy == abi::sched_other || policy == abi::sched_fifo || policy == abi::sched_rr ||
+           policy == abi::sched_batch || policy == abi::sched_idle || policy == abi::sched_deadline;
+}
+
+}  // namespace
+
+sysret sys_uname(task& t, guest_ptr<abi::utsname> out) {
+    const auto& identity = t.kernel().state().identity;
+    abi::utsname name{};
+    put(name.sysname, "Linux");
+    put(name.nodename, identity.hostname);
+    put(name.release, "6.1.0-hearth");
+    put(name.version, "#1 SMP");
+    put(name.machine, "x86_64");
+    put(name.domainname, identity.domainname);
+    return t.write(out, name);
+}
+
+sysret sys_sysinfo(task& t, guest_ptr<abi::sysinfo> out) {
+    const auto& frames = t.kernel().state().frames;
+    auto& host = t.kernel().host();
+    const auto up = host.monotonic_now() - t.kernel().state().identity.boot_time;
+    abi::sysinfo info{};
+    info.uptime =
+        std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(up).count());
+    info.total_ram = frames.limit_pages();
+    info.free_ram = frames.limit_pages() - std::min(frames.limit_pages(), frames.used_pages());
+    info.processes = static_cast<std::uint16_t>(t.kernel().state().tasks.size());
+    info.unit = static_cast<std::uint32_t>(vmm::page_size);
+    return t.write(out, info);
+}
+
+sysret sys_sched_yield(task&) { return 0; }
+
+sysret sys_sched_getaffinity(task& t, int thread, std::uint32_t length, guest_ptr<void> out) {
+    if (length < sizeof all_cpus || length % sizeof all_cpus) return sysret::error(EINVAL);
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    if (auto r = t.write(guest_ptr<std::uint64_t>{out.address}, all_cpus); !r) return r.error();
+    return sizeof all_cpus;
+}
+sysret sys_sched_setaffinity(task& t, int thread, std::uint32_t length, guest_ptr<const void> in) {
+    std::uint64_t mask = 0;
+    const auto used = std::min<std::size_t>(length, sizeof mask);
+    if (auto r =
+            t.memory().read(in.address, std::as_writable_bytes(std::span(&mask, 1)).first(used));
+        !r)
+        return r.error();
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    return mask & all_cpus ? sysret(0) : sysret::error(EINVAL);
+}
+sysret sys_sched_getscheduler(task& t, int thread) {
+    if (thread < 0) return sysret::error(EINVAL);
+    return find_task(t, thread) ? sysret(abi::sched_other) : sysret::error(ESRCH);
+}
+sysret sys_sched_setscheduler(task& t,
+                              int thread,
+                              int policy,
+                              guest_ptr<const abi::sched_param> in) {
+    if (thread < 0 || policy < 0 || !in) return sysret::error(EINVAL);
+    const auto param = t.read(in);
+    if (!param) return param.error();
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    policy &= ~abi::sched_reset_on_fork;
+    if (!known_policy(policy) || policy == abi::sched_deadline) return sysret::error(EINVAL);
+    const bool real_time = policy == abi::sched_fifo || policy == abi::sched_rr;
+    if (real_time ? (param->priority < 1 || param->priority > 99) : param->priority != 0)
+        return sysret::error(EINVAL);
+    return policy == abi::sched_other ? sysret(0) : sysret::error(EPERM);
+}
+sysret sys_sched_getparam(task& t, int thread, guest_ptr<abi::sched_param> out) {
+    if (thread < 0 || !out) return sysret::error(EINVAL);
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    return t.write(out, {0});
+}
+sysret sys_sched_setparam(task& t, int thread, guest_ptr<const abi::sched_param> in) {
+    if (thread < 0 || !in) return sysret::error(EINVAL);
+    const auto param = t.read(in);
+    if (!param) return param.error();
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    return param->priority == 0 ? sysret(0) : sysret::error(EINVAL);
+}
+sysret sys_sched_get_priority_max(task&, int policy) {
+    if (!known_policy(policy)) return sysret::error(EINVAL);
+    return policy == abi::sched_fifo || policy == abi::sched_rr ? 99 : 0;
+}
+sysret sys_sched_get_priority_min(task&, int policy) {
+    if (!known_policy(policy)) return sysret::error(EINVAL);
+    return policy == abi::sched_fifo || policy == abi::sched_rr ? 1 : 0;
+}
+sysret sys_sched_rr_get_interval(task& t, int thread, guest_ptr<abi::timespec> out) {
+    if (thread < 0) return sysret::error(EINVAL);
+    if (!find_task(t, thread)) return sysret::error(ESRCH);
+    return t.write(out, {0, 4'000'000});
+}
+
+sysret sys_getcpu(task& t,
+                  guest_ptr<std::uint32_t> cpu,
+                  guest_ptr<std::uint32_t> node,
+                  guest_ptr<void>) {
+    if (cpu) {
+        if (auto r = t.write(cpu, 0); !r) return r.error();
+    }
+    return node ? sysret(t.write(node, 0)) : sysret(0);
+}
+
+namespace {
+/// PRIO_PROCESS, PRIO_PGRP, PRIO_USER: whether (which, who) names this process, the only one there
+/// is.
+outcome<void> names_us(task& t, int which, int who) {
+    const auto& p = t.process();
+    bool us = who == 0;
+    switch (which) {
+        case 0:
+            us = us || find_task(t, who);
+            break;
+        case 1:
+            us = us || who == p.group;
+            break;
+        case 2:
+            us = us || static_cast<std::uint32_t>(who) == p.uid;
+            break;
+        default:
+            return os_error{EINVAL};
+    }
+    if (!us) return os_error{ESRCH};
+    return {};
+}
+}  // namespace
+
+sysret sys_getpriority(task& t, int which, int who) {
+    if (auto r = names_us(t, which, who); !r) return r.error();
+    return 20 - t.process().nice;  // the kernel's own answer: 1..40
+}
+sysret sys_setpriority(task& t, int which, int who, int value) {
+    if (auto r = names_us(t, which, who); !r) return r.error();
+    const int nice = std::clamp(value, -20, 19);
+    if (nice < t.process().nice) return sysret::error(EACCES);  // no CAP_SYS_NICE
+    t.process().nice = nice;
+    return 0;
+}
+
+sysret sys_membarrier(task&, int command, std::uint32_t flags, int) {
+    // All tasks of a guest share one vCPU, and an exit to the host is a full barrier.
+    constexpr int query = 0;
+    constexpr int supported =
+        1 | 2 | 4 | 8 | 16 | 32 | 64;  // up to REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+    if (flags != 0) return sysret::error(EINVAL);
+    if (command == query) return supported;
+    return command > 0 && (command & (command - 1)) == 0 && (command & supported)
+               ? sysret(0)
+               : sysret::error(EINVAL);
+}
+
+/// Only the kernel itself arranges this call; from a program, nothing is to be restarted.
+sysret sys_restart_syscall(task&) { return sysret::error(EINTR); }
+
+}  // namespace hearth::guest

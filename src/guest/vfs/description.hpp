@@ -1,0 +1,131 @@
+#pragma once
+
+/// An open file description: what `open` creates and `dup` shares. A value: it names what it stands for by
+/// ids and paths, never by a host descriptor, so a clone works on from a copy with its own offset.
+
+#include "guest/kernel/host.hpp"
+#include "guest/kernel/wait_state.hpp"
+#include "guest/vfs/tmpfs.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace hearth::guest::vfs {
+
+/// A node of a mounted tree, of whichever kind the mount is.
+struct tree_node {
+    std::uint32_t mount = 0;
+    std::string inner;  ///< path below the mount, without a leading slash; for all trees but tmpfs
+    inode_id inode{};   ///< tmpfs only
+    bool operator==(const tree_node&) const = default;
+};
+
+/// A regular file of a read-only tree. The host's file is opened when needed and known again by its identity.
+struct tree_file {
+    tree_node node;
+    std::uint64_t device = 0, host_inode = 0;
+    bool operator==(const tree_file&) const = default;
+};
+struct tmpfs_file {
+    inode_id inode{};
+    std::uint32_t mount = 0;
+    bool operator==(const tmpfs_file&) const = default;
+};
+/// Its offset is the cookie of the entry last given.
+struct open_directory {
+    tree_node node;
+    bool operator==(const open_directory&) const = default;
+};
+/// Opened with O_PATH: a place in the tree and nothing more.
+struct path_only {
+    tree_node node;
+    bool operator==(const path_only&) const = default;
+};
+/// A generated text (/proc), as it was when it was opened.
+struct text_file {
+    tree_node node;
+    std::shared_ptr<const std::string> text;
+    bool operator==(const text_file& o) const {
+        return node == o.node && (text == o.text || (text && o.text && *text == *o.text));
+    }
+};
+enum class pipe_id : std::uint32_t {};
+struct pipe_end {
+    pipe_id pipe{};
+    bool reads = false, writes = false;
+    bool operator==(const pipe_end&) const = default;
+};
+enum class pair_id : std::uint32_t {};
+/// One end of a socketpair(2).
+struct pair_end {
+    pair_id pair{};
+    std::uint8_t side = 0;
+    bool operator==(const pair_end&) const = default;
+};
+/// A connection to a service in the host process.
+struct service_socket {
+    std::uint32_t connection = 0;
+    bool operator==(const service_socket&) const = default;
+};
+struct unconnected_socket {
+    int family = 0, type = 0, protocol = 0;
+    bool operator==(const unconnected_socket&) const = default;
+};
+struct event_counter {
+    std::uint64_t count = 0;
+    bool semaphore = false;
+    std::uint64_t activity = 0;
+    bool operator==(const event_counter&) const = default;
+};
+struct epoll_set {
+    struct item {
+        std::uint32_t events = 0;
+        std::uint64_t data = 0;
+        std::uint32_t reported = 0;       ///< edge-triggered: what was ready when last reported
+        std::uint64_t activity = 0;       ///< … and how far its source had come then
+        bool disabled = false;            ///< EPOLLONESHOT, and it has shot
+        bool operator==(const item&) const = default;
+    };
+    /// As in Linux, an interest is known by number and description.
+    std::map<std::pair<int, description_id>, item> items;
+    bool operator==(const epoll_set&) const = default;
+};
+struct standard_stream {
+    stream which = stream::input;
+    bool operator==(const standard_stream&) const = default;
+};
+enum class device_kind : std::uint8_t { null, zero, full, random };
+struct device {
+    device_kind kind = device_kind::null;
+    tree_node node;
+    bool operator==(const device&) const = default;
+};
+
+struct description {
+    std::uint32_t flags = 0;  ///< access mode, O_APPEND, O_NONBLOCK, O_DIRECT … as F_GETFL answers
+    std::uint64_t offset = 0;
+    std::uint32_t references = 1;  ///< descriptors in all tables
+    std::string path;              ///< as opened, canonical; or "pipe:[7]" and the like
+    std::variant<tree_file,
+                 tmpfs_file,
+                 open_directory,
+                 path_only,
+                 text_file,
+                 pipe_end,
+                 pair_end,
+                 service_socket,
+                 unconnected_socket,
+                 event_counter,
+                 epoll_set,
+                 standard_stream,
+                 device>
+        body;
+    std::uint64_t serial = 0;  ///< st_ino of what has no inode of its own
+    bool operator==(const description&) const = default;
+};
+
+}  // namespace hearth::guest::vfs

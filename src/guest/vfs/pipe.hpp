@@ -1,0 +1,69 @@
+#pragma once
+
+/// Pipes and socket pairs as values. `activity` counts what happened, for edge-triggered epoll.
+
+#include "guest/vfs/byte_queue.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+
+namespace hearth::guest::vfs {
+
+struct pipe {
+    static constexpr std::size_t default_capacity = 64 * 1024;  ///< man 7 pipe
+    static constexpr std::size_t max_capacity = 1024 * 1024;
+    /// Writes up to this many bytes are atomic.
+    static constexpr std::size_t atomic_size = 4096;
+
+    byte_queue bytes;
+    std::size_t capacity = default_capacity;
+    std::uint32_t readers = 0, writers = 0;  ///< descriptions, not descriptors
+    std::uint64_t activity = 0;
+    bool operator==(const pipe&) const = default;
+
+    [[nodiscard]] std::size_t room() const noexcept {
+        return bytes.size() < capacity ? capacity - bytes.size() : 0;
+    }
+};
+
+/// A socketpair(2): two directions. Stream pairs keep bytes, datagram and seqpacket pairs keep messages.
+struct socket_pair {
+    static constexpr std::size_t capacity = 208 * 1024;  ///< net.core.wmem_default
+    static constexpr std::size_t max_messages = 1024;
+    struct direction {
+        byte_queue bytes;
+        std::deque<std::string> messages;
+        std::size_t queued = 0;      ///< bytes in `messages`
+        bool closed = false;         ///< the sender will send no more
+        bool receiver_gone = false;  ///< the receiver will read no more
+        bool operator==(const direction&) const = default;
+    };
+    int type = 0;  ///< SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
+    std::array<direction, 2> to;  ///< what side i will receive
+    std::array<bool, 2> open{true, true};
+    std::uint64_t activity = 0;
+    bool operator==(const socket_pair&) const = default;
+};
+
+/// A guest's TCP connection to a service in this process (the Runtime API).
+struct service_connection {
+    /// What the guest may have sent and the service not taken: one response of 6 MB and its headers.
+    static constexpr std::size_t window = 8 * 1024 * 1024;
+
+    std::string from_guest;  ///< consumed by the service, by erasing
+    byte_queue to_guest;
+    bool guest_finished = false;    ///< shutdown(SHUT_WR), or closed
+    bool guest_reads_none = false;  ///< shutdown(SHUT_RD), or closed
+    bool guest_closed = false;      ///< no descriptor is left
+    bool service_closed = false;
+    bool active = false;  ///< something new for the service
+    std::uint32_t address = 0;
+    std::uint16_t port = 0, local_port = 0;
+    std::uint64_t activity = 0;
+    bool operator==(const service_connection&) const = default;
+};
+
+}  // namespace hearth::guest::vfs

@@ -1,0 +1,226 @@
+#include "image/package_image.hpp"
+
+#include "base/mapping.hpp"
+#include "base/system_error.hpp"
+#include "base/try.hpp"
+#include "image/package_builder.hpp"
+#include "image/package_source.hpp"
+#include "image/sha256.hpp"
+#include "image/zip_directory.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+namespace hearth::image {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct close_archive {
+    void operator()(archive* a) const noexcept { archive_read_free(a); }
+};
+using archive_ptr = std::unique_ptr<archive, close_archive>;
+
+error bad_zip(std::string why) {
+    return {errc::bad_package, "the zip is refused: " + std::move(why)};
+}
+
+error bad_zip(archive* a) {
+    const char* why = archive_error_string(a);
+    return bad_zip(why ? why : "it is damaged");
+}
+
+/// A file, mapped for reading. An empty file has no mapping.
+result<mapping> map_file(const fs::path& path, std::uint64_t limit, const char* limit_text) {
+    unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return system_failure(errc::io_failed, "cannot read " + path.string());
+    struct stat st {};
+    if (::fstat(fd.get(), &st) < 0)
+        return system_failure(errc::io_failed, "cannot read " + path.string());
+    if (!S_ISREG(st.st_mode)) return error(errc::bad_package, path.string() + " is not a file");
+    if (static_cast<std::uint64_t>(st.st_size) > limit)
+        return error(errc::package_too_large, path.string() + " is larger than " + limit_text);
+    if (st.st_size == 0) return mapping();
+    void* at =
+        ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    if (at == MAP_FAILED) return system_failure(errc::io_failed, "cannot map " + path.string());
+    return mapping(at, static_cast<std::size_t>(st.st_size));
+}
+
+std::string_view view(const mapping& m) {
+    return {reinterpret_cast<const char*>(m.data()), m.size()};
+}
+
+result<void> check_directory(std::string_view zip) {
+    HEARTH_TRY(auto listed, read_zip_directory(zip, max_entries));
+    std::unordered_set<std::string_view> names;
+    for (const auto& entry : listed) {
+        if (entry.encrypted) return bad_zip("it is encrypted");
+        if (entry.name.empty()) return bad_zip("an entry has an empty name");
+        if (entry.name.find('\0') != entry.name.npos)
+            return bad_zip("an entry has a NUL in its name");
+        if (!names.insert(entry.name).second && !entry.name.ends_with('/'))
+            return bad_zip("entry '" + std::string(entry.name.substr(0, 200)) + "' is there twice");
+    }
+    return {};
+}
+
+result<void> copy_file(archive* from, package_builder& to) {
+    std::array<char, 65536> buffer;
+    for (;;) {
+        const la_ssize_t n = archive_read_data(from, buffer.data(), buffer.size());
+        if (n < 0) return bad_zip(from);
+        if (n == 0) return {};
+        HEARTH_CHECK(to.append({buffer.data(), static_cast<std::size_t>(n)}));
+    }
+}
+
+result<void> copy_entry(archive* from, archive_entry* entry, package_builder& to) {
+    // The UTF-8 form does not depend on the process's locale, which is the embedder's.
+    const char* name = archive_entry_pathname_utf8(entry);
+    if (!name) name = archive_entry_pathname(entry);
+    if (!name) return bad_zip("an entry's name cannot be decoded");
+    if (archive_entry_hardlink(entry))
+        return bad_zip("entry '" + std::string(name) + "' is a hard link");
+    const auto mode = static_cast<std::uint32_t>(archive_entry_perm(entry));
+    const std::int64_t mtime = archive_entry_mtime(entry);
+    switch (archive_entry_filetype(entry)) {
+        case AE_IFREG:
+            HEARTH_CHECK(to.begin_file(name, mode, mtime));
+            return copy_file(from, to);
+        case AE_IFDIR:
+            return to.add_directory(name, mode, mtime);
+        case AE_IFLNK: {
+            const char* target = archive_entry_symlink_utf8(entry);
+            if (!target) target = archive_entry_symlink(entry);
+            return to.add_symlink(name, target ? target : "", mtime);
+        }
+        default:
+            return bad_zip("entry '" + std::string(name) +
+                           "' is not a file, a directory or a symlink");
+    }
+}
+
+result<std::shared_ptr<const package_image>> from_elf(const fs::path& path) {
+    HEARTH_TRY(mapping file, map_file(path, max_unzipped, "250 MB"));
+    struct stat st {};
+    if (::stat(path.c_str(), &st) < 0)
+        return system_failure(errc::io_failed, "cannot read " + path.string());
+    HEARTH_TRY(auto builder, package_builder::create());
+    HEARTH_CHECK(builder.begin_file("bootstrap", st.st_mode, st.st_mtime));
+    HEARTH_CHECK(builder.append(view(file)));
+    builder.describe(to_base64(sha256_of(view(file))), file.size());
+    return builder.finish();
+}
+
+result<void> add_from_disk(const fs::path& path,
+                           const std::string& name,
+                           package_builder& builder,
+                           sha256& hash,
+                           std::uint64_t& size) {
+    struct stat st {};
+    if (::lstat(path.c_str(), &st) < 0)
+        return system_failure(errc::io_failed, "cannot read " + path.string());
+    // Names and modes are hashed too; the separators cannot occur in them.
+    hash.update(name + '\0' + std::to_string(st.st_mode & 0777) + '\0');
+    if (S_ISDIR(st.st_mode)) return builder.add_directory(name, st.st_mode, st.st_mtime);
+    if (S_ISLNK(st.st_mode)) {
+        std::error_code ec;
+        std::string target = fs::read_symlink(path, ec).string();
+        if (ec) return error(errc::io_failed, "cannot read " + path.string() + ": " + ec.message());
+        hash.update(target + '\0');
+        return builder.add_symlink(name, std::move(target), st.st_mtime);
+    }
+    HEARTH_TRY(mapping file, map_file(path, max_unzipped, "250 MB"));
+    HEARTH_CHECK(builder.begin_file(name, st.st_mode, st.st_mtime));
+    HEARTH_CHECK(builder.append(view(file)));
+    hash.update(view(file));
+    size += file.size();
+    return {};
+}
+
+result<std::shared_ptr<const package_image>> from_directory(const fs::path& root) {
+    std::error_code ec;
+    std::vector<std::string> names;
+    for (fs::recursive_directory_iterator it(root, ec), end; !ec && it != end; it.increment(ec)) {
+        names.push_back(it->path().lexically_relative(root).string());
+        if (names.size() > max_entries)
+            return error(errc::bad_package, root.string() + " has more than " +
+                                                std::to_string(max_entries) + " entries");
+    }
+    if (ec) return error(errc::io_failed, "cannot read " + root.string() + ": " + ec.message());
+    std::sort(names.begin(), names.end());  // the hash must not depend on the disk's order
+    HEARTH_TRY(auto builder, package_builder::create());
+    sha256 hash;
+    std::uint64_t size = 0;
+    for (const auto& name : names)
+        HEARTH_CHECK(add_from_disk(root / name, name, builder, hash, size));
+    builder.describe(to_base64(hash.finish()), size);
+    return builder.finish();
+}
+
+struct loader {
+    result<std::shared_ptr<const package_image>> operator()(const detail::zip_file& source) const {
+        HEARTH_TRY(mapping file, map_file(source.path, max_zipped, "50 MB"));
+        return package_image::from_zip(view(file));
+    }
+    result<std::shared_ptr<const package_image>> operator()(
+        const detail::zip_memory& source) const {
+        return package_image::from_zip(source.bytes);
+    }
+    result<std::shared_ptr<const package_image>> operator()(const detail::elf_file& source) const {
+        return from_elf(source.path);
+    }
+    result<std::shared_ptr<const package_image>> operator()(const detail::directory_tree& s) const {
+        return from_directory(s.path);
+    }
+    result<std::shared_ptr<const package_image>> operator()(const in_process_handler& f) const {
+        if (!f) return error(errc::bad_package, "an in-process package needs a callable");
+        return package_builder::of_callable(f);
+    }
+};
+
+}  // namespace
+
+result<std::shared_ptr<const package_image>> package_image::load(const package& source) {
+    if (source.empty()) return error(errc::bad_package, "no package was given");
+    return std::visit(loader{}, source.source()->from);
+}
+
+result<std::shared_ptr<const package_image>> package_image::from_zip(std::string_view zip) {
+    if (zip.size() > max_zipped)
+        return error(errc::package_too_large, "the zip file is larger than 50 MB");
+    HEARTH_CHECK(check_directory(zip));
+    archive_ptr reader(archive_read_new());
+    if (!reader) return error(errc::io_failed, "libarchive has no memory");
+    // The seekable reader goes by the central directory, as unzip tools do, so what runs is what
+    // they show.
+    if (archive_read_support_format_zip_seekable(reader.get()) != ARCHIVE_OK ||
+        archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK)
+        return bad_zip(reader.get());
+    HEARTH_TRY(auto builder, package_builder::create());
+    for (;;) {
+        archive_entry* entry = nullptr;
+        const int status = archive_read_next_header(reader.get(), &entry);
+        if (status == ARCHIVE_EOF) break;
+        // A warning is about the name's charset: copy_entry looks for itself.
+        if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return bad_zip(reader.get());
+        HEARTH_CHECK(copy_entry(reader.get(), entry, builder));
+    }
+    builder.describe(to_base64(sha256_of(zip)), zip.size());
+    return builder.finish();
+}
+
+const package_entry* package_image::find(std::string_view path) const {
+    const auto at = entries_.find(path);
+    return at == entries_.end() ? nullptr : &at->second;
+}
+
+}  // namespace hearth::image

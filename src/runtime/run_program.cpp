@@ -1,0 +1,286 @@
+#include "base/deadline_watch.hpp"
+#include "base/system_error.hpp"
+#include "base/try.hpp"
+#include "base/unique_fd.hpp"
+#include "guest/vfs/filesystem.hpp"
+#include "sandbox/sandbox.hpp"
+#include "vmm/kvm.hpp"
+#include "vmm/vm.hpp"
+
+#include <hearth/sandbox.hpp>
+
+#include <boost/asio/error.hpp>
+#include <fmt/format.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+namespace hearth {
+namespace {
+
+using guest::stream;
+using std::chrono::steady_clock;
+
+/// A reader of ours may be gone (`hearth run … | head`): then write gives EPIPE, and the signal that would end
+/// the embedder's process is taken off this thread again.
+class no_sigpipe {
+  public:
+    no_sigpipe() {
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &set, &old_);
+    }
+    no_sigpipe(const no_sigpipe&) = delete;
+    no_sigpipe& operator=(const no_sigpipe&) = delete;
+    ~no_sigpipe() {
+        if (::sigismember(&old_, SIGPIPE)) return;
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, SIGPIPE);
+        const timespec now{};
+        ::sigtimedwait(&set, nullptr, &now);
+        ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+    }
+
+  private:
+    sigset_t old_{};
+};
+
+class host_streams final : public detail::sandbox_streams {
+  public:
+    explicit host_streams(const run_options& options) : options_(options) {}
+
+    std::size_t write(stream which, std::span<const std::byte> bytes) override {
+        const auto& callback = which == stream::error ? options_.on_error_output : options_.on_output;
+        if (callback) {
+            callback({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+            return bytes.size();
+        }
+        const int fd = descriptor(which);
+        if (fd < 0) return bytes.size();
+        std::size_t done = 0;
+        while (done < bytes.size()) {
+            const auto n = ::write(fd, bytes.data() + done, bytes.size() - done);
+            if (n >= 0) {
+                done += static_cast<std::size_t>(n);
+            } else if (errno == EAGAIN) {
+                pollfd p{fd, POLLOUT, 0};
+                ::poll(&p, 1, -1);
+            } else if (errno != EINTR) {
+                return done;
+            }
+        }
+        return done;
+    }
+
+    guest::host::input_result read(std::span<std::byte> into) override {
+        using status = guest::host::input_status;
+        if (options_.input < 0) return {status::end_of_file, 0};
+        if (!input_ready()) return {status::would_block, 0};
+        const auto n = ::read(options_.input, into.data(), into.size());
+        if (n > 0) return {status::data, static_cast<std::size_t>(n)};
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) return {status::would_block, 0};
+        return {status::end_of_file, 0};
+    }
+    bool input_ready() override {
+        if (options_.input < 0) return true;
+        pollfd p{options_.input, POLLIN, 0};
+        return ::poll(&p, 1, 0) > 0;
+    }
+    guest::host::terminal terminal_of(stream which) override {
+        const bool redirected = (which == stream::output && options_.on_output) ||
+                                (which == stream::error && options_.on_error_output);
+        const int fd = descriptor(which);
+        winsize size{};
+        if (redirected || fd < 0 || !::isatty(fd)) return {};
+        ::ioctl(fd, TIOCGWINSZ, &size);
+        return {true, size.ws_row, size.ws_col};
+    }
+    void trace(std::string_view line) override {
+        if (options_.trace) options_.trace(line);
+    }
+
+  private:
+    [[nodiscard]] int descriptor(stream which) const {
+        switch (which) {
+            case stream::input: return options_.input;
+            case stream::output: return options_.output;
+            case stream::error: return options_.error_output;
+        }
+        return -1;
+    }
+    const run_options& options_;
+};
+
+/// No service listens; only the guest's timers and the owner's stop need to get through.
+class interrupts final : public detail::sandbox_services, private deadline_watch::entry {
+  public:
+    interrupts() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    ~interrupts() override { watch_.disarm(*this); }
+
+    /// Null: afterwards the sandbox is not touched any more.
+    void attach(detail::sandbox* s) {
+        sandbox_.store(s);
+        if (!s) watch_.disarm(*this);
+    }
+    void stop() noexcept {
+        stopped_ = true;
+        poke();
+    }
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+    /// Until the deadline, input (when wanted), or a poke.
+    void wait(const detail::run_parked& parked, int input) {
+        pollfd fds[2] = {{event_.get(), POLLIN, 0}, {parked.input ? input : -1, POLLIN, 0}};
+        timespec timeout{};
+        if (parked.deadline) {
+            const auto left = std::max(*parked.deadline - steady_clock::now(), std::chrono::nanoseconds(0));
+            timeout.tv_sec = static_cast<time_t>(left.count() / 1'000'000'000);
+            timeout.tv_nsec = static_cast<long>(left.count() % 1'000'000'000);
+        }
+        ::ppoll(fds, 2, parked.deadline ? &timeout : nullptr, nullptr);
+        std::uint64_t drained = 0;
+        if (fds[0].revents) (void)!::read(event_.get(), &drained, sizeof drained);
+    }
+
+  private:
+    bool listens(std::uint32_t, std::uint16_t) override { return false; }
+    bool serve(guest::kernel&) override { return false; }
+    void set_timer(std::optional<detail::monotonic_time> at) override {
+        watch_.disarm(*this);
+        if (at) watch_.arm(*this, *at);
+    }
+    void expire() noexcept override { poke(); }
+    void poke() noexcept {
+        if (auto* s = sandbox_.load()) s->kick();
+        const std::uint64_t one = 1;
+        (void)!::write(event_.get(), &one, sizeof one);
+    }
+
+    unique_fd event_;
+    std::atomic<detail::sandbox*> sandbox_{nullptr};
+    std::atomic<bool> stopped_{false};
+    deadline_watch watch_;
+};
+
+/// Whether a path inside the root is a regular file that somebody may execute.
+bool is_program(int root, const std::string& path) {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    const unique_fd fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+    struct stat st {};
+    return fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111);
+}
+
+/// The program's path, looked for as execvp(3) does. Unchanged when it names a place, or is not found.
+result<std::string> find_program(const run_options& options, const std::string& working_directory) {
+    const std::string& name = options.arguments.front();
+    if (name.find('/') != std::string::npos) return name;
+    std::string_view path = "/usr/local/bin:/usr/bin:/bin";
+    for (const std::string_view variable : options.environment)
+        if (variable.starts_with("PATH=")) path = variable.substr(5);
+    const unique_fd root(::open(options.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root) return system_failure(errc::io_failed, options.root.string());
+    for (;;) {
+        const auto colon = path.find(':');
+        std::string directory(path.substr(0, colon));
+        if (directory.empty()) directory = ".";
+        if (directory.front() != '/') directory = working_directory + "/" + directory;
+        std::string candidate = directory + "/" + name;
+        if (is_program(root.get(), candidate)) return candidate;
+        if (colon == std::string_view::npos) break;
+        path.remove_prefix(colon + 1);
+    }
+    return error(errc::missing_entry_point, name + ": command not found");
+}
+
+std::string working_directory_of(const run_options& options) {
+    if (!options.working_directory.empty()) return options.working_directory.string();
+    std::error_code ec;
+    if (options.root == "/")
+        if (const auto here = std::filesystem::current_path(ec); !ec) return here.string();
+    return "/";
+}
+
+}  // namespace
+
+result<run_status> run_program(const run_options& options) {
+    if (options.arguments.empty() || options.arguments.front().empty())
+        return error(errc::invalid_argument, "no program named");
+    const int signal = SIGRTMIN + options.kick_signal_offset;
+    if (options.kick_signal_offset < 0 || signal > SIGRTMAX)
+        return error(errc::invalid_argument, "kick_signal_offset is beyond SIGRTMAX");
+
+    detail::program program;
+    program.arguments = options.arguments;
+    program.environment = options.environment;
+    program.working_directory = working_directory_of(options);
+    HEARTH_TRY(program.path, find_program(options, program.working_directory));
+
+    HEARTH_TRY(auto layout, guest::vfs::host_root(options.root, options.tmp_size));
+    HEARTH_TRY(auto files, guest::vfs::filesystem::create(std::move(layout)));
+    HEARTH_TRY(const auto kvm, vmm::kvm::open());
+
+    run_status status;
+    auto start = steady_clock::now();
+    const auto lap = [&start] {
+        const auto now = steady_clock::now();
+        return now - std::exchange(start, now);
+    };
+    const bool tracing = static_cast<bool>(options.trace);
+    HEARTH_TRY(auto shell, vmm::vm::create(kvm, detail::sandbox::shell_options(options.memory, signal, tracing)));
+    status.vm = lap();
+
+    host_streams streams(options);
+    interrupts services;
+    detail::sandbox sandbox(std::move(shell), {options.memory, std::move(files), &streams, &services, tracing});
+    HEARTH_CHECK(sandbox.load(program));
+    status.load = lap();
+
+    const no_sigpipe quiet;
+    services.attach(&sandbox);
+    const std::stop_callback on_stop(options.stop, [&services] { services.stop(); });
+    const vmm::run_scope scope(signal);
+    const auto finish = [&] {
+        status.peak_memory = sandbox.peak_memory();
+        status.run = lap();
+        services.attach(nullptr);
+        return status;
+    };
+    for (;;) {
+        if (services.stopped()) {
+            services.attach(nullptr);
+            return error(error_code(boost::asio::error::operation_aborted));
+        }
+        auto outcome = sandbox.run(scope);
+        if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
+            services.wait(*parked, options.input);
+        } else if (const auto* exited = std::get_if<detail::run_exited>(&outcome)) {
+            status.exit_code = exited->status.code;
+            status.signal = exited->status.signal;
+            return finish();
+        } else if (std::holds_alternative<detail::run_out_of_memory>(outcome)) {
+            status.out_of_memory = true;
+            return finish();
+        } else if (const auto* poisoned = std::get_if<detail::run_poisoned>(&outcome)) {
+            services.attach(nullptr);
+            return error(errc::sandbox_poisoned, poisoned->reason);
+        }
+    }
+}
+
+}  // namespace hearth

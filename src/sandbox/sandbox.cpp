@@ -1,0 +1,193 @@
+#include "sandbox/sandbox.hpp"
+
+#include "vmm/x86_64/layout.hpp"
+
+#include <fmt/format.h>
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace hearth::detail {
+namespace {
+
+using std::chrono::nanoseconds;
+
+nanoseconds read_clock(clockid_t clock) {
+    timespec t{};
+    ::clock_gettime(clock, &t);
+    return std::chrono::seconds(t.tv_sec) + nanoseconds(t.tv_nsec);
+}
+
+/// A guest that never parks still has its connections looked after, once in so many calls.
+constexpr unsigned calls_per_service = 16;
+
+constexpr std::uint64_t slot_granule = 2ull << 20;
+
+}  // namespace
+
+vmm::vm_options sandbox::shell_options(byte_count memory, int kick_signal, bool tracing) {
+    const auto total = memory.bytes() + window_space.bytes() + vmm::layout::first_free.value;
+    vmm::vm_options options;
+    options.memory = byte_count((total + slot_granule - 1) / slot_granule * slot_granule);
+    options.fast_syscalls = !tracing;
+    options.kick_signal = kick_signal;
+    return options;
+}
+
+sandbox::sandbox(vmm::vm shell, sandbox_options options)
+    : vm_(std::move(shell)), options_(std::move(options)) {}
+
+sandbox::~sandbox() = default;
+
+byte_count sandbox::peak_memory() const noexcept {
+    return byte_count(kernel_ ? kernel_->state().frames.peak_pages() * vmm::page_size : 0);
+}
+
+run_outcome sandbox::run(const vmm::run_scope& scope) {
+    refresh_clock();
+    run_started_ = monotonic_now();
+    running_ = true;
+    struct stop_watch {  // CPU time is the time inside run(): a parked guest is not in it
+        sandbox& self;
+        ~stop_watch() {
+            self.cpu_time_ += self.monotonic_now() - self.run_started_;
+            self.running_ = false;
+        }
+    } const watch{*this};
+
+    if (parked_) {
+        if (options_.services) options_.services->serve(*kernel_);
+        const guest::step step = kernel_->resume(registers_);
+        if (step.what == guest::step::kind::parked) return park();
+        parked_ = false;
+        if (step.what == guest::step::kind::return_value ||
+            step.what == guest::step::kind::set_registers)
+            vm_.vcpu().set_state(registers_);
+        else if (auto end = apply(step))
+            return *end;
+    }
+    for (;;) {
+        const vmm::vm_exit exit = vm_.vcpu().run(scope);
+        guest::step step;
+        if (std::holds_alternative<vmm::syscall_exit>(exit)) {
+            registers_ = vm_.vcpu().state();
+            step = kernel_->on_syscall(registers_);
+            if (options_.services && ++calls_since_service_ >= calls_per_service) {
+                calls_since_service_ = 0;
+                options_.services->serve(*kernel_);
+            }
+        } else if (const auto* exception = std::get_if<vmm::exception_exit>(&exit)) {
+            registers_ = vm_.vcpu().state();
+            step = kernel_->on_exception(registers_, *exception);
+        } else if (std::holds_alternative<vmm::interrupted_exit>(exit)) {
+            // The owner's kick, or the guest's timer: both are looked after.
+            registers_ = vm_.vcpu().state();
+            step = kernel_->on_interrupt(registers_);
+            watch_timer();
+            if (step.what == guest::step::kind::run_on) return run_interrupted{};
+            if (step.what != guest::step::kind::set_registers) return *apply(step);
+            vm_.vcpu().set_state(registers_);
+            return run_interrupted{};
+        } else if (std::holds_alternative<vmm::memory_exit>(exit)) {
+            registers_ = vm_.vcpu().state();
+            step = kernel_->on_memory_fault(registers_);
+        } else {
+            const auto& u = std::get<vmm::unusable_exit>(exit);
+            return run_poisoned{
+                fmt::format("KVM exit {} ({:#x}) at rip {:#x}", u.reason, u.detail, u.rip)};
+        }
+        if (auto end = apply(step)) return *end;
+    }
+}
+
+/// Carries a step over to the vCPU; the outcome when that ends the run.
+std::optional<run_outcome> sandbox::apply(guest::step step) {
+    watch_timer();
+    switch (step.what) {
+        case guest::step::kind::run_on:
+            return std::nullopt;
+        case guest::step::kind::return_value:
+            vm_.vcpu().return_from_syscall(step.rax);
+            return std::nullopt;
+        case guest::step::kind::set_registers:
+            vm_.vcpu().set_state(registers_);
+            return std::nullopt;
+        case guest::step::kind::exited:
+            return run_exited{kernel_->exit_status()};
+        case guest::step::kind::out_of_memory:
+            return run_out_of_memory{};
+        case guest::step::kind::parked:
+            break;
+    }
+    calls_since_service_ = 0;
+    if (!options_.services || !options_.services->serve(*kernel_)) return park();
+    step = kernel_->resume(registers_);
+    switch (step.what) {
+        case guest::step::kind::parked:
+            return park();
+        case guest::step::kind::exited:
+            return run_exited{kernel_->exit_status()};
+        case guest::step::kind::out_of_memory:
+            return run_out_of_memory{};
+        default:
+            vm_.vcpu().set_state(registers_);
+            return std::nullopt;
+    }
+}
+
+void sandbox::watch_timer() {
+    const auto next = kernel_->next_timer();
+    if (next == timer_ || !options_.services) return;
+    timer_ = next;
+    options_.services->set_timer(next ? std::optional(monotonic_time(*next)) : std::nullopt);
+}
+
+run_outcome sandbox::park() {
+    parked_ = true;
+    run_parked parked;
+    if (const auto deadline = kernel_->wait_deadline()) parked.deadline = monotonic_time(*deadline);
+    parked.input = kernel_->waits_for_input();
+    return parked;
+}
+
+nanoseconds sandbox::monotonic_now() { return read_clock(CLOCK_MONOTONIC); }
+nanoseconds sandbox::realtime_now() { return read_clock(CLOCK_REALTIME); }
+nanoseconds sandbox::cpu_time() {
+    return running_ ? cpu_time_ + (monotonic_now() - run_started_) : cpu_time_;
+}
+
+void sandbox::random(std::span<std::byte> out) {
+    while (!out.empty()) {
+        const auto n = ::getrandom(out.data(), out.size(), 0);
+        if (n > 0) out = out.subspan(static_cast<std::size_t>(n));
+    }
+}
+
+std::size_t sandbox::write_stream(guest::stream which, std::span<const std::byte> bytes) {
+    return options_.streams ? options_.streams->write(which, bytes) : bytes.size();
+}
+guest::host::input_result sandbox::read_input(std::span<std::byte> into) {
+    return options_.streams ? options_.streams->read(into) : input_result{};
+}
+bool sandbox::input_ready() { return !options_.streams || options_.streams->input_ready(); }
+guest::host::terminal sandbox::terminal_of(guest::stream which) {
+    return options_.streams ? options_.streams->terminal_of(which) : terminal{};
+}
+bool sandbox::service_listens(std::uint32_t address, std::uint16_t port) {
+    return options_.services && options_.services->listens(address, port);
+}
+vmm::fpu_state sandbox::read_fpu() {
+    auto state = vm_.vcpu().fpu();
+    return state ? std::move(*state) : vmm::fpu_state{};
+}
+bool sandbox::write_fpu(const vmm::fpu_state& state) {
+    return vm_.vcpu().set_fpu(state).has_value();
+}
+void sandbox::trace(std::string_view line) {
+    if (options_.streams) options_.streams->trace(line);
+}
+
+}  // namespace hearth::detail

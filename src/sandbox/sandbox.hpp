@@ -1,0 +1,150 @@
+#pragma once
+
+/// One guest: a microVM, the Linux personality that answers it, and the loop between them. The
+/// sandbox knows nothing of functions; what listens at the guest's loopback (`sandbox_services`)
+/// and where its streams go
+/// (`sandbox_streams`) are its owner's.
+///
+/// A sandbox has one owning thread at a time and may move between threads while it does not run.
+/// `kick` alone may be called from any thread, during the sandbox's life.
+
+#include "guest/kernel/host.hpp"
+#include "guest/kernel/kernel.hpp"
+#include "vmm/kvm.hpp"
+#include "vmm/vm.hpp"
+
+#include <hearth/error.hpp>
+#include <hearth/units.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace hearth::detail {
+
+using monotonic_time = std::chrono::steady_clock::time_point;  // CLOCK_MONOTONIC on Linux
+
+/// The guest's stdin, stdout and stderr. Called on the owning thread, while the guest runs.
+class sandbox_streams {
+  public:
+    virtual ~sandbox_streams() = default;
+    virtual std::size_t write(guest::stream which, std::span<const std::byte> bytes) = 0;
+    virtual guest::host::input_result read(std::span<std::byte>) { return {}; }  // end of file
+    virtual bool input_ready() { return true; }
+    virtual guest::host::terminal terminal_of(guest::stream) { return {}; }
+    virtual void trace(std::string_view) {}
+};
+
+/// What listens at addresses inside the guest.
+class sandbox_services {
+  public:
+    virtual ~sandbox_services() = default;
+    virtual bool listens(std::uint32_t address, std::uint16_t port) = 0;
+    /// Looks after connections with news. @return whether anything was sent to the guest
+    virtual bool serve(guest::kernel& kernel) = 0;
+    /// The guest has a timer that is due then: kick the sandbox. Replaces the one before.
+    virtual void set_timer(std::optional<monotonic_time>) {}
+};
+
+struct sandbox_options {
+    byte_count memory;  ///< frames the guest may have
+    std::shared_ptr<guest::vfs::filesystem> filesystem;
+    sandbox_streams* streams = nullptr;    ///< outlives the sandbox
+    sandbox_services* services = nullptr;  ///< outlives the sandbox; may be null
+    bool tracing = false;
+};
+
+/// What to start in a sandbox.
+struct program {
+    std::string path;  ///< as the guest sees it
+    std::vector<std::string> arguments;
+    std::vector<std::string> environment;
+    std::string working_directory = "/";
+};
+
+// How a run ended.
+struct run_parked {
+    std::optional<monotonic_time> deadline;  ///< a task sleeps until then
+    bool input = false;                      ///< a task waits for stdin
+};
+struct run_exited {
+    guest::exit_status status;
+};
+struct run_out_of_memory {};
+struct run_poisoned {
+    std::string reason;
+};
+struct run_interrupted {};  ///< by `kick`; run again to go on
+using run_outcome =
+    std::variant<run_parked, run_exited, run_out_of_memory, run_poisoned, run_interrupted>;
+
+class sandbox final : private guest::host {
+  public:
+    /// Guest-physical space beside the frames: the system area and windows of mapped files.
+    static constexpr byte_count window_space{128ull << 20};
+    /// The shell a sandbox of that memory limit needs.
+    static vmm::vm_options shell_options(byte_count memory, int kick_signal, bool tracing);
+
+    /// The shell is fresh: nothing has run in it.
+    sandbox(vmm::vm shell, sandbox_options options);
+    sandbox(const sandbox&) = delete;
+    sandbox& operator=(const sandbox&) = delete;
+    ~sandbox() override;
+
+    /// @errors errc::bad_executable, not_executable, missing_interpreter, missing_entry_point,
+    /// no_room
+    result<void> load(const program& what);
+
+    /// Runs until nothing can go on, the guest ends, or a kick. The caller is inside a run_scope of
+    /// the shell's kick signal.
+    run_outcome run(const vmm::run_scope& scope);
+
+    /// Ends a run under way, or the next, with `run_interrupted`. Any thread.
+    void kick() noexcept { vm_.vcpu().kick(); }
+    void clear_kick() noexcept { vm_.vcpu().clear_kick(); }
+
+    [[nodiscard]] guest::kernel& kernel() noexcept { return *kernel_; }
+    [[nodiscard]] byte_count peak_memory() const noexcept;
+    /// Gives the shell up for teardown elsewhere.
+    vmm::vm take_shell() && { return std::move(vm_); }
+
+  private:
+    // guest::host
+    std::chrono::nanoseconds monotonic_now() override;
+    std::chrono::nanoseconds realtime_now() override;
+    std::chrono::nanoseconds cpu_time() override;
+    void random(std::span<std::byte> out) override;
+    std::size_t write_stream(guest::stream which, std::span<const std::byte> bytes) override;
+    input_result read_input(std::span<std::byte> into) override;
+    bool input_ready() override;
+    terminal terminal_of(guest::stream which) override;
+    bool service_listens(std::uint32_t address, std::uint16_t port) override;
+    vmm::fpu_state read_fpu() override;
+    bool write_fpu(const vmm::fpu_state& state) override;
+    bool tracing() const override { return options_.tracing; }
+    void trace(std::string_view line) override;
+
+    void refresh_clock();
+    void watch_timer();
+    std::optional<run_outcome> apply(guest::step step);
+    run_outcome park();
+
+    vmm::vm vm_;
+    sandbox_options options_;
+    std::optional<guest::kernel> kernel_;
+    vmm::vcpu_state registers_;
+    bool parked_ = false;
+    std::optional<std::chrono::nanoseconds> timer_;  // as last told to the services
+    unsigned calls_since_service_ = 0;
+    std::chrono::nanoseconds cpu_time_{};
+    std::chrono::nanoseconds run_started_{};
+    bool running_ = false;
+};
+
+}  // namespace hearth::detail

@@ -1,0 +1,332 @@
+#include "worker/environment.hpp"
+
+#include "worker/environment_variables.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <utility>
+
+namespace hearth::worker {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+std::int64_t realtime_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+detail::sandbox_options options_of(const version_data& version,
+                                   detail::sandbox_streams& streams,
+                                   detail::sandbox_services& services) {
+    detail::sandbox_options o;
+    o.memory = version.spec.memory;
+    o.filesystem = *version.files;
+    o.streams = &streams;
+    o.services = &services;
+    return o;
+}
+
+}  // namespace
+
+environment::environment(resources r,
+                         std::shared_ptr<const version_data> version,
+                         const worker_options& options,
+                         deadline_watch& watch)
+    : version_(std::move(version)),
+      spec_(version_->spec),
+      options_(options),
+      watch_(watch),
+      vm_time_(r.vm_time),
+      sandbox_(std::move(r.shell), options_of(*version_, *this, *this)) {}
+
+environment::~environment() {
+    watch_.disarm(*this);
+    watch_.disarm(timer_);
+}
+
+void environment::set_timer(std::optional<detail::monotonic_time> at) {
+    watch_.disarm(timer_);
+    if (at) watch_.arm(timer_, *at);
+}
+
+result<void> environment::load(std::string_view guest_log_stream) {
+    const auto start = steady_clock::now();
+    detail::program p;
+    p.path = entry_point;
+    p.arguments = {entry_point};
+    p.environment = environment_variables(spec_, options_, guest_log_stream);
+    p.working_directory = "/var/task";
+    auto loaded = sandbox_.load(p);
+    boot_time_ = steady_clock::now() - start;
+    return loaded;
+}
+
+void environment::begin_init() {
+    phase_ = phase::init;
+    stopped_ = false;
+    started_ = steady_clock::now();
+    watch_.arm(*this, started_ + init_limit);
+}
+
+void environment::begin_invocation(invocation& input) {
+    phase_ = phase::running;
+    stopped_ = false;
+    answered_ = false;
+    failure_.reset();
+    if (!first_) log_.clear();  // the first invocation's log begins with what init wrote
+    request_id_ = std::move(input.request_id);
+    log_.begin_line();
+    log_.append("START RequestId: ");
+    log_.append(request_id_);
+    log_.append(" Version: ");
+    log_.append(spec_.version);
+    log_.append("\n");
+
+    guest::native_event event;
+    event.request_id = request_id_;
+    event.deadline_ms = realtime_ms() + spec_.timeout.count();
+    event.function_arn = std::move(input.invoked_arn);
+    event.trace_id = std::move(input.trace_id);
+    event.client_context = std::move(input.client_context);
+    event.payload = std::move(input.payload);
+    auto& native = sandbox_.kernel().native();
+    if (native.waiting)
+        native.event = std::move(event);
+    else
+        api_.offer(std::move(event));
+    started_ = steady_clock::now();
+    watch_.arm(*this, started_ + spec_.timeout);
+}
+
+std::optional<environment::sleeping> environment::advance(const vmm::run_scope& scope) {
+    for (;;) {
+        if (on_interrupt()) return std::nullopt;
+        auto outcome = sandbox_.run(scope);
+        if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
+            on_parked();
+            if (phase_ != phase::init && phase_ != phase::running) return std::nullopt;
+            if (parked->deadline && *parked->deadline <= steady_clock::now()) continue;
+            return sleeping{parked->deadline};
+        }
+        if (std::holds_alternative<detail::run_interrupted>(outcome))
+            continue;  // the flags say why
+        if (const auto* exited = std::get_if<detail::run_exited>(&outcome))
+            on_end(exit_failure(exited->status, log_.last_line()));
+        else if (std::holds_alternative<detail::run_out_of_memory>(outcome))
+            on_end(out_of_memory_failure(sandbox_.peak_memory(), spec_.memory));
+        else
+            on_end(poisoned_failure(std::get<detail::run_poisoned>(outcome).reason));
+        return std::nullopt;
+    }
+}
+
+bool environment::asks_for_event() {
+    const auto& native = sandbox_.kernel().native();
+    return api_.waiting() || (native.waiting && !native.event);
+}
+
+void environment::collect_reply() {
+    if (answered_) return;
+    auto& native = sandbox_.kernel().native();
+    if (native.reply) {
+        reply_.failed = native.reply->failed;
+        reply_.error_type.clear();
+        reply_.payload = std::move(native.reply->payload);
+        native.reply.reset();
+    } else if (auto posted = api_.take_reply()) {
+        reply_ = std::move(*posted);
+    } else {
+        return;
+    }
+    answered_ = true;
+}
+
+/// Every task is parked: the phase may be over.
+void environment::on_parked() {
+    if (phase_ == phase::init) {
+        if (auto posted = api_.take_init_error()) {
+            init_failure_ = failure{
+                posted->error_type.empty() ? "Runtime.Unknown" : std::move(posted->error_type),
+                std::move(posted->payload)};
+            finish(phase::dead);
+        } else if (asks_for_event()) {
+            sandbox_.kernel().native().reply.reset();  // an answer to nothing
+            finish(phase::idle);
+        }
+        return;
+    }
+    collect_reply();
+    if (answered_ && asks_for_event()) finish(phase::idle);
+}
+
+/// The guest is gone.
+void environment::on_end(failure f) {
+    if (phase_ == phase::init) {
+        if (auto posted = api_.take_init_error())
+            init_failure_ = failure{
+                posted->error_type.empty() ? "Runtime.Unknown" : std::move(posted->error_type),
+                std::move(posted->payload)};
+        else
+            init_failure_ = std::move(f);
+    } else {
+        collect_reply();
+        if (!answered_) failure_ = std::move(f);
+    }
+    finish(phase::dead);
+}
+
+/// @return true when an interrupt ended the phase.
+bool environment::on_interrupt() {
+    const unsigned flags = interrupts_.load(std::memory_order_acquire);
+    if (!flags) return false;
+    if (flags &
+        (static_cast<unsigned>(reason::cancelled) | static_cast<unsigned>(reason::shutdown))) {
+        stopped_ = true;
+        if (phase_ == phase::init)
+            init_failure_ = failure{"Runtime.Stopped", "the start was stopped"};
+        else
+            failure_ = failure{"Runtime.Stopped", "the invocation was stopped"};
+    } else if (phase_ == phase::init) {
+        init_failure_ = failure{"Sandbox.Timedout",
+                                fmt::format("Init phase timed out after {:.2f} seconds",
+                                            static_cast<double>(init_limit.count()) / 1000)};
+    } else {
+        collect_reply();
+        // A response that was posted in time stands, though the guest did not ask for the next
+        // event.
+        if (!answered_) failure_ = timeout_failure(spec_.timeout);
+    }
+    finish(phase::dead);
+    return true;
+}
+
+void environment::finish(phase next) {
+    const auto elapsed = steady_clock::now() - started_;
+    if (phase_ == phase::init)
+        init_time_ = elapsed;
+    else
+        duration_ = elapsed;
+    phase_ = next;
+    watch_.disarm(*this);
+    if (interrupts_.load(std::memory_order_relaxed)) settle_interrupts();
+}
+
+/// The deadline struck just after the guest was done: not its fault.
+void environment::settle_interrupts() {
+    interrupts_.fetch_and(~static_cast<unsigned>(reason::timeout));
+    sandbox_.clear_kick();
+}
+
+response environment::take_response() {
+    response r;
+    r.executed_version = spec_.version;
+    invocation_report& report = r.report;
+    report.request_id = request_id_;
+    report.start = first_ ? start_kind::cold : start_kind::warm;
+    auto billed = duration_;
+    if (first_) {
+        report.vm = vm_time_;
+        report.boot = boot_time_;
+        report.init = init_time_;
+        billed += boot_time_ + init_time_;
+    }
+    report.duration = duration_;
+    report.billed = std::chrono::ceil<std::chrono::milliseconds>(billed);
+    report.memory_size = spec_.memory;
+    report.max_memory_used = sandbox_.peak_memory();
+    first_ = false;
+
+    log_.begin_line();
+    if (failure_) {
+        r.function_error = "Unhandled";
+        r.payload = error_document(*failure_, request_id_);
+        log_failure(*failure_);
+    } else {
+        if (reply_.failed) r.function_error = "Unhandled";
+        r.payload = std::move(reply_.payload);
+    }
+    log_.append("END RequestId: ");
+    log_.append(request_id_);
+    log_.append("\n");
+    log_.append(to_string(report));
+    log_.append("\n");
+    r.log_tail = std::string(log_.tail());
+    return r;
+}
+
+void environment::log_failure(const failure& f) {
+    if (f.type == "Sandbox.Timedout") {
+        const auto now = std::chrono::system_clock::now();
+        const auto ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() %
+            1000;
+        log_.append(fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {}\n",
+                                fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms,
+                                request_id_, f.message));
+    } else {
+        log_.append(fmt::format("RequestId: {} Error: {}\n{}\n", request_id_, f.message, f.type));
+    }
+}
+
+void environment::interrupt(reason r) noexcept {
+    interrupts_.fetch_or(static_cast<unsigned>(r), std::memory_order_release);
+    sandbox_.kick();
+    const std::lock_guard lock(waker_mutex_);
+    if (waker_) waker_->wake();
+}
+
+bool environment::set_waker(waker* w) noexcept {
+    const std::lock_guard lock(waker_mutex_);
+    if (interrupts_.load(std::memory_order_acquire)) return false;
+    waker_ = w;
+    return true;
+}
+
+void environment::clear_waker() noexcept {
+    const std::lock_guard lock(waker_mutex_);
+    waker_ = nullptr;
+}
+
+std::size_t environment::write(guest::stream, std::span<const std::byte> bytes) {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    log_.append(text);
+    if (options_.observer)
+        options_.observer->on_function_output(spec_.function_name, request_id_, text);
+    return bytes.size();
+}
+
+bool environment::listens(std::uint32_t address, std::uint16_t port) {
+    return address == runtime_api_address && port == runtime_api_port;
+}
+
+bool environment::serve(guest::kernel& kernel) {
+    for (const auto c : kernel.take_service_activity()) {
+        if (std::string* input = kernel.service_input(c)) {
+            if (!input->empty()) api_.receive(c, *input);
+            if (kernel.service_peer_closed(c)) {
+                flush(kernel);
+                api_.closed(c);
+                kernel.service_close(c);
+            }
+        } else {
+            api_.closed(c);
+        }
+    }
+    return flush(kernel);
+}
+
+bool environment::flush(guest::kernel& kernel) {
+    if (!api_.has_output()) return false;
+    for (auto& out : api_.take_output()) {
+        kernel.service_send(out.to, out.bytes);
+        if (out.close) kernel.service_close(out.to);
+    }
+    return true;
+}
+
+}  // namespace hearth::worker

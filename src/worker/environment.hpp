@@ -1,0 +1,166 @@
+#pragma once
+
+/// An execution environment of a function: its sandbox, the Runtime API inside it, and the state of
+/// the one initialisation or invocation it is at. `advance` runs the guest on the calling thread
+/// until that is over or the guest sleeps; nothing here blocks or waits, so a thread is never held
+/// by a sleeping guest.
+///
+/// One owning thread at a time, except `interrupt`, which any thread may call during the
+/// environment's life.
+
+#include "sandbox/sandbox.hpp"
+#include "base/deadline_watch.hpp"
+#include "worker/failure.hpp"
+#include "worker/guest_files.hpp"
+#include "worker/log_buffer.hpp"
+#include "worker/runtime_api.hpp"
+#include "worker/worker.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hearth::worker {
+
+/// Lambda's limit for the init phase.
+inline constexpr std::chrono::milliseconds init_limit = std::chrono::seconds(10);
+/// 127.0.0.1:9001, as the guest sees the Runtime API.
+inline constexpr std::uint32_t runtime_api_address = 0x7f00'0001;
+inline constexpr std::uint16_t runtime_api_port = 9001;
+
+/// Who wants to know when a sleeping environment was interrupted.
+class waker {
+  public:
+    virtual void wake() noexcept = 0;
+
+  protected:
+    ~waker() = default;
+};
+
+class environment final : private detail::sandbox_streams,
+                          private detail::sandbox_services,
+                          private deadline_watch::entry {
+  public:
+    enum class reason : unsigned { timeout = 1, cancelled = 2, shutdown = 4 };
+
+    /// What is made for it already: the shell, and how long getting it took.
+    struct resources {
+        vmm::vm shell;
+        std::chrono::nanoseconds vm_time{};
+    };
+
+    /// `options` and `watch` outlive the environment.
+    environment(resources r,
+                std::shared_ptr<const version_data> version,
+                const worker_options& options,
+                deadline_watch& watch);
+    ~environment();
+    environment(const environment&) = delete;
+    environment& operator=(const environment&) = delete;
+
+    /// Loads the program. @errors as sandbox::load
+    result<void> load(std::string_view guest_log_stream);
+
+    /// Starts the init phase; `advance` until finished, then `init_failure` tells how it went.
+    void begin_init();
+    [[nodiscard]] const std::optional<failure>& init_failure() const noexcept {
+        return init_failure_;
+    }
+
+    /// Hands the event over; `advance` until finished, then `take_response`.
+    void begin_invocation(invocation& input);
+    response take_response();
+    /// The invocation was stopped by `interrupt(cancelled | shutdown)`.
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+    struct sleeping {
+        std::optional<detail::monotonic_time> until;
+    };
+    /// Nothing: finished.
+    std::optional<sleeping> advance(const vmm::run_scope& scope);
+
+    /// The environment can take another invocation.
+    [[nodiscard]] bool reusable() const noexcept { return phase_ == phase::idle; }
+
+    /// Ends what runs as soon as possible.
+    void interrupt(reason r) noexcept;
+    /// While set, `interrupt` calls it. @return false, and not set, when an interrupt is there
+    /// already
+    [[nodiscard]] bool set_waker(waker* w) noexcept;
+    void clear_waker() noexcept;
+
+    [[nodiscard]] byte_count peak_memory() const noexcept { return sandbox_.peak_memory(); }
+    [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
+    [[nodiscard]] std::chrono::nanoseconds init_time() const noexcept {
+        return boot_time_ + init_time_;
+    }
+
+    std::size_t running_slot = 0;  ///< the worker's
+
+  private:
+    enum class phase { fresh, init, idle, running, dead };
+
+    // sandbox_streams
+    std::size_t write(guest::stream which, std::span<const std::byte> bytes) override;
+    // sandbox_services
+    bool listens(std::uint32_t address, std::uint16_t port) override;
+    bool serve(guest::kernel& kernel) override;
+    void set_timer(std::optional<detail::monotonic_time> at) override;
+    // deadline_watch::entry
+    void expire() noexcept override { interrupt(reason::timeout); }
+
+    /// A timer of the guest (alarm, setitimer) is due while its code runs: only a kick gets in
+    /// between.
+    struct guest_timer final : deadline_watch::entry {
+        explicit guest_timer(environment& e) noexcept : self(e) {}
+        void expire() noexcept override { self.sandbox_.kick(); }
+        environment& self;
+    };
+
+    [[nodiscard]] bool asks_for_event();
+    bool flush(guest::kernel& kernel);
+    void collect_reply();
+    bool on_interrupt();
+    void on_parked();
+    void on_end(failure f);
+    void finish(phase next);
+    void settle_interrupts();
+    void log_failure(const failure& f);
+
+    std::shared_ptr<const version_data> version_;
+    const version_spec& spec_;
+    const worker_options& options_;
+    deadline_watch& watch_;
+    guest_timer timer_{*this};
+    runtime_api api_;
+    log_buffer log_;
+    phase phase_ = phase::fresh;
+
+    // The phase under way.
+    detail::monotonic_time started_;
+    std::string request_id_;
+    bool answered_ = false;
+    bool stopped_ = false;
+    bool first_ = true;
+    runtime_api::reply reply_;
+    std::optional<failure> failure_;
+    std::optional<failure> init_failure_;
+    std::chrono::nanoseconds duration_{};
+
+    std::chrono::nanoseconds vm_time_{};
+    std::chrono::nanoseconds boot_time_{};
+    std::chrono::nanoseconds init_time_{};
+
+    std::atomic<unsigned> interrupts_{0};
+    std::mutex waker_mutex_;  // a leaf; guards waker_
+    waker* waker_ = nullptr;
+
+    // Last: it calls what stands above until it is gone.
+    detail::sandbox sandbox_;
+};
+
+}  // namespace hearth::worker

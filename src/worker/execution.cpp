@@ -1,0 +1,207 @@
+#include "worker/execution.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <exception>
+#include <typeinfo>
+#include <utility>
+
+namespace hearth::worker {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// {"errorMessage":…,"errorType":…} as a runtime posts it to init/error: the message alone, if it
+/// is one.
+std::string message_of(const std::string& document) {
+    boost::system::error_code ec;
+    const auto value = boost::json::parse(document, ec);
+    if (!ec && value.is_object())
+        if (const auto* m = value.as_object().if_contains("errorMessage"); m && m->is_string())
+            return std::string(m->as_string().subview(0, 1024));
+    return document.substr(0, 1024);
+}
+
+/// What a function's own program is to blame for, in Lambda's words; the rest as it is.
+error start_error(const error& e) {
+    for (const errc code : {errc::missing_entry_point, errc::not_executable, errc::bad_executable, errc::missing_interpreter})
+        if (e == code) return {errc::init_failed, "Runtime.InvalidEntrypoint: " + e.message()};
+    return e;
+}
+
+class thread_waiter final : public waker {
+  public:
+    void wake() noexcept override {
+        {
+            const std::lock_guard lock(mutex_);
+            woken_ = true;
+        }
+        woke_.notify_one();
+    }
+    void wait(std::optional<steady_clock::time_point> until) {
+        std::unique_lock lock(mutex_);
+        const auto woken = [this] { return woken_; };
+        if (until)
+            woke_.wait_until(lock, *until, woken);
+        else
+            woke_.wait(lock, woken);
+        woken_ = false;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable woke_;
+    bool woken_ = false;
+};
+
+}  // namespace
+
+execution::execution(core& c,
+                     version_slots& slots,
+                     std::shared_ptr<const version_data> version,
+                     std::optional<invocation> input)
+    : core_(c), slots_(slots), version_(std::move(version)), spec_(version_->spec), input_(std::move(input)) {}
+
+execution::~execution() {
+    release();
+    core_.leave(slots_);
+}
+
+std::optional<environment::sleeping> execution::advance(const vmm::run_scope& scope) {
+    clear_waker();
+    if (stage_ == stage::start) {
+        if (spec_.code && spec_.code->in_process()) {
+            run_in_process();
+            return std::nullopt;
+        }
+        auto warm = core_.acquire(slots_, spec_);
+        if (warm.has_error()) return fail(warm.error());
+        if (*warm) {
+            if (!take_environment(std::move(*warm))) return fail(errc::shutting_down);
+            env_->begin_invocation(*input_);
+            stage_ = stage::run;
+        } else {
+            auto built = core_.build(version_);
+            if (built.has_error()) return fail(start_error(built.error()));
+            if (!take_environment(std::move(*built))) return fail(errc::shutting_down);
+            env_->begin_init();
+            stage_ = stage::init;
+        }
+    }
+    if (stage_ == stage::init) {
+        if (auto sleeping = env_->advance(scope)) return sleeping;
+        if (env_->stopped()) return fail(errc::shutting_down);
+        if (env_->init_failure()) return init_failed(*env_->init_failure());
+        if (!input_) {
+            result_ = response{};
+            stage_ = stage::done;
+            release();
+            return std::nullopt;
+        }
+        env_->begin_invocation(*input_);
+        stage_ = stage::run;
+    }
+    if (stage_ == stage::run) {
+        if (auto sleeping = env_->advance(scope)) return sleeping;
+        if (env_->stopped()) return fail(errc::shutting_down);
+        result_ = env_->take_response();
+        stage_ = stage::done;
+        release();
+        core_.count(*result_);
+        if (const auto& observer = core_.options().observer)
+            observer->on_invocation_end(spec_.function_name, *result_);
+    }
+    return std::nullopt;
+}
+
+/// The environment becomes ours and visible to cancel and shutdown. False, and given back, when too
+/// late.
+bool execution::take_environment(std::unique_ptr<environment> e) {
+    const bool begun = core_.begin(*e);
+    {
+        const std::lock_guard lock(cancel_mutex_);
+        env_ = std::move(e);
+        if (cancelled_) env_->interrupt(environment::reason::cancelled);
+    }
+    if (!begun) release();
+    return begun;
+}
+
+void execution::release() {
+    std::unique_ptr<environment> e;
+    {
+        const std::lock_guard lock(cancel_mutex_);
+        e = std::move(env_);
+    }
+    if (e) core_.give_back(std::move(e), slots_, spec_);
+}
+
+void execution::cancel() noexcept {
+    const std::lock_guard lock(cancel_mutex_);
+    cancelled_ = true;
+    if (env_) env_->interrupt(environment::reason::cancelled);
+}
+
+std::optional<environment::sleeping> execution::fail(error e) {
+    release();
+    stage_ = stage::done;
+    const std::lock_guard lock(cancel_mutex_);
+    result_ = cancelled_ ? error(error_code(boost::asio::error::operation_aborted)) : std::move(e);
+    return std::nullopt;
+}
+
+std::optional<environment::sleeping> execution::init_failed(const failure& f) {
+    init_log_ = std::string(env_->log_tail());
+    return fail({errc::init_failed, fmt::format("{}: {}", f.type, message_of(f.message))});
+}
+
+void execution::run_in_process() {
+    stage_ = stage::done;
+    if (!input_) {
+        result_ = response{};
+        return;
+    }
+    response r;
+    r.executed_version = spec_.version;
+    r.report.request_id = input_->request_id;
+    r.report.start = start_kind::warm;
+    r.report.memory_size = spec_.memory;
+    log_buffer log;
+    log.append(
+        fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_.version));
+    const auto start = steady_clock::now();
+    const auto raised = [&](const char* type, const char* what) {
+        r.function_error = "Unhandled";
+        r.payload = plain_error_document(type, what);
+        log.append(fmt::format("{}: {}\n", type, what));
+    };
+    try {
+        r.payload = spec_.code->in_process()(input_->payload);
+    } catch (const std::exception& e) {
+        raised("std::exception", e.what());
+    } catch (...) {
+        raised("Unknown", "an exception that is no std::exception");
+    }
+    r.report.duration = steady_clock::now() - start;
+    r.report.billed = std::chrono::ceil<std::chrono::milliseconds>(r.report.duration);
+    log.append(fmt::format("END RequestId: {}\n{}\n", input_->request_id, to_string(r.report)));
+    r.log_tail = std::string(log.tail());
+    result_ = std::move(r);
+    core_.count(*result_);
+    if (const auto& observer = core_.options().observer)
+        observer->on_invocation_end(spec_.function_name, *result_);
+}
+
+void run_blocking(execution& e, const vmm::run_scope& scope) {
+    std::optional<thread_waiter> waiter;
+    while (const auto sleeping = e.advance(scope)) {
+        if (!waiter) waiter.emplace();
+        if (e.set_waker(&*waiter)) waiter->wait(sleeping->until);
+        e.clear_waker();
+    }
+}
+
+}  // namespace hearth::worker

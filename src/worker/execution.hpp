@@ -1,0 +1,71 @@
+#pragma once
+
+/// One admitted invocation (or initialisation) from its environment to its response, in steps:
+/// `advance` runs on any thread, one at a time, and comes back when the guest sleeps. A blocking
+/// invoke waits on its own thread in between, an asynchronous one leaves the thread to others.
+
+#include "worker/core.hpp"
+#include "worker/environment.hpp"
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace hearth::worker {
+
+class execution {
+  public:
+    /// Admitted already; `leave` is the destructor's. `slots` and `core` outlive it.
+    execution(core& c,
+              version_slots& slots,
+              std::shared_ptr<const version_data> version,
+              std::optional<invocation> input);
+    execution(const execution&) = delete;
+    execution& operator=(const execution&) = delete;
+    ~execution();
+
+    /// Nothing: finished, `take_result` has it.
+    std::optional<environment::sleeping> advance(const vmm::run_scope& scope);
+
+    /// While it sleeps: `w` is woken by an interrupt. @return false when there is one already:
+    /// advance at once
+    [[nodiscard]] bool set_waker(waker* w) noexcept { return env_->set_waker(w); }
+    void clear_waker() noexcept {
+        if (env_) env_->clear_waker();
+    }
+
+    /// Any thread; the result is then `asio::error::operation_aborted`.
+    void cancel() noexcept;
+
+    result<response> take_result() { return std::move(result_); }
+    /// The guest's log of a failed init.
+    [[nodiscard]] const std::string& init_log() const noexcept { return init_log_; }
+
+  private:
+    enum class stage { start, init, run, done };
+
+    std::optional<environment::sleeping> fail(error e);
+    std::optional<environment::sleeping> init_failed(const failure& f);
+    bool take_environment(std::unique_ptr<environment> e);
+    void release();
+    void run_in_process();
+
+    core& core_;
+    version_slots& slots_;
+    std::shared_ptr<const version_data> version_;
+    const version_spec& spec_;
+    std::optional<invocation> input_;  ///< none: only initialise
+    stage stage_ = stage::start;
+    result<response> result_ = error(errc::shutting_down);
+    std::string init_log_;
+
+    std::mutex cancel_mutex_;  // guards env_ against cancel, and cancelled_
+    std::unique_ptr<environment> env_;
+    bool cancelled_ = false;
+};
+
+/// Waits on the calling thread for a sleeping guest.
+void run_blocking(execution& e, const vmm::run_scope& scope);
+
+}  // namespace hearth::worker

@@ -1,0 +1,419 @@
+#include "worker/runtime_api.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hearth::worker {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::string_view prefix = "/2018-06-01/runtime/";
+constexpr std::string_view accepted = R"({"status":"OK"})";
+constexpr std::size_t max_chunk_line = 1024;
+constexpr std::size_t max_pipelined = 64 * 1024;
+
+std::string_view reason(int status) {
+    switch (status) {
+        case 200:
+            return "OK";
+        case 202:
+            return "Accepted";
+        case 400:
+            return "Bad Request";
+        case 403:
+            return "Forbidden";
+        case 404:
+            return "Not Found";
+        case 405:
+            return "Method Not Allowed";
+        case 413:
+            return "Request Entity Too Large";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 503:
+            return "Service Unavailable";
+    }
+    return "Error";
+}
+
+std::string document(std::string_view message, std::string_view type) {
+    return fmt::format(R"({{"errorMessage":"{}","errorType":"{}"}})", message, type);
+}
+
+/// A caller's text in a header line: control characters would end the line.
+void append_header(std::string& out, std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    out.append(name).append(": ");
+    for (char ch : value) {
+        const auto u = static_cast<unsigned char>(ch);
+        if (u >= 0x20 && u != 0x7f) out.push_back(ch);
+    }
+    out.append("\r\n");
+}
+
+std::string_view name_of(int stage) {
+    constexpr std::string_view names[] = {"Started", "InitError", "Ready", "Ready", "ResponseSent"};
+    return names[stage];
+}
+
+}  // namespace
+
+void runtime_api::receive(connection c, std::string& bytes) {
+    channel& ch = channels_[c];
+    if (ch.state == reading::dead) {
+        bytes.clear();
+        return;
+    }
+    if (ch.input.empty())
+        ch.input.swap(bytes);
+    else
+        ch.input.append(bytes);
+    bytes.clear();
+    advance(c, ch);
+}
+
+void runtime_api::closed(connection c) {
+    channels_.erase(c);
+    std::erase(pending_, c);
+    std::erase_if(output_, [c](const output& o) { return o.to == c; });
+}
+
+void runtime_api::offer(guest::native_event event) {
+    event_ = std::move(event);
+    stage_ = stage_ == stage::init_failed ? stage::init_failed : stage::ready;
+    if (pending_.empty()) return;
+    const connection c = pending_.front();
+    pending_.erase(pending_.begin());
+    channel& ch = channels_[c];
+    ch.state = reading::head;
+    deliver(c, ch);
+    advance(c, ch);  // what was pipelined behind it
+}
+
+std::vector<runtime_api::output> runtime_api::take_output() { return std::exchange(output_, {}); }
+std::optional<runtime_api::reply> runtime_api::take_reply() {
+    return std::exchange(reply_, std::nullopt);
+}
+std::optional<runtime_api::reply> runtime_api::take_init_error() {
+    return std::exchange(init_error_, std::nullopt);
+}
+
+void runtime_api::advance(connection c, channel& ch) {
+    while (step(c, ch)) {
+    }
+    if (ch.state == reading::blocked && ch.input.size() > max_pipelined) {
+        std::erase(pending_, c);
+        bad_request(c, ch, 400, "too much was sent behind a pending request");
+    } else if (ch.state != reading::dead && buffered() > buffer_limit) {
+        bad_request(c, ch, 503, "too many bodies at once");
+    }
+    if (ch.state == reading::dead) {
+        ch.input = {};
+        ch.body = {};
+    }
+}
+
+std::size_t runtime_api::buffered() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& [c, ch] : channels_) sum += ch.input.size() + ch.body.size();
+    return sum;
+}
+
+/// One step of a connection; false when it needs more bytes or may not go on.
+bool runtime_api::step(connection c, channel& ch) {
+    switch (ch.state) {
+        case reading::blocked:
+        case reading::dead:
+            return false;
+        case reading::head:
+            return read_head(c, ch);
+        case reading::body:
+        case reading::chunk_data: {
+            const bool sized = ch.state == reading::body;
+            const auto n =
+                static_cast<std::size_t>(std::min<std::uint64_t>(ch.remaining, ch.input.size()));
+            ch.remaining -= n;
+            ch.body_size += n;
+            if (n && n == ch.input.size() && ch.body.empty() && ch.keep_body &&
+                ch.body_size <= max_payload) {
+                ch.body = std::move(ch.input);
+                ch.input.clear();
+            } else {
+                take_body(ch, std::string_view(ch.input).substr(0, n));
+                ch.input.erase(0, n);
+            }
+            if (ch.remaining) return false;
+            if (sized)
+                finish(c, ch);
+            else
+                ch.state = reading::chunk_end;
+            return true;
+        }
+        case reading::chunk_end:
+            if (ch.input.size() < 2) return false;
+            if (!ch.input.starts_with("\r\n")) {
+                bad_request(c, ch, 400, "malformed chunk");
+                return false;
+            }
+            ch.input.erase(0, 2);
+            ch.state = reading::chunk_size;
+            return true;
+        case reading::chunk_size:
+        case reading::trailer:
+            return read_chunk_line(c, ch);
+    }
+    return false;
+}
+
+void runtime_api::take_body(channel& ch, std::string_view bytes) {
+    if (ch.keep_body && ch.body_size <= max_payload)
+        ch.body.append(bytes);
+    else if (!ch.body.empty())
+        ch.body = {};  // too large: only counted from here on
+}
+
+bool runtime_api::read_chunk_line(connection c, channel& ch) {
+    const auto end = ch.input.find("\r\n");
+    if (end == std::string::npos) {
+        if (ch.input.size() > max_chunk_line) bad_request(c, ch, 400, "malformed chunk");
+        return false;
+    }
+    if (ch.state == reading::trailer) {
+        ch.input.erase(0, end + 2);
+        if (end == 0) finish(c, ch);
+        return true;
+    }
+    std::uint64_t size = 0;
+    std::size_t i = 0;
+    for (; i < end; ++i) {
+        const char d = ch.input[i];
+        unsigned digit = 0;
+        if (d >= '0' && d <= '9')
+            digit = static_cast<unsigned>(d - '0');
+        else if (d >= 'a' && d <= 'f')
+            digit = static_cast<unsigned>(d - 'a' + 10);
+        else if (d >= 'A' && d <= 'F')
+            digit = static_cast<unsigned>(d - 'A' + 10);
+        else
+            break;
+        if (size >> 40) break;  // far beyond any body
+        size = size * 16 + digit;
+    }
+    const bool extension =
+        i < end && (ch.input[i] == ';' || ch.input[i] == ' ' || ch.input[i] == '\t');
+    if (i == 0 || (i < end && !extension)) {
+        bad_request(c, ch, 400, "malformed chunk");
+        return false;
+    }
+    ch.input.erase(0, end + 2);
+    ch.remaining = size;
+    ch.state = size ? reading::chunk_data : reading::trailer;
+    return true;
+}
+
+bool runtime_api::read_head(connection c, channel& ch) {
+    // Empty lines before a request line are to be ignored (RFC 9112, 2.2).
+    std::size_t skip = 0;
+    while (ch.input.size() >= skip + 2 && ch.input.compare(skip, 2, "\r\n") == 0) skip += 2;
+    if (skip) ch.input.erase(0, skip);
+    const auto end = ch.input.find("\r\n\r\n");
+    if (end == std::string::npos || end > max_head) {
+        if (ch.input.size() > max_head) bad_request(c, ch, 431, "the request's head is too large");
+        return false;
+    }
+
+    http::request_parser<http::empty_body> parser;
+    parser.skip(true);
+    parser.body_limit(boost::none);
+    parser.header_limit(max_head + 4);
+    boost::beast::error_code ec;
+    parser.put(boost::asio::buffer(ch.input.data(), end + 4), ec);
+    if (ec || !parser.is_header_done()) {
+        bad_request(c, ch, 400, "malformed HTTP request");
+        return false;
+    }
+    ch.input.erase(0, end + 4);
+
+    const auto& message = parser.get();
+    const auto view = [](auto v) { return std::string_view(v.data(), v.size()); };
+    request& r = ch.head;
+    r = {};
+    r.http_1_0 = message.version() < 11;
+    r.keep_alive = message.keep_alive();
+    std::string_view path = view(message.target());
+    path = path.substr(0, path.find('?'));
+    http::verb method = message.method();
+    if (path.starts_with(prefix)) {
+        path.remove_prefix(prefix.size());
+        constexpr std::string_view invocation = "invocation/";
+        http::verb wanted = http::verb::post;
+        if (path == "invocation/next") {
+            r.what = target::next;
+            wanted = http::verb::get;
+        } else if (path == "init/error") {
+            r.what = target::init_error;
+        } else if (path.starts_with(invocation)) {
+            path.remove_prefix(invocation.size());
+            const auto slash = path.find('/');
+            const auto verb =
+                slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+            if (slash != 0 && (verb == "response" || verb == "error")) {
+                r.what = verb == "response" ? target::response : target::error;
+                r.id = std::string(path.substr(0, slash));
+            }
+        }
+        if (r.what != target::unknown && method != wanted) r.what = target::wrong_method;
+    }
+    if (auto it = message.find("Lambda-Runtime-Function-Error-Type"); it != message.end())
+        r.error_type = std::string(view(it->value()));
+
+    ch.body = {};
+    ch.body_size = 0;
+    ch.remaining = 0;
+    ch.keep_body = acceptable(r);
+    const auto length = parser.content_length();
+    const bool chunked = parser.chunked();
+    if (auto it = message.find(http::field::expect);
+        it != message.end() && boost::beast::iequals(it->value(), "100-continue") && !r.http_1_0 &&
+        (chunked || length.value_or(0) > 0) && ch.input.empty())
+        output_.push_back({c, "HTTP/1.1 100 Continue\r\n\r\n", false});
+    if (chunked) {
+        ch.state = reading::chunk_size;
+    } else if (length.value_or(0) > 0) {
+        ch.remaining = *length;
+        ch.state = reading::body;
+        if (ch.keep_body && *length <= max_payload)
+            ch.body.reserve(ch.input.empty() ? 0 : static_cast<std::size_t>(*length));
+    } else {
+        finish(c, ch);
+    }
+    return true;
+}
+
+bool runtime_api::acceptable(const request& r) const {
+    switch (r.what) {
+        case target::response:
+        case target::error:
+            return stage_ == stage::running && event_ && r.id == event_->request_id;
+        case target::init_error:
+            return stage_ == stage::started;
+        default:
+            return false;
+    }
+}
+
+void runtime_api::finish(connection c, channel& ch) {
+    ch.state = reading::head;
+    switch (ch.head.what) {
+        case target::next:
+            if (stage_ == stage::init_failed) return refuse_transition(c, ch, "Ready");
+            if (stage_ == stage::started || stage_ == stage::responded) {
+                stage_ = stage::ready;
+                event_.reset();
+            }
+            if (event_) return deliver(c, ch);  // offered, or asked for again while it runs
+            ch.state = reading::blocked;
+            pending_.push_back(c);
+            return;
+        case target::response:
+            return accept_reply(c, ch, false);
+        case target::error:
+            return accept_reply(c, ch, true);
+        case target::init_error:
+            if (stage_ != stage::started) return refuse_transition(c, ch, "InitError");
+            stage_ = stage::init_failed;
+            init_error_ = reply{true, ch.head.error_type, std::move(ch.body)};
+            if (ch.body_size > max_payload) init_error_->payload.clear();
+            return respond(c, ch, 202, accepted);
+        case target::unknown:
+            return respond(c, ch, 404, "404 page not found\n");
+        case target::wrong_method:
+            return respond(c, ch, 405, {});
+    }
+}
+
+void runtime_api::accept_reply(connection c, channel& ch, bool failed) {
+    if (stage_ != stage::running || !event_)
+        return refuse_transition(c, ch, failed ? "InvocationErrorResponse" : "InvocationResponse");
+    if (ch.head.id != event_->request_id)
+        return respond(c, ch, 400, document("Invalid request ID", "InvalidRequestID"));
+    stage_ = stage::responded;
+    event_.reset();
+    if (ch.body_size > max_payload) {
+        reply_ = reply{true, "Function.ResponseSizeTooLarge",
+                       document(fmt::format("Response payload size ({} bytes) exceeded maximum "
+                                            "allowed payload size ({} bytes).",
+                                            ch.body_size, max_payload),
+                                "Function.ResponseSizeTooLarge")};
+        return respond(
+            c, ch, 413,
+            document(fmt::format("Exceeded maximum allowed payload size ({} bytes).", max_payload),
+                     "RequestEntityTooLarge"));
+    }
+    reply_ =
+        reply{failed, failed ? std::move(ch.head.error_type) : std::string(), std::move(ch.body)};
+    ch.body = {};
+    respond(c, ch, 202, accepted);
+}
+
+void runtime_api::deliver(connection c, channel& ch) {
+    stage_ = stage::running;
+    const guest::native_event& e = *event_;
+    std::string out;
+    out.reserve(512 + e.payload.size());
+    out.append("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
+    append_header(out, "Lambda-Runtime-Aws-Request-Id", e.request_id);
+    fmt::format_to(std::back_inserter(out), "Lambda-Runtime-Deadline-Ms: {}\r\n", e.deadline_ms);
+    append_header(out, "Lambda-Runtime-Invoked-Function-Arn", e.function_arn);
+    append_header(out, "Lambda-Runtime-Trace-Id", e.trace_id);
+    append_header(out, "Lambda-Runtime-Client-Context", e.client_context);
+    if (!ch.head.keep_alive)
+        out.append("Connection: close\r\n");
+    else if (ch.head.http_1_0)
+        out.append("Connection: keep-alive\r\n");
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n\r\n", e.payload.size());
+    out.append(e.payload);
+    const bool close = !ch.head.keep_alive;
+    if (close) ch.state = reading::dead;
+    output_.push_back({c, std::move(out), close});
+}
+
+void runtime_api::respond(connection c, channel& ch, int status, std::string_view body) {
+    std::string out;
+    out.reserve(160 + body.size());
+    const auto type = body.starts_with('{') ? "application/json" : "text/plain; charset=utf-8";
+    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n", status,
+                   reason(status), type);
+    if (!ch.head.keep_alive)
+        out.append("Connection: close\r\n");
+    else if (ch.head.http_1_0)
+        out.append("Connection: keep-alive\r\n");
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n\r\n", body.size());
+    out.append(body);
+    const bool close = !ch.head.keep_alive;
+    if (close) ch.state = reading::dead;
+    output_.push_back({c, std::move(out), close});
+}
+
+void runtime_api::refuse_transition(connection c, channel& ch, std::string_view to) {
+    respond(c, ch, 403,
+            document(fmt::format("State transition from {} to {} failed for runtime. Error: State "
+                                 "transition is not allowed",
+                                 name_of(static_cast<int>(stage_)), to),
+                     "InvalidStateTransition"));
+}
+
+void runtime_api::bad_request(connection c, channel& ch, int status, std::string_view message) {
+    ch.head = {};
+    ch.head.keep_alive = false;
+    respond(c, ch, status,
+            document(message, status == 503 ? "ServiceUnavailable" : "InvalidRequest"));
+}
+
+}  // namespace hearth::worker

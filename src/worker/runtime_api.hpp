@@ -1,0 +1,117 @@
+#pragma once
+
+/// Lambda's Runtime API, version 2018-06-01, as a state machine without I/O: bytes of virtual
+/// connections in, bytes and outcomes out. A value, so it travels with a snapshot of its
+/// environment.
+///
+/// The guest is hostile: heads are bounded, a body is kept only when the request can be accepted
+/// (else it is read past), all buffers of all connections together stay below `buffer_limit`, and a
+/// connection that sends more than it may is closed. States and answers are those of AWS's own
+/// Runtime Interface Emulator. Owner thread only.
+///
+/// @source Lambda guide, "Using the Lambda runtime API"; RFC 9112.
+
+#include "guest/kernel/native_exchange.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::worker {
+
+class runtime_api {
+  public:
+    using connection = std::uint32_t;
+
+    /// Lambda's bound on a response: 6 MiB and 100 bytes.
+    static constexpr std::uint64_t max_payload = (6ull << 20) + 100;
+    static constexpr std::size_t max_head = 16 * 1024;
+    static constexpr std::size_t buffer_limit = 16u << 20;
+
+    /// Takes everything out of `bytes`. Call again after the guest has read what was sent.
+    void receive(connection c, std::string& bytes);
+    /// The guest closed its end: nothing more is sent there, a pending `next` is forgotten.
+    void closed(connection c);
+
+    /// The event that the next `GET …/next` gets; a pending one gets it at once.
+    void offer(guest::native_event event);
+    /// A `GET …/next` is pending and there is no event for it: the environment may be frozen.
+    [[nodiscard]] bool waiting() const noexcept { return !pending_.empty(); }
+    /// The event was taken and not answered yet.
+    [[nodiscard]] bool running() const noexcept { return stage_ == stage::running; }
+
+    struct output {
+        connection to = 0;
+        std::string bytes;
+        bool close = false;
+        bool operator==(const output&) const = default;
+    };
+    [[nodiscard]] bool has_output() const noexcept { return !output_.empty(); }
+    std::vector<output> take_output();
+
+    /// What the guest posted for the event, or for its initialisation.
+    struct reply {
+        bool failed = false;
+        std::string error_type;  ///< Lambda-Runtime-Function-Error-Type, when failed
+        std::string payload;
+        bool operator==(const reply&) const = default;
+    };
+    std::optional<reply> take_reply();
+    std::optional<reply> take_init_error();
+
+    bool operator==(const runtime_api&) const = default;
+
+  private:
+    enum class stage { started, init_failed, ready, running, responded };
+    enum class target { next, response, error, init_error, unknown, wrong_method };
+    enum class reading { head, body, chunk_size, chunk_data, chunk_end, trailer, blocked, dead };
+
+    struct request {
+        target what = target::unknown;
+        bool keep_alive = true;
+        bool http_1_0 = false;
+        std::string id;
+        std::string error_type;
+        bool operator==(const request&) const = default;
+    };
+    struct channel {
+        reading state = reading::head;
+        std::string input;
+        std::string body;
+        std::uint64_t remaining = 0;  ///< of a sized body or a chunk
+        std::uint64_t body_size = 0;  ///< counted even when not kept
+        bool keep_body = false;
+        request head;
+        bool operator==(const channel&) const = default;
+    };
+
+    void advance(connection c, channel& ch);
+    bool step(connection c, channel& ch);
+    bool read_head(connection c, channel& ch);
+    bool read_chunk_line(connection c, channel& ch);
+    void take_body(channel& ch, std::string_view bytes);
+    void finish(connection c, channel& ch);
+    void accept_reply(connection c, channel& ch, bool failed);
+    void deliver(connection c, channel& ch);
+    /// Whether a posted body would be accepted now; the status and document to answer if not.
+    [[nodiscard]] bool acceptable(const request& r) const;
+
+    void respond(connection c, channel& ch, int status, std::string_view document);
+    void refuse_transition(connection c, channel& ch, std::string_view to);
+    void bad_request(connection c, channel& ch, int status, std::string_view message);
+    [[nodiscard]] std::size_t buffered() const noexcept;
+
+    stage stage_ = stage::started;
+    std::map<connection, channel> channels_;
+    std::vector<connection> pending_;  ///< connections whose `next` waits, oldest first
+    std::optional<guest::native_event> event_;
+    std::vector<output> output_;
+    std::optional<reply> reply_;
+    std::optional<reply> init_error_;
+};
+
+}  // namespace hearth::worker

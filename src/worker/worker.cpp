@@ -1,0 +1,227 @@
+#include "worker/worker.hpp"
+
+#include "base/try.hpp"
+#include "worker/async_queue.hpp"
+#include "worker/core.hpp"
+#include "worker/execution.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+namespace hearth::worker {
+namespace {
+
+namespace asio = boost::asio;
+
+/// Lambda's bound on a synchronous event.
+constexpr std::size_t max_event = 6u << 20;
+
+using completion = asio::any_completion_handler<void(error_code, response)>;
+
+/// The threads stop with the worker; versions that outlive it find nothing here.
+struct shared {
+    shared(worker_options options, vmm::kvm kvm, std::size_t threads)
+        : core(std::move(options), std::move(kvm)), queue(threads, core.kick_signal()) {}
+    hearth::worker::core core;
+    async_queue queue;
+};
+
+class version final : public deployed_version, public std::enable_shared_from_this<version> {
+  public:
+    version(std::shared_ptr<shared> s, version_spec spec)
+        : shared_(std::move(s)), data_(make_version_data(std::move(spec), shared_->core.options())), spec_(data_->spec) {
+        shared_->core.add(slots_, spec_);
+    }
+    ~version() override { shared_->core.remove(slots_); }
+
+    [[nodiscard]] const version_spec& spec() const noexcept override { return spec_; }
+    result<void> initialize() override;
+    result<response> invoke(invocation input) override;
+    void async_invoke(invocation input, completion handler) override;
+    void retire() override { shared_->core.retire(slots_); }
+    [[nodiscard]] std::string init_log() const override {
+        const std::lock_guard lock(log_mutex_);
+        return init_log_;
+    }
+
+    /// Of an execution that ended in init_failed: its log is kept, and shown to who invoked.
+    error explain(error e, const execution& x);
+
+  private:
+    friend class invoke_job;
+    result<void> accept(const invocation& input);
+
+    std::shared_ptr<shared> shared_;
+    std::shared_ptr<const version_data> data_;
+    const version_spec& spec_;
+    version_slots slots_;
+    mutable std::mutex log_mutex_;  // a leaf; guards init_log_
+    std::string init_log_;
+};
+
+result<void> version::accept(const invocation& input) {
+    if (input.payload.size() > max_event)
+        return error(errc::payload_too_large, fmt::format("the event has {} bytes, {} are allowed",
+                                                          input.payload.size(), max_event));
+    return shared_->core.admit(slots_, spec_);
+}
+
+error version::explain(error e, const execution& x) {
+    if (!(e == errc::init_failed)) return e;
+    const std::lock_guard lock(log_mutex_);
+    init_log_ = x.init_log();
+    return e;
+}
+
+result<response> version::invoke(invocation input) {
+    HEARTH_CHECK(accept(input));
+    execution x(shared_->core, slots_, data_, std::move(input));
+    {
+        const vmm::run_scope scope(shared_->core.kick_signal());
+        run_blocking(x, scope);
+    }
+    auto r = x.take_result();
+    if (r.has_error()) return explain(r.error(), x);
+    return r;
+}
+
+result<void> version::initialize() {
+    const std::size_t wanted = std::max<std::size_t>(1, spec_.pool.min_idle);
+    if (spec_.code && spec_.code->in_process()) return {};
+    while (shared_->core.idle_count(slots_) < wanted) {
+        HEARTH_CHECK(shared_->core.admit(slots_, spec_));
+        execution x(shared_->core, slots_, data_, std::nullopt);
+        {
+            const vmm::run_scope scope(shared_->core.kick_signal());
+            run_blocking(x, scope);
+        }
+        auto r = x.take_result();
+        if (r.has_error()) return explain(r.error(), x);
+    }
+    return {};
+}
+
+/// An asynchronous invocation. Holds its version, and work on the handler's executor, until it has
+/// completed.
+class invoke_job final : public job {
+  public:
+    /// With an error: it was refused, and only the handler is left to be told.
+    invoke_job(std::shared_ptr<version> v,
+               result<void> admitted,
+               invocation input,
+               completion handler)
+        : version_(std::move(v)),
+          handler_(std::move(handler)),
+          executor_(asio::prefer(asio::get_associated_executor(handler_),
+                                 asio::execution::outstanding_work.tracked)) {
+        if (admitted.has_error())
+            refused_ = admitted.error();
+        else
+            execution_.emplace(version_->shared_->core, version_->slots_, version_->data_,
+                               std::move(input));
+    }
+
+    void watch_cancellation(const std::shared_ptr<invoke_job>& self) {
+        auto slot = asio::get_associated_cancellation_slot(handler_);
+        if (!slot.is_connected()) return;
+        slot.assign([weak = std::weak_ptr<invoke_job>(self)](asio::cancellation_type type) {
+            if (type == asio::cancellation_type::none) return;
+            const auto j = weak.lock();
+            if (j && j->execution_) j->execution_->cancel();
+        });
+    }
+
+    std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
+        if (!execution_) {
+            response told;
+            told.payload = refused_.detail();
+            complete(refused_.code(), std::move(told));
+            return std::nullopt;
+        }
+        if (auto sleeping = execution_->advance(scope)) return sleeping;
+        auto r = execution_->take_result();
+        if (r.has_error()) {
+            const error e = version_->explain(r.error(), *execution_);
+            // An error_code has no room for the sentence, nor for what the guest wrote: the response does.
+            response told;
+            told.payload = e.detail();
+            told.log_tail = execution_->init_log();
+            complete(e.code(), std::move(told));
+        } else {
+            complete({}, std::move(*r));
+        }
+        return std::nullopt;
+    }
+    bool set_waker(waker* w) noexcept override { return execution_->set_waker(w); }
+
+  private:
+    void complete(error_code ec, response r) {
+        auto executor = std::move(executor_);
+        // The slot is the handler's executor's to touch.
+        asio::dispatch(executor, [handler = std::move(handler_), ec, r = std::move(r)]() mutable {
+            std::move(handler)(ec, std::move(r));
+        });
+    }
+
+    std::shared_ptr<version> version_;
+    completion handler_;
+    asio::any_completion_executor executor_;
+    std::optional<execution> execution_;
+    error refused_;
+};
+
+void version::async_invoke(invocation input, completion handler) {
+    auto admitted = accept(input);
+    auto j = std::make_shared<invoke_job>(shared_from_this(), std::move(admitted), std::move(input),
+                                          std::move(handler));
+    j->watch_cancellation(j);
+    shared_->queue.submit(std::move(j));
+}
+
+class worker_impl final : public worker {
+  public:
+    explicit worker_impl(std::shared_ptr<shared> s) noexcept : shared_(std::move(s)) {}
+    ~worker_impl() override { worker_impl::shut_down(); }
+    void shut_down() override {
+        shared_->core.shut_down();
+        shared_->queue.stop();
+    }
+
+    std::shared_ptr<deployed_version> deploy(version_spec spec) override {
+        return std::make_shared<version>(shared_, std::move(spec));
+    }
+    void drain() override {
+        shared_->core.close();
+        shared_->core.wait_quiet();
+    }
+    hearth::metrics metrics() const override { return shared_->core.metrics(); }
+
+  private:
+    std::shared_ptr<shared> shared_;
+};
+
+}  // namespace
+
+result<std::unique_ptr<worker>> worker::create(worker_options options) {
+    if (options.kick_signal_offset < 0 || SIGRTMIN + options.kick_signal_offset > SIGRTMAX)
+        return error(errc::invalid_argument, fmt::format("kick_signal_offset {} is beyond SIGRTMAX",
+                                                         options.kick_signal_offset));
+    HEARTH_TRY(auto kvm, vmm::kvm::open());
+    std::size_t threads = options.vcpu_threads;
+    if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
+    auto s = std::make_shared<shared>(std::move(options), std::move(kvm), threads);
+    return std::unique_ptr<worker>(std::make_unique<worker_impl>(std::move(s)));
+}
+
+}  // namespace hearth::worker

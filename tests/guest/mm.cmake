@@ -1,0 +1,3 @@
+hearth_test(guest_mm
+    SOURCES mm_frames_test.cpp mm_mapping_test.cpp mm_fault_test.cpp mm_access_test.cpp mm_file_test.cpp mm_model_test.cpp
+    LABELS unit)

@@ -1,0 +1,1 @@
+#include "mm_world.hpp"

@@ -1,0 +1,307 @@
+#include "worker/runtime_api.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+using hearth::worker::runtime_api;
+
+namespace {
+
+hearth::guest::native_event event(std::string id, std::string payload) {
+    hearth::guest::native_event e;
+    e.request_id = std::move(id);
+    e.payload = std::move(payload);
+    e.deadline_ms = 1234;
+    e.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+    e.trace_id = "Root=1-a";
+    return e;
+}
+
+/// Feeds bytes and gives back what was answered on that connection.
+std::string talk(runtime_api& api, std::string bytes, runtime_api::connection c = 1) {
+    api.receive(c, bytes);
+    CHECK(bytes.empty());
+    std::string out;
+    for (auto& o : api.take_output())
+        if (o.to == c) out += o.bytes + (o.close ? "<close>" : "");
+    return out;
+}
+
+const std::string next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
+
+std::string post(const std::string& path,
+                 const std::string& body,
+                 const std::string& headers = {}) {
+    return "POST /2018-06-01/runtime/" + path + " HTTP/1.1\r\nHost: x\r\n" + headers +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+}  // namespace
+
+TEST_CASE("next waits until an event is offered and then carries Lambda's headers") {
+    runtime_api api;
+    CHECK(talk(api, next).empty());
+    CHECK(api.waiting());
+    api.offer(event("id-1", "{\"a\":1}"));
+    CHECK_FALSE(api.waiting());
+    const auto out = api.take_output();
+    REQUIRE(out.size() == 1);
+    const std::string& text = out[0].bytes;
+    CHECK(text.starts_with("HTTP/1.1 200 OK\r\n"));
+    CHECK(text.find("Lambda-Runtime-Aws-Request-Id: id-1\r\n") != std::string::npos);
+    CHECK(text.find("Lambda-Runtime-Deadline-Ms: 1234\r\n") != std::string::npos);
+    CHECK(text.find("Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda") != std::string::npos);
+    CHECK(text.find("Lambda-Runtime-Trace-Id: Root=1-a\r\n") != std::string::npos);
+    CHECK(text.find("Client-Context") == std::string::npos);
+    CHECK(text.ends_with("Content-Length: 7\r\n\r\n{\"a\":1}"));
+}
+
+TEST_CASE("an event offered before next is asked for is delivered at once") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("a", "1"));
+    (void)api.take_output();
+    CHECK(talk(api, post("invocation/a/response", "r")).find(" 202 ") != std::string::npos);
+    (void)api.take_reply();
+    api.offer(event("b", "2"));
+    CHECK(api.take_output().empty());
+    CHECK(talk(api, next).ends_with("\r\n\r\n2"));
+}
+
+TEST_CASE("a response is taken once and answered with 202") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    const auto answer = talk(api, post("invocation/id/response", "hello"));
+    CHECK(answer.starts_with("HTTP/1.1 202 Accepted\r\n"));
+    CHECK(answer.ends_with("{\"status\":\"OK\"}"));
+    const auto reply = api.take_reply();
+    REQUIRE(reply);
+    CHECK_FALSE(reply->failed);
+    CHECK(reply->payload == "hello");
+    SECTION("a second one is a transition that is not allowed") {
+        const auto again = talk(api, post("invocation/id/response", "hello"));
+        CHECK(again.starts_with("HTTP/1.1 403 "));
+        CHECK(again.find("InvalidStateTransition") != std::string::npos);
+        CHECK_FALSE(api.take_reply());
+    }
+    SECTION("and then next waits for another event") {
+        CHECK(talk(api, next).empty());
+        CHECK(api.waiting());
+    }
+}
+
+TEST_CASE("a wrong request id is refused and the right one still works") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    const auto wrong = talk(api, post("invocation/other/response", "x"));
+    CHECK(wrong.starts_with("HTTP/1.1 400 "));
+    CHECK(wrong.find(R"("errorType":"InvalidRequestID")") != std::string::npos);
+    CHECK_FALSE(api.take_reply());
+    CHECK(talk(api, post("invocation/id/response", "x")).starts_with("HTTP/1.1 202 "));
+}
+
+TEST_CASE("a response before any event was taken is refused") {
+    runtime_api api;
+    CHECK(talk(api, post("invocation/id/response", "x")).starts_with("HTTP/1.1 403 "));
+}
+
+TEST_CASE("an error carries its type") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    (void)talk(api, post("invocation/id/error", R"({"errorMessage":"m"})",
+                         "Lambda-Runtime-Function-Error-Type: My.Error\r\n"));
+    const auto reply = api.take_reply();
+    REQUIRE(reply);
+    CHECK(reply->failed);
+    CHECK(reply->error_type == "My.Error");
+    CHECK(reply->payload == R"({"errorMessage":"m"})");
+}
+
+TEST_CASE("init/error is taken before the first next and never after") {
+    runtime_api api;
+    SECTION("before") {
+        CHECK(talk(api, post("init/error", "oops")).find(" 202 ") != std::string::npos);
+        REQUIRE(api.take_init_error());
+        CHECK(talk(api, next).starts_with("HTTP/1.1 403 "));
+    }
+    SECTION("after") {
+        (void)talk(api, next);
+        CHECK(talk(api, post("init/error", "oops"), 2).starts_with("HTTP/1.1 403 "));
+        CHECK_FALSE(api.take_init_error());
+    }
+}
+
+TEST_CASE("bytes may come one at a time") {
+    runtime_api api;
+    std::string all;
+    for (char c : next) all += talk(api, std::string(1, c));
+    CHECK(all.empty());
+    REQUIRE(api.waiting());
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    for (char c : post("invocation/id/response", "drop by drop"))
+        all += talk(api, std::string(1, c));
+    CHECK(all.starts_with("HTTP/1.1 202 "));
+    CHECK(api.take_reply()->payload == "drop by drop");
+}
+
+TEST_CASE("a chunked body is put together, wherever it is cut") {
+    const std::string head =
+        "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n";
+    const std::string body = "5\r\nhello\r\n7;ext=1\r\n, world\r\n0\r\nTrailer: t\r\n\r\n";
+    const auto step = GENERATE(1u, 2u, 3u, 7u, 1000u);
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    std::string answer;
+    const std::string whole = head + body;
+    for (std::size_t i = 0; i < whole.size(); i += step) answer += talk(api, whole.substr(i, step));
+    CHECK(answer.starts_with("HTTP/1.1 202 "));
+    CHECK(api.take_reply()->payload == "hello, world");
+}
+
+TEST_CASE("requests may be pipelined") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("a", "1"));
+    (void)api.take_output();
+    CHECK(talk(api, post("invocation/a/response", "x") + next).starts_with("HTTP/1.1 202 "));
+    CHECK(api.waiting());
+}
+
+TEST_CASE("Expect: 100-continue is answered before the body comes") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    CHECK(talk(api,
+               "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\nExpect: "
+               "100-continue\r\nContent-Length: 2\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK(talk(api, "ok").starts_with("HTTP/1.1 202 "));
+}
+
+TEST_CASE("a connection is closed for HTTP/1.0 and Connection: close") {
+    runtime_api api;
+    CHECK(talk(api, "GET /nowhere HTTP/1.0\r\n\r\n").ends_with("<close>"));
+    CHECK(talk(api, "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 2)
+              .ends_with("<close>"));
+    CHECK_FALSE(talk(api, "GET /nowhere HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 3)
+                    .ends_with("<close>"));
+}
+
+TEST_CASE("unknown paths are 404 and wrong methods 405") {
+    runtime_api api;
+    CHECK(talk(api, "GET /2018-06-01/runtime/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+              .starts_with("HTTP/1.1 404 "));
+    CHECK(talk(api,
+               "POST /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\nContent-Length: "
+               "0\r\n\r\n")
+              .starts_with("HTTP/1.1 405 "));
+    CHECK(talk(api, post("invocation//response", "x")).starts_with("HTTP/1.1 404 "));
+}
+
+TEST_CASE("malformed requests are 400 and the connection is over") {
+    const std::string bad =
+        GENERATE(as<std::string>(), "rubbish\r\n\r\n", "GET\r\n\r\n",
+                 "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+                 "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                 "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n",
+                 "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n");
+    runtime_api api;
+    const auto answer = talk(api, bad);
+    CHECK(answer.starts_with("HTTP/1.1 400 "));
+    CHECK(answer.ends_with("<close>"));
+    CHECK(talk(api, next).empty());
+    CHECK_FALSE(api.waiting());
+}
+
+TEST_CASE("an endless head is cut off") {
+    runtime_api api;
+    CHECK(
+        talk(api, "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x')).starts_with("HTTP/1.1 431 "));
+}
+
+TEST_CASE("a response of 6 MB passes, one over the limit fails the invocation") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    SECTION("at the limit") {
+        CHECK(talk(api, post("invocation/id/response", std::string(runtime_api::max_payload, 'x')))
+                  .starts_with("HTTP/1.1 202 "));
+        CHECK(api.take_reply()->payload.size() == runtime_api::max_payload);
+    }
+    SECTION("over it") {
+        const auto answer = talk(
+            api, post("invocation/id/response", std::string(runtime_api::max_payload + 1, 'x')));
+        CHECK(answer.starts_with("HTTP/1.1 413 "));
+        CHECK(answer.find("RequestEntityTooLarge") != std::string::npos);
+        const auto reply = api.take_reply();
+        REQUIRE(reply);
+        CHECK(reply->failed);
+        CHECK(reply->payload.find("Function.ResponseSizeTooLarge") != std::string::npos);
+    }
+}
+
+TEST_CASE("bodies nobody wants are read past, not kept") {
+    runtime_api api;
+    std::string answer;
+    // 40 MB to a path that is not there, on one connection.
+    (void)talk(api, "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 41943040\r\n\r\n");
+    for (int i = 0; i < 40; ++i) answer += talk(api, std::string(1 << 20, 'x'));
+    CHECK(answer.starts_with("HTTP/1.1 404 "));
+}
+
+TEST_CASE("bodies on many connections together are bounded") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    int refused = 0;
+    for (runtime_api::connection c = 10; c < 20; ++c) {
+        (void)talk(api,
+                   "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: "
+                   "x\r\nContent-Length: "
+                   "6000000\r\n\r\n",
+                   c);
+        if (talk(api, std::string(5'000'000, 'x'), c).starts_with("HTTP/1.1 503 ")) ++refused;
+    }
+    CHECK(refused == 7);
+}
+
+TEST_CASE("a header cannot be injected through the event") {
+    runtime_api api;
+    (void)talk(api, next);
+    auto e = event("id", "e");
+    e.client_context = "a\r\nX-Evil: 1";
+    api.offer(std::move(e));
+    CHECK(api.take_output()[0].bytes.find("\r\nX-Evil") == std::string::npos);
+}
+
+TEST_CASE("a closed connection takes its pending next along") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.closed(1);
+    CHECK_FALSE(api.waiting());
+    api.offer(event("id", "e"));
+    CHECK(talk(api, next, 2).find("id") != std::string::npos);
+}
+
+TEST_CASE("the state is a value: a copy goes on by itself") {
+    runtime_api api;
+    (void)talk(api, next);
+    runtime_api copy = api;
+    CHECK(copy == api);
+    api.offer(event("id", "e"));
+    CHECK_FALSE(copy == api);
+    CHECK(copy.waiting());
+}
