@@ -17,6 +17,15 @@ using clock = std::chrono::steady_clock;
 
 double microseconds(clock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
 
+}  // namespace
+
+double quantile(samples values, double q) {
+    if (values.empty()) return 0;
+    const auto at = static_cast<std::ptrdiff_t>(std::floor(q * static_cast<double>(values.size() - 1) + 0.5));
+    std::nth_element(values.begin(), values.begin() + at, values.end());
+    return values[static_cast<std::size_t>(at)];
+}
+
 row summarize(const std::string& workload, const std::string& variant, const samples& calls, const samples& floors) {
     return {.workload = workload,
             .variant = variant,
@@ -25,15 +34,6 @@ row summarize(const std::string& workload, const std::string& variant, const sam
             .p99_us = quantile(calls, 0.99),
             .floor_us = quantile(floors, 0.50),
             .extra = {}};
-}
-
-}  // namespace
-
-double quantile(samples values, double q) {
-    if (values.empty()) return 0;
-    const auto at = static_cast<std::ptrdiff_t>(std::floor(q * static_cast<double>(values.size() - 1) + 0.5));
-    std::nth_element(values.begin(), values.begin() + at, values.end());
-    return values[static_cast<std::size_t>(at)];
 }
 
 result<context> context::create() {

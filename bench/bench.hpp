@@ -37,6 +37,8 @@ using samples = std::vector<double>;
 /// q in [0, 1]; 0 when there are none.
 double quantile(samples values, double q);
 
+row summarize(const std::string& workload, const std::string& variant, const samples& calls, const samples& floors);
+
 /// What a workload gets: the host's KVM, where the guest programs stand, and how to measure.
 class context {
   public:

@@ -39,15 +39,13 @@ int main(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
+        for (const auto& [chosen, action] : commands)
+            if (chosen->parsed()) return action();
     } catch (const CLI::ParseError& e) {
         if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
         std::fprintf(stderr, "hearth: %s\n", e.what());
         std::fputs("Try 'hearth --help', or 'hearth COMMAND --help'.\n", stderr);
         return 2;
-    }
-    try {
-        for (const auto& [chosen, action] : commands)
-            if (chosen->parsed()) return action();
     } catch (const std::exception& e) {  // out of memory, or a bug
         return complain(e.what());
     }
