@@ -40,6 +40,10 @@ struct socket_pair {
         bool closed = false;         ///< the sender will send no more
         bool receiver_gone = false;  ///< the receiver will read no more
         bool operator==(const direction&) const = default;
+        /// Of whatever length: the same answer for send and for POLLOUT, so no wait for room ends in vain.
+        [[nodiscard]] bool takes_message() const noexcept {
+            return messages.size() < max_messages && queued <= capacity / 2;
+        }
     };
     int type = 0;  ///< SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
     std::array<direction, 2> to;  ///< what side i will receive

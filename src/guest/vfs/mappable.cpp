@@ -1,0 +1,58 @@
+#include "guest/vfs/mappable.hpp"
+
+#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/task.hpp"
+#include "guest/vfs/filesystem.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <set>
+
+namespace hearth::guest::vfs {
+namespace {
+
+/// Host memory that file contents in memory hold for this process's mappings, each counted once.
+std::uint64_t mapped_bytes(const process_state& p) {
+    std::set<const void*> seen;
+    std::uint64_t total = 0;
+    for (const auto& [start, v] : p.mm.vmas)
+        if (v.file && v.file->bytes && seen.insert(v.file->bytes.get()).second) total += v.file->bytes->size();
+    return total;
+}
+
+}  // namespace
+
+outcome<mm::file_backing> mappable(task& t, int fd, bool writable_shared) {
+    const descriptor* entry = t.process().files.find(fd);
+    vfs_state& state = t.kernel().state().vfs;
+    const description* d = entry ? state.find(entry->description) : nullptr;
+    if (!d || (d->flags & O_PATH)) return os_error{EBADF};
+    const unsigned access = d->flags & O_ACCMODE;
+    if (const auto* file = std::get_if<tree_file>(&d->body)) {
+        if (access == O_WRONLY || writable_shared) return os_error{EACCES};
+        const file_identity expected{file->device, file->host_inode};
+        auto backing = t.kernel().filesystem().content(file->node, &expected);
+        if (backing) backing->path = d->path;
+        return backing;
+    }
+    if (const auto* file = std::get_if<tmpfs_file>(&d->body)) {
+        if (access == O_WRONLY) return os_error{EACCES};
+        if (writable_shared) return os_error{access == O_RDWR ? ENODEV : EACCES};
+        const inode* node = state.files.find(file->inode);
+        const auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
+        if (!content) return os_error{ENODEV};
+        // The copy lives as long as the mapping, beside guest memory: no more of it than guest memory.
+        const std::uint64_t limit = t.kernel().state().frames.limit_pages() * 4096;
+        const std::uint64_t held = mapped_bytes(t.process());
+        if (held > limit || content->size() > limit - held) return os_error{ENOMEM};
+        mm::file_backing backing;
+        backing.bytes = std::make_shared<const std::vector<std::byte>>(content->flat());
+        backing.size = content->size();
+        backing.path = d->path;
+        return backing;
+    }
+    return os_error{ENODEV};
+}
+
+}  // namespace hearth::guest::vfs

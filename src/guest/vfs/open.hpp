@@ -1,0 +1,23 @@
+#pragma once
+
+/// open(2) below the system-call layer: a path and flags to an open file description.
+
+#include "guest/vfs/filesystem.hpp"
+
+namespace hearth::guest::vfs {
+
+/// `base`: where a relative path starts; canonical. flags as open(2)'s; unknown bits are ignored as Linux does.
+/// The description is held once by the caller, who gives it to a descriptor or releases it.
+outcome<description_id> open(const context& c, const filesystem& fs, std::string_view base, std::string_view path, int flags, std::uint32_t mode);
+
+/// pipe2(2): the reading end and the writing end.
+std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags);
+/// socketpair(2).
+std::pair<description_id, description_id> make_pair(vfs_state& state, int type, int flags);
+/// memfd_create(2).
+outcome<description_id> make_memory_file(const context& c, std::string_view name, bool sealable, bool executable);
+
+/// Descriptors 0, 1 and 2 as the host's streams. The table must be empty there.
+void open_standard_streams(vfs_state& state, fd_table& files);
+
+}  // namespace hearth::guest::vfs

@@ -1,0 +1,109 @@
+#include "guest/vfs/readiness.hpp"
+
+#include "guest/kernel/kernel.hpp"
+#include "guest/vfs/service_sockets.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace hearth::guest::vfs {
+namespace {
+
+constexpr int readable = POLLIN | POLLRDNORM;
+constexpr int writable = POLLOUT | POLLWRNORM;
+
+int of_pipe(const vfs_state& state, const pipe_end& end) {
+    const auto it = state.pipes.find(end.pipe);
+    if (it == state.pipes.end()) return POLLERR;
+    const pipe& p = it->second;
+    int events = 0;
+    if (end.reads) {
+        if (!p.bytes.empty()) events |= readable;
+        if (p.writers == 0) events |= POLLHUP;
+    }
+    if (end.writes) {
+        if (p.room() >= pipe::atomic_size) events |= writable;
+        if (p.readers == 0) events |= POLLERR;
+    }
+    return events;
+}
+
+int of_pair(const vfs_state& state, const pair_end& end) {
+    const auto it = state.pairs.find(end.pair);
+    if (it == state.pairs.end()) return POLLHUP;
+    const socket_pair& pair = it->second;
+    const auto& in = pair.to[end.side];
+    const auto& out = pair.to[end.side ^ 1u];
+    const bool connection = pair.type != SOCK_DGRAM;
+    int events = 0;
+    if (!in.bytes.empty() || !in.messages.empty()) events |= readable;
+    if (connection && (in.closed || in.receiver_gone)) events |= readable | POLLRDHUP;
+    if (connection && in.closed && (out.closed || out.receiver_gone)) events |= POLLHUP;
+    // The same measure as send's, so that a wait for room never wakes for nothing.
+    const bool room = pair.type == SOCK_STREAM
+                          ? out.bytes.size() < socket_pair::capacity
+                          : out.takes_message();
+    if (room || out.closed || out.receiver_gone) events |= writable;
+    return events;
+}
+
+int of_service(const vfs_state& state, const service_socket& socket) {
+    const auto it = state.connections.find(socket.connection);
+    if (it == state.connections.end()) return readable | POLLHUP | POLLRDHUP;
+    const service_connection& c = it->second;
+    int events = 0;
+    if (!c.to_guest.empty() || c.service_closed || c.guest_reads_none) events |= readable;
+    if (c.service_closed || c.guest_reads_none) events |= POLLRDHUP;
+    if (c.service_closed && c.guest_finished) events |= POLLHUP;
+    if (c.service_closed || c.guest_finished || service_room(state, c) > 0) events |= writable;
+    return events;
+}
+
+int of_epoll(const vfs_state& state, host& h, const epoll_set& set) {
+    for (const auto& [key, item] : set.items)
+        if (epoll_ready(state, h, key.second, item)) return readable;
+    return 0;
+}
+
+}  // namespace
+
+short poll_events(const vfs_state& state, host& h, description_id id) {
+    const description* d = state.find(id);
+    if (!d) return POLLNVAL;
+    int events = readable | writable;  // files, directories, devices: always
+    if (const auto* end = std::get_if<pipe_end>(&d->body)) events = of_pipe(state, *end);
+    if (const auto* end = std::get_if<pair_end>(&d->body)) events = of_pair(state, *end);
+    if (const auto* socket = std::get_if<service_socket>(&d->body)) events = of_service(state, *socket);
+    if (std::holds_alternative<unconnected_socket>(d->body)) events = writable | POLLHUP;
+    if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(state, h, *set);
+    if (const auto* counter = std::get_if<event_counter>(&d->body))
+        events = (counter->count ? readable : 0) | (counter->count < ~std::uint64_t{0} - 1 ? writable : 0);
+    if (const auto* standard = std::get_if<standard_stream>(&d->body))
+        events = standard->which != stream::input ? writable : h.input_ready() ? readable : 0;
+    return static_cast<short>(events);
+}
+
+short poll_events(kernel& k, description_id id) { return poll_events(k.state().vfs, k.host(), id); }
+
+std::uint64_t activity_of(const vfs_state& state, const description& d) {
+    if (const auto* end = std::get_if<pipe_end>(&d.body))
+        if (const auto it = state.pipes.find(end->pipe); it != state.pipes.end()) return it->second.activity;
+    if (const auto* end = std::get_if<pair_end>(&d.body))
+        if (const auto it = state.pairs.find(end->pair); it != state.pairs.end()) return it->second.activity;
+    if (const auto* socket = std::get_if<service_socket>(&d.body))
+        if (const auto it = state.connections.find(socket->connection); it != state.connections.end()) return it->second.activity;
+    if (const auto* counter = std::get_if<event_counter>(&d.body)) return counter->activity;
+    return 0;
+}
+
+std::uint32_t epoll_ready(const vfs_state& state, host& h, description_id id, const epoll_set::item& item) {
+    const description* d = state.find(id);
+    if (!d || item.disabled) return 0;
+    const auto wanted = item.events | EPOLLERR | EPOLLHUP;
+    const auto ready = static_cast<std::uint32_t>(static_cast<unsigned short>(poll_events(state, h, id))) & wanted;
+    if (ready && (item.events & EPOLLET) && (ready & ~item.reported) == 0 && activity_of(state, *d) == item.activity) return 0;
+    return ready;
+}
+
+}  // namespace hearth::guest::vfs
