@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     if (!strcmp(how, "segv")) *(volatile int*)16 = 1;
     if (!strcmp(how, "abort")) abort();
     if (!strcmp(how, "ill")) __asm__ volatile("ud2");
-    if (!strcmp(how, "fpe")) { volatile int z = 0; return 1 / z; }
+    if (!strcmp(how, "fpe")) { volatile int z = 0; return 100 / z; }
     if (!strcmp(how, "exec")) ((void (*)(void))(void*)data)();
     if (!strcmp(how, "null")) { void (*volatile f)(void) = 0; f(); }
     if (!strcmp(how, "stack")) { char c = 0; return recurse(&c); }

@@ -1,4 +1,5 @@
 /* Pipes inside one process: capacity, poll, non-blocking, end of file, EPIPE; a socketpair. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,18 +12,21 @@ int main(void) {
     int p[2];
     printf("pipe %d\n", pipe2(p, O_CLOEXEC | O_NONBLOCK));
     char b[4096];
-    printf("empty %zd %d\n", read(p[0], b, 1), errno == EAGAIN);
+    ssize_t r = read(p[0], b, 1);
+    printf("empty %zd %d\n", r, errno == EAGAIN);
     long total = 0;
     memset(b, 'x', sizeof b);
     for (ssize_t n; (n = write(p[1], b, sizeof b)) > 0;) total += n;
     printf("capacity %ld %d\n", total, errno == EAGAIN);
     struct pollfd f[2] = {{p[0], POLLIN, 0}, {p[1], POLLOUT, 0}};
-    printf("poll %d %d %d\n", poll(f, 2, 0), f[0].revents, f[1].revents);
+    int ready = poll(f, 2, 0);
+    printf("poll %d %d %d\n", ready, f[0].revents, f[1].revents);
     long back = 0;
     for (ssize_t n; (n = read(p[0], b, sizeof b)) > 0;) back += n;
     printf("back %d\n", back == total);
     f[0].revents = f[1].revents = 0;
-    printf("poll %d %d %d\n", poll(f, 2, 0), f[0].revents, f[1].revents);
+    ready = poll(f, 2, 0);
+    printf("poll %d %d %d\n", ready, f[0].revents, f[1].revents);
     f[0].fd = p[0], f[0].events = POLLIN;
     printf("timeout %d\n", poll(f, 1, 20));
     printf("write %zd\n", write(p[1], "bye", 3));
@@ -32,7 +36,8 @@ int main(void) {
     pipe(p);
     close(p[0]);
     signal(SIGPIPE, SIG_IGN);
-    printf("epipe %zd %d\n", write(p[1], "x", 1), errno == EPIPE);
+    r = write(p[1], "x", 1);
+    printf("epipe %zd %d\n", r, errno == EPIPE);
     int s[2];
     printf("pair %d\n", socketpair(AF_UNIX, SOCK_STREAM, 0, s));
     printf("sent %zd\n", send(s[0], "hello", 5, 0));

@@ -64,7 +64,7 @@ int main(void) {
     }
     munmap(page, 4096);
     volatile int zero = 0;
-    if (!sigsetjmp(back, 1)) printf("not reached %d\n", 1 / zero);
+    if (!sigsetjmp(back, 1)) printf("not reached %d\n", 100 / zero);
     signal(SIGUSR1, floats);
     double x = 0.5, y = 0.25, z = 0;
     for (int i = 0; i < 50; ++i) {

@@ -1,0 +1,44 @@
+/* A function on the native path, by the bare system call. The event's first word says what to do:
+ * "count" a global grows, "fail", "large N", else the event comes back. */
+#define HEARTH_GUEST_ABI_ONLY
+#include <hearth/guest.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char buffer[(6 << 20) + 4096];
+static char answer[7 << 20];
+static int count;
+
+int main(void) {
+    struct hearth_exchange x;
+    memset(&x, 0, sizeof x);
+    x.size = sizeof x;
+    x.buffer = (uint64_t)(uintptr_t)buffer;
+    x.capacity = sizeof buffer;
+    for (;;) {
+        long n = syscall(HEARTH_SYS_EXCHANGE, &x);
+        if (n < 0) {
+            perror("exchange");
+            return 9;
+        }
+        x.flags = HEARTH_EXCHANGE_REPLY;
+        x.reply = x.buffer;
+        x.reply_length = (uint64_t)n;
+        if (!strcmp(buffer, "\"count\"")) {
+            x.reply_length = (uint64_t)sprintf(answer, "%d", ++count);
+            x.reply = (uint64_t)(uintptr_t)answer;
+        } else if (!strcmp(buffer, "\"fail\"")) {
+            x.flags |= HEARTH_EXCHANGE_FAILED;
+            x.reply_length = (uint64_t)sprintf(answer, "{\"errorMessage\":\"as asked\",\"errorType\":\"Asked\"}");
+            x.reply = (uint64_t)(uintptr_t)answer;
+        } else if (!strcmp(buffer, "\"about\"")) {
+            x.reply_length = (uint64_t)sprintf(answer, "{\"id\":\"%s\",\"arn\":\"%s\",\"trace\":\"%s\",\"context\":\"%s\",\"left\":%d}",
+                                               x.request_id, x.function_arn, x.trace_id, buffer + x.client_context,
+                                               x.deadline_ms > 0);
+            x.reply = (uint64_t)(uintptr_t)answer;
+        }
+    }
+}
