@@ -6,6 +6,7 @@
 
 #include <hearth/guest.h>
 
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
@@ -34,7 +35,7 @@ int main() {
     hearth_init(&h);
     greeter greet;
     std::string reply;  // stands until the next event, as hearth_reply wants it
-    hearth_event event;
+    hearth_event event{};
     int error;
     while ((error = hearth_next(&h, &event)) == 0 || error == -E2BIG) {
         if (error == -E2BIG) continue;  // the reply was too large; its caller has been told
