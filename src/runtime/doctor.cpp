@@ -61,8 +61,8 @@ void inspect_kvm(host_report& report) {
     report.floor_p99 = floor->p99;
     if (kvm->flavour() == vmm::flavour::software)
         report.findings.push_back({severity::advice,
-                                   "this is software KVM: every system call of a guest costs about 25 us; on a host "
-                                   "with hardware virtualisation it is about 1 us"});
+                                   "this is software KVM: on a host with hardware virtualisation a guest's system "
+                                   "call costs about 1 us, a fraction of the floor here"});
 }
 
 void inspect_limits(host_report& report) {
