@@ -1,9 +1,18 @@
 #include "sandbox/sandbox.hpp"
 
+#include "base/try.hpp"
+#include "guest/exec/load_program.hpp"
+#include "guest/exec/vdso_image.hpp"
+#include "guest/exec/vvar_clock.hpp"
+#include "guest/kernel/identity.hpp"
+#include "guest/vfs/filesystem.hpp"
+#include "guest/vfs/open.hpp"
 #include "vmm/x86_64/layout.hpp"
+#include "vmm/x86_64/vvar.hpp"
 
 #include <fmt/format.h>
 
+#include <sys/auxv.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -26,6 +35,20 @@ constexpr unsigned calls_per_service = 16;
 
 constexpr std::uint64_t slot_granule = 2ull << 20;
 
+/// Programs out of the guest's own file namespace.
+class guest_programs final : public guest::exec::program_source {
+  public:
+    guest_programs(const guest::vfs::filesystem& files, guest::vfs::context context) noexcept
+        : files_(files), context_(context) {}
+    guest::outcome<guest::mm::file_backing> open(std::string_view path) override {
+        return files_.open_program(context_, path);
+    }
+
+  private:
+    const guest::vfs::filesystem& files_;
+    guest::vfs::context context_;
+};
+
 }  // namespace
 
 vmm::vm_options sandbox::shell_options(byte_count memory, int kick_signal, bool tracing) {
@@ -44,6 +67,59 @@ sandbox::~sandbox() = default;
 
 byte_count sandbox::peak_memory() const noexcept {
     return byte_count(kernel_ ? kernel_->state().frames.peak_pages() * vmm::page_size : 0);
+}
+
+result<void> sandbox::load(const program& what) {
+    guest::initial_parameters first;
+    first.first_frame = vmm::layout::first_free;
+    first.end_frame = vmm::gpa{vm_.memory().size()};
+    first.limit_pages = options_.memory.bytes() / vmm::page_size;
+    first.environment = what.environment;
+    first.working_directory = what.working_directory;
+    first.boot_time = monotonic_now();
+    first.random = [this](std::span<std::byte> out) { random(out); };
+    guest::kernel_state state = guest::make_initial_state(first);
+    state.vfs = options_.filesystem->initial_state(realtime_now());
+    guest::vfs::open_standard_streams(state.vfs, state.processes.begin()->second.files);
+    kernel_.emplace(std::move(state), options_.filesystem, vm_.memory(), static_cast<guest::host&>(*this));
+
+    guest::exec::install_vdso(vm_.memory());
+    guest::process_state& process = kernel_->state().processes.begin()->second;
+    guest::task_state& task = kernel_->state().tasks.begin()->second;
+    guest::exec::program_request request;
+    request.path = what.path;
+    request.arguments = what.arguments;
+    request.environment = what.environment;
+    random(request.random);
+    request.hwcap = guest::exec::host_hwcap();
+    request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
+    guest_programs programs(*options_.filesystem, {kernel_->state(), process, *this});
+    guest::mm::address_space space(process.mm, kernel_->state().frames, vm_.memory());
+    auto loaded = guest::exec::load_program(process, space, programs, request);
+    if (loaded.has_error()) {
+        if (loaded.error() == errc::not_found) return error(errc::missing_entry_point, loaded.error().message());
+        return loaded.error();
+    }
+    task.name = loaded->name;
+    registers_ = loaded->registers;
+    vm_.vcpu().set_state(registers_);
+
+    auto& page = vvar_page();
+    page.pid = static_cast<std::uint32_t>(process.id);
+    page.tid = static_cast<std::uint32_t>(task.tid);
+    page.ppid = static_cast<std::uint32_t>(process.parent);
+    page.uid = process.uid;
+    page.gid = process.gid;
+    return {};
+}
+
+vmm::vvar& sandbox::vvar_page() noexcept {
+    return *reinterpret_cast<vmm::vvar*>(vm_.memory().at(vmm::layout::vvar, sizeof(vmm::vvar)));
+}
+
+void sandbox::refresh_clock() {
+    const guest::exec::clock_reading now{vm_.vcpu().tsc_now(), monotonic_now(), realtime_now()};
+    guest::exec::refresh_clock(vvar_page(), vm_.vcpu().tsc_khz(), now);
 }
 
 run_outcome sandbox::run(const vmm::run_scope& scope) {

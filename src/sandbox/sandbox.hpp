@@ -12,6 +12,7 @@
 #include "guest/kernel/kernel.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/vm.hpp"
+#include "vmm/x86_64/vvar.hpp"
 
 #include <hearth/error.hpp>
 #include <hearth/units.hpp>
@@ -130,6 +131,7 @@ class sandbox final : private guest::host {
     bool tracing() const override { return options_.tracing; }
     void trace(std::string_view line) override;
 
+    vmm::vvar& vvar_page() noexcept;
     void refresh_clock();
     void watch_timer();
     std::optional<run_outcome> apply(guest::step step);

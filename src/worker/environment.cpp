@@ -320,11 +320,22 @@ bool environment::serve(guest::kernel& kernel) {
     return flush(kernel);
 }
 
+/// What connections may hold that the guest has not read: the largest event several times over.
+constexpr std::size_t max_unread_answers = 32u << 20;
+
 bool environment::flush(guest::kernel& kernel) {
     if (!api_.has_output()) return false;
     for (auto& out : api_.take_output()) {
         kernel.service_send(out.to, out.bytes);
         if (out.close) kernel.service_close(out.to);
+        std::size_t unread = 0;
+        auto& connections = kernel.state().vfs.connections;
+        for (const auto& [id, c] : connections) unread += c.to_guest.size();
+        if (unread > max_unread_answers) {
+            if (auto it = connections.find(out.to); it != connections.end()) it->second.to_guest = {};
+            kernel.service_close(out.to);
+            api_.closed(out.to);
+        }
     }
     return true;
 }

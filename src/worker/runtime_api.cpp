@@ -86,6 +86,7 @@ void runtime_api::closed(connection c) {
 
 void runtime_api::offer(guest::native_event event) {
     event_ = std::move(event);
+    deliveries_ = 0;
     stage_ = stage_ == stage::init_failed ? stage::init_failed : stage::ready;
     if (pending_.empty()) return;
     const connection c = pending_.front();
@@ -317,6 +318,7 @@ void runtime_api::finish(connection c, channel& ch) {
                 stage_ = stage::ready;
                 event_.reset();
             }
+            if (event_ && ++deliveries_ > max_deliveries) return refuse_transition(c, ch, "Ready");
             if (event_) return deliver(c, ch);  // offered, or asked for again while it runs
             ch.state = reading::blocked;
             pending_.push_back(c);
@@ -385,6 +387,7 @@ void runtime_api::deliver(connection c, channel& ch) {
 }
 
 void runtime_api::respond(connection c, channel& ch, int status, std::string_view body) {
+    if (status >= 400 && ++ch.refused > max_refused) ch.head.keep_alive = false;
     std::string out;
     out.reserve(160 + body.size());
     const auto type = body.starts_with('{') ? "application/json" : "text/plain; charset=utf-8";

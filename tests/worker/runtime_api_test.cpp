@@ -305,3 +305,22 @@ TEST_CASE("the state is a value: a copy goes on by itself") {
     CHECK_FALSE(copy == api);
     CHECK(copy.waiting());
 }
+
+TEST_CASE("a guest that never reads cannot pile up answers") {
+    runtime_api api;
+    SECTION("of refused requests") {
+        std::string many;
+        for (int i = 0; i < 10'000; ++i) many += "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
+        const auto answer = talk(api, many);
+        CHECK(answer.ends_with("<close>"));
+        CHECK(answer.size() < 20'000);
+    }
+    SECTION("of events") {
+        (void)talk(api, next);
+        api.offer(event("id", std::string(100'000, 'x')));
+        (void)api.take_output();
+        std::string many;
+        for (int i = 0; i < 10'000; ++i) many += next;
+        CHECK(talk(api, many).size() < 1'000'000);
+    }
+}

@@ -1,19 +1,20 @@
 #include "guest/sys/table.hpp"
 
 #include "guest/sys/bind.hpp"
-#include "guest/sys/stat.hpp"
-#include "guest/sys/socket.hpp"
-#include "guest/sys/poll.hpp"
-#include "guest/sys/pipe.hpp"
-#include "guest/sys/path.hpp"
-#include "guest/sys/open.hpp"
-#include "guest/sys/ioctl.hpp"
-#include "guest/sys/file.hpp"
 #include "guest/sys/dir.hpp"
+#include "guest/sys/file.hpp"
 #include "guest/sys/futex.hpp"
+#include "guest/sys/ioctl.hpp"
+#include "guest/sys/mman.hpp"
+#include "guest/sys/open.hpp"
+#include "guest/sys/path.hpp"
+#include "guest/sys/pipe.hpp"
+#include "guest/sys/poll.hpp"
 #include "guest/sys/process.hpp"
 #include "guest/sys/random.hpp"
 #include "guest/sys/signal.hpp"
+#include "guest/sys/socket.hpp"
+#include "guest/sys/stat.hpp"
 #include "guest/sys/system.hpp"
 #include "guest/sys/time.hpp"
 
@@ -44,10 +45,10 @@ constexpr syscall_row table[] = {
     {  6, "lstat", full, bind<sys_lstat>},
     {  7, "poll", full, bind<sys_poll>},
     {  8, "lseek", full, bind<sys_lseek>},
-    {  9, "mmap", refused, none, "ENOSYS: not there yet"},
-    { 10, "mprotect", refused, none, "ENOSYS: not there yet"},
-    { 11, "munmap", refused, none, "ENOSYS: not there yet"},
-    { 12, "brk", refused, none, "ENOSYS: not there yet"},
+    {  9, "mmap", partial, bind<sys_mmap>, "shared writable mappings of files are refused (ENODEV), shared anonymous memory is private (there is no fork yet), no huge pages"},
+    { 10, "mprotect", full, bind<sys_mprotect>},
+    { 11, "munmap", full, bind<sys_munmap>},
+    { 12, "brk", full, bind<sys_brk>},
     { 13, "rt_sigaction", full, bind<sys_rt_sigaction>},
     { 14, "rt_sigprocmask", full, bind<sys_rt_sigprocmask>},
     { 15, "rt_sigreturn", full, bind<sys_rt_sigreturn>},
@@ -60,10 +61,10 @@ constexpr syscall_row table[] = {
     { 22, "pipe", full, bind<sys_pipe>},
     { 23, "select", full, bind<sys_select>},
     { 24, "sched_yield", stub, bind<sys_sched_yield>, "one task: nothing else would run"},
-    { 25, "mremap", refused, none, "ENOSYS: not there yet"},
-    { 26, "msync", refused, none, "ENOSYS: not there yet"},
-    { 27, "mincore", refused, none, "ENOSYS: not there yet"},
-    { 28, "madvise", refused, none, "ENOSYS: not there yet"},
+    { 25, "mremap", partial, bind<sys_mremap>, "an old size of zero (a second view of shared memory) is refused"},
+    { 26, "msync", stub, bind<sys_msync>, "checks its range; no mapping is shared and writable, so nothing is out of step"},
+    { 27, "mincore", full, bind<sys_mincore>},
+    { 28, "madvise", partial, bind<sys_madvise>, "DONTNEED, FREE and POPULATE act, other advice is accepted and has no effect; REMOVE is refused"},
     { 29, "shmget", refused, none, "ENOSYS: no System V IPC"},
     { 30, "shmat", refused, none, "ENOSYS: no System V IPC"},
     { 31, "shmctl", refused, none, "ENOSYS: no System V IPC"},
@@ -78,14 +79,14 @@ constexpr syscall_row table[] = {
     { 40, "sendfile", full, bind<sys_sendfile>},
     { 41, "socket", partial, bind<sys_socket>, "AF_INET TCP and UDP and AF_UNIX; no IPv6, no netlink, no raw sockets"},
     { 42, "connect", partial, bind<sys_connect>, "to services of this process; else ECONNREFUSED on loopback and ENETUNREACH beyond"},
-    { 43, "accept", partial, bind<sys_accept>, "EINVAL: servers inside the guest are not there yet"},
+    { 43, "accept", refused, none, "ENOSYS: not there yet"},
     { 44, "sendto", partial, bind<sys_sendto>, "no datagrams to addresses; MSG_OOB, MSG_ZEROCOPY refused"},
     { 45, "recvfrom", partial, bind<sys_recvfrom>, "no MSG_OOB; the error queue is always empty"},
     { 46, "sendmsg", partial, bind<sys_sendmsg>, "no ancillary data yet: EOPNOTSUPP"},
     { 47, "recvmsg", partial, bind<sys_recvmsg>, "no ancillary data yet"},
     { 48, "shutdown", full, bind<sys_shutdown>},
-    { 49, "bind", partial, bind<sys_bind>, "EADDRNOTAVAIL, EOPNOTSUPP: servers inside the guest are not there yet"},
-    { 50, "listen", partial, bind<sys_listen>, "EOPNOTSUPP: servers inside the guest are not there yet"},
+    { 49, "bind", refused, none, "ENOSYS: not there yet"},
+    { 50, "listen", refused, none, "ENOSYS: not there yet"},
     { 51, "getsockname", full, bind<sys_getsockname>},
     { 52, "getpeername", full, bind<sys_getpeername>},
     { 53, "socketpair", partial, bind<sys_socketpair>, "no ancillary data, no datagrams to names"},
@@ -184,10 +185,10 @@ constexpr syscall_row table[] = {
     {146, "sched_get_priority_max", full, bind<sys_sched_get_priority_max>},
     {147, "sched_get_priority_min", full, bind<sys_sched_get_priority_min>},
     {148, "sched_rr_get_interval", full, bind<sys_sched_rr_get_interval>},
-    {149, "mlock", refused, none, "ENOSYS: not there yet"},
-    {150, "munlock", refused, none, "ENOSYS: not there yet"},
-    {151, "mlockall", refused, none, "ENOSYS: not there yet"},
-    {152, "munlockall", refused, none, "ENOSYS: not there yet"},
+    {149, "mlock", stub, bind<sys_mlock>, "checks its range; guest memory is not swapped by the guest, pages come when touched"},
+    {150, "munlock", stub, bind<sys_munlock>, "checks its range, as mlock"},
+    {151, "mlockall", stub, bind<sys_mlockall>, "as mlock"},
+    {152, "munlockall", stub, bind<sys_munlockall>, "as mlock"},
     {153, "vhangup", refused, refuse<EPERM>, "EPERM: no terminal to hang up"},
     {154, "modify_ldt", refused, none, "ENOSYS: no local descriptor table; 64-bit programs need none"},
     {155, "pivot_root", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
@@ -323,7 +324,7 @@ constexpr syscall_row table[] = {
     {285, "fallocate", partial, bind<sys_fallocate>, "allocation and holes; no collapse, insert or zero range"},
     {286, "timerfd_settime", refused, none, "ENOSYS: no timer descriptors yet; timer_create is there", "2.6.25"},
     {287, "timerfd_gettime", refused, none, "ENOSYS: no timer descriptors yet; timer_create is there", "2.6.25"},
-    {288, "accept4", partial, bind<sys_accept4>, "EINVAL: servers inside the guest are not there yet"},
+    {288, "accept4", refused, none, "ENOSYS: not there yet"},
     {289, "signalfd4", refused, none, "ENOSYS: no signal descriptors yet; sigtimedwait is there", "2.6.27"},
     {290, "eventfd2", full, bind<sys_eventfd2>},
     {291, "epoll_create1", full, bind<sys_epoll_create1>},
@@ -360,11 +361,11 @@ constexpr syscall_row table[] = {
     {322, "execveat", refused, none, "ENOSYS: a guest runs one program so far", "3.19"},
     {323, "userfaultfd", refused, none, "ENOSYS: page faults are the host's", "4.3"},
     {324, "membarrier", partial, bind<sys_membarrier>, "all tasks share a vCPU; the rseq commands are EINVAL", "4.3"},
-    {325, "mlock2", refused, none, "ENOSYS: not there yet"},
+    {325, "mlock2", stub, bind<sys_mlock2>, "as mlock"},
     {326, "copy_file_range", full, bind<sys_copy_file_range>},
     {327, "preadv2", partial, bind<sys_preadv2>, "RWF_APPEND is refused"},
     {328, "pwritev2", partial, bind<sys_pwritev2>, "RWF_APPEND is refused"},
-    {329, "pkey_mprotect", refused, none, "ENOSYS: not there yet"},
+    {329, "pkey_mprotect", partial, bind<sys_pkey_mprotect>, "only key -1, which is mprotect: there are no protection keys"},
     {330, "pkey_alloc", refused, none, "ENOSYS: not there yet"},
     {331, "pkey_free", refused, none, "ENOSYS: not there yet"},
     {332, "statx", full, bind<sys_statx>},

@@ -1,0 +1,111 @@
+#include "functions.hpp"
+
+#include <boost/asio.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <catch2/catch.hpp>
+
+#include <thread>
+
+using namespace functions;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using hearth::error_code;
+using hearth::response;
+
+TEST_CASE("handlers run on their executor, never inside the call") {
+    auto w = make();
+    auto f = w->deploy(spec("function_http"));
+    asio::io_context io;
+    const auto here = std::this_thread::get_id();
+    int done = 0;
+    for (int i = 0; i < 8; ++i)
+        f->async_invoke(event(std::to_string(i)), asio::bind_executor(io, [&, i](error_code ec, response r) {
+            CHECK(std::this_thread::get_id() == here);
+            CHECK_FALSE(ec);
+            CHECK(r.payload == std::to_string(i));
+            ++done;
+        }));
+    CHECK(done == 0);
+    io.run();  // stays for as long as work is outstanding
+    CHECK(done == 8);
+}
+
+TEST_CASE("many sleeping guests hold no thread") {
+    auto w = make();  // two vCPU threads
+    auto s = spec("function_http");
+    s.memory = hearth::byte_count(128u << 20);
+    auto f = w->deploy(std::move(s));
+    asio::io_context io;
+    int done = 0;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 12; ++i)
+        f->async_invoke(event("\"nap\""), asio::bind_executor(io, [&](error_code ec, response r) {
+            CHECK_FALSE(ec);
+            CHECK(r.ok());
+            ++done;
+        }));
+    io.run();
+    CHECK(done == 12);
+    // Twelve naps of 200 ms on two threads, one after the other, would be 1.2 s and the starts.
+    const auto took = std::chrono::steady_clock::now() - start;
+    CHECK(took < 1100ms);
+}
+
+TEST_CASE("cancellation stops the guest") {
+    const auto how = GENERATE(as<std::string>(), "\"sleep\"", "\"loop\"");
+    INFO(how);
+    auto w = make();
+    auto f = w->deploy(spec("function_http"));
+    asio::io_context io;
+    asio::cancellation_signal signal;
+    error_code got;
+    f->async_invoke(event(how),
+                    asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(io, [&](error_code ec, response) { got = ec; })));
+    asio::steady_timer timer(io, 100ms);
+    timer.async_wait([&](error_code) { signal.emit(asio::cancellation_type::terminal); });
+    const auto start = std::chrono::steady_clock::now();
+    io.run();
+    CHECK(got == asio::error::operation_aborted);
+    CHECK(std::chrono::steady_clock::now() - start < 3s);
+    CHECK(w->metrics().pool.idle == 0);
+    CHECK(w->metrics().pool.destroyed == 1);
+    CHECK(f->invoke(event("1")).value().ok());
+}
+
+TEST_CASE("errors arrive as codes, their sentence in the response") {
+    auto o = options();
+    o.account_concurrency = 1;
+    auto w = make(o);
+    auto f = w->deploy(spec("function_http"));
+    asio::io_context io;
+    int throttled = 0, ran = 0;
+    for (int i = 0; i < 3; ++i)
+        f->async_invoke(event("\"nap\""), asio::bind_executor(io, [&](error_code ec, response r) {
+            if (ec == hearth::errc::throttled) {
+                ++throttled;
+                CHECK(r.payload.starts_with("ConcurrentInvocationLimitExceeded"));
+            } else {
+                ++ran;
+            }
+        }));
+    io.run();
+    CHECK(throttled == 2);
+    CHECK(ran == 1);
+}
+
+TEST_CASE("a worker that goes away completes every handler") {
+    asio::io_context io;
+    int done = 0;
+    {
+        auto w = make();
+        auto f = w->deploy(spec("function_http"));
+        for (int i = 0; i < 6; ++i)
+            f->async_invoke(event("\"sleep\""), asio::bind_executor(io, [&](error_code ec, response) {
+                CHECK(ec == hearth::errc::shutting_down);
+                ++done;
+            }));
+        std::this_thread::sleep_for(50ms);
+    }
+    io.run();
+    CHECK(done == 6);
+}

@@ -1,0 +1,120 @@
+#include "functions.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <future>
+#include <thread>
+
+using namespace functions;
+using namespace std::chrono_literals;
+
+TEST_CASE("over its own limit a function is throttled, over the account's all are") {
+    auto o = options();
+    o.account_concurrency = 2;
+    auto w = make(o);
+    auto s = spec("function_http");
+    s.pool.max_concurrency = 1;
+    auto f = w->deploy(s);
+    auto g = w->deploy(spec("function_http"));
+    auto busy = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
+    while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+    auto own = f->invoke(event("1"));
+    REQUIRE(own.has_error());
+    CHECK(own.error() == hearth::errc::throttled);
+    CHECK(own.error().message().starts_with("ReservedFunctionConcurrentInvocationLimitExceeded"));
+    auto other = std::async(std::launch::async, [&] { return g->invoke(event("\"nap\"")); });
+    while (w->metrics().pool.running < 2) std::this_thread::sleep_for(1ms);
+    auto all = g->invoke(event("1"));
+    REQUIRE(all.has_error());
+    CHECK(all.error().message().starts_with("ConcurrentInvocationLimitExceeded"));
+    CHECK(busy.get().value().ok());
+    CHECK(other.get().value().ok());
+    CHECK(f->invoke(event("1")).value().ok());
+    CHECK(w->metrics().throttles == 2);
+}
+
+TEST_CASE("short of memory budget, the environment idle longest is given up") {
+    auto o = options();
+    o.memory_budget = hearth::byte_count(256u << 20);
+    auto w = make(o);
+    auto a = w->deploy(spec("function_native")), b = w->deploy(spec("function_native")), c = w->deploy(spec("function_native"));
+    CHECK(a->invoke(event("1")).value().ok());
+    CHECK(b->invoke(event("1")).value().ok());
+    CHECK(w->metrics().guest_memory == o.memory_budget);
+    CHECK(c->invoke(event("1")).value().ok());  // a's goes
+    CHECK(w->metrics().guest_memory == o.memory_budget);
+    CHECK(b->invoke(event("1")).value().report.start == hearth::start_kind::warm);
+    CHECK(a->invoke(event("1")).value().report.start == hearth::start_kind::cold);
+}
+
+TEST_CASE("with nothing to give up, the caller hears what was needed and what was free") {
+    auto o = options();
+    o.memory_budget = hearth::byte_count(100u << 20);
+    auto w = make(o);
+    auto r = w->deploy(spec("function_native"))->invoke(event("1"));
+    REQUIRE(r.has_error());
+    CHECK(r.error() == hearth::errc::no_room);
+    CHECK(r.error().message().find("needs 128 MB, 100 MB are free") != std::string::npos);
+}
+
+TEST_CASE("an environment idle for longer than idle_ttl is terminated") {
+    auto s = spec("function_native");
+    s.pool.idle_ttl = 50ms;
+    auto w = make();
+    auto f = w->deploy(std::move(s));
+    CHECK(f->invoke(event("1")).value().ok());
+    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::warm);
+    std::this_thread::sleep_for(200ms);
+    CHECK(w->metrics().pool.idle == 0);
+    CHECK(w->metrics().pool.expired == 1);
+    CHECK(w->metrics().guest_memory.bytes() == 0);
+    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::cold);
+}
+
+TEST_CASE("at most max_idle environments stay") {
+    auto s = spec("function_http");
+    s.pool.max_idle = 1;
+    auto w = make();
+    auto f = w->deploy(std::move(s));
+    auto one = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
+    auto two = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
+    CHECK(one.get().value().ok());
+    CHECK(two.get().value().ok());
+    CHECK(w->metrics().pool.idle == 1);
+}
+
+TEST_CASE("a retired version admits nothing, and what runs finishes") {
+    auto w = make();
+    auto f = w->deploy(spec("function_http"));
+    auto running = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
+    while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+    f->retire();
+    CHECK(f->invoke(event("1")).error() == hearth::errc::shutting_down);
+    CHECK(running.get().value().ok());
+    CHECK(w->metrics().pool.idle == 0);
+}
+
+TEST_CASE("drain waits for what runs; destruction interrupts it") {
+    SECTION("drain") {
+        auto w = make();
+        auto f = w->deploy(spec("function_http"));
+        auto running = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
+        while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+        w->drain();
+        CHECK(running.wait_for(1s) == std::future_status::ready);
+        CHECK(running.get().value().ok());
+        CHECK(f->invoke(event("1")).error() == hearth::errc::shutting_down);
+    }
+    SECTION("destruction") {
+        const auto how = GENERATE(as<std::string>(), "\"sleep\"", "\"loop\"");
+        auto w = make();
+        auto f = w->deploy(spec("function_http"));
+        auto running = std::async(std::launch::async, [&] { return f->invoke(event(how)); });
+        while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+        std::this_thread::sleep_for(50ms);
+        const auto start = std::chrono::steady_clock::now();
+        w.reset();
+        CHECK(std::chrono::steady_clock::now() - start < 2s);
+        CHECK(running.get().error() == hearth::errc::shutting_down);
+    }
+}

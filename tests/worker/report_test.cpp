@@ -1,0 +1,28 @@
+#include <hearth/response.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <sstream>
+
+using namespace std::chrono_literals;
+
+TEST_CASE("the REPORT line has Lambda's fields, true ones") {
+    hearth::invocation_report r;
+    r.request_id = "id";
+    r.start = hearth::start_kind::cold;
+    r.vm = 500us;
+    r.boot = 1ms;
+    r.init = 3560us;
+    r.duration = 1234us;
+    r.billed = 6ms;
+    r.memory_size = hearth::byte_count(128u << 20);
+    r.max_memory_used = hearth::byte_count((2u << 20) + 1);
+    CHECK(to_string(r) ==
+          "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 6 ms\tMemory Size: 128 MB\tMax Memory Used: 3 MB\t"
+          "Init Duration: 4.56 ms\tStart: cold (vm 0.50 ms, boot 1.00 ms, init 3.56 ms)");
+    r.start = hearth::start_kind::warm;
+    std::ostringstream out;
+    out << r;
+    CHECK(out.str().find("Init Duration") == std::string::npos);
+    CHECK(out.str().ends_with("Start: warm"));
+}
