@@ -1,0 +1,143 @@
+// One keep-alive client on loopback: an invocation through the Lambda API, beside a Beast server in the same
+// process that answers every request with the same fixed response. The difference is Hearth's.
+
+#include "bench.hpp"
+
+#include "base/try.hpp"
+
+#include <hearth/hearth.hpp>
+#include <hearth/http/server.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/beast.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+namespace hearth::bench {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http_ = beast::http;
+using asio::ip::tcp;
+
+/// An io_context with a thread of its own.
+class loop {
+  public:
+    loop() : work_(io.get_executor()), thread_([this] { io.run(); }) {}
+    ~loop() {
+        work_.reset();
+        io.stop();
+        thread_.join();
+    }
+    loop(const loop&) = delete;
+    loop& operator=(const loop&) = delete;
+    asio::io_context io{1};
+
+  private:
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    std::thread thread_;
+};
+
+/// The yardstick: read a request, write "{}".
+asio::awaitable<void> answer_all(tcp::socket socket) {
+    beast::tcp_stream stream(std::move(socket));
+    stream.socket().set_option(tcp::no_delay(true));
+    beast::flat_buffer buffer;
+    for (;;) {
+        http_::request<http_::string_body> request;
+        auto [failed, n] =
+            co_await http_::async_read(stream, buffer, request, asio::as_tuple(asio::use_awaitable));
+        if (failed) co_return;
+        http_::response<http_::string_body> response(http_::status::ok, request.version());
+        response.set(http_::field::content_type, "application/json");
+        response.keep_alive(request.keep_alive());
+        response.body() = "{}";
+        response.prepare_payload();
+        auto [broken, m] = co_await http_::async_write(stream, response, asio::as_tuple(asio::use_awaitable));
+        if (broken) co_return;
+    }
+}
+
+class fixed_server {
+  public:
+    fixed_server() : acceptor_(loop_.io, {asio::ip::address_v4::loopback(), 0}) {
+        asio::co_spawn(
+            loop_.io,
+            [this]() -> asio::awaitable<void> {
+                for (;;) {
+                    auto [failed, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+                    if (failed) co_return;
+                    asio::co_spawn(loop_.io, answer_all(std::move(socket)), asio::detached);
+                }
+            },
+            asio::detached);
+    }
+    [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+  private:
+    loop loop_;
+    tcp::acceptor acceptor_;
+};
+
+/// A blocking keep-alive client.
+class client {
+  public:
+    client(std::uint16_t port, const std::string& target) : stream_(io_) {
+        stream_.connect({asio::ip::address_v4::loopback(), port});
+        stream_.socket().set_option(tcp::no_delay(true));
+        request_ = {http_::verb::post, target, 11};
+        request_.set(http_::field::host, "127.0.0.1");
+        request_.set(http_::field::content_type, "application/json");
+        request_.body() = "{}";
+        request_.prepare_payload();
+    }
+
+    result<void> call() {
+        error_code failed;
+        http_::write(stream_, request_, failed);
+        http_::response<http_::string_body> response;
+        if (!failed) http_::read(stream_, buffer_, response, failed);
+        if (failed) return error(failed);
+        if (response.result() != http_::status::ok || response.body() != "{}")
+            return error(errc::invalid_argument, "answered " + std::to_string(response.result_int()) + " " + response.body());
+        return {};
+    }
+
+  private:
+    asio::io_context io_;
+    beast::tcp_stream stream_;
+    beast::flat_buffer buffer_;
+    http_::request<http_::string_body> request_;
+};
+
+}  // namespace
+
+result<rows> http_warm(context& ctx) {
+    HEARTH_TRY(runtime rt, runtime::create());
+    function_config config;
+    config.name = "native";
+    config.package = package::elf(ctx.guest("native_empty"));
+    HEARTH_TRY(const function fn, rt.deploy(config));
+
+    loop front_loop;
+    http::server front(front_loop.io.get_executor(), rt, {.address = "127.0.0.1", .port = 0});
+    HEARTH_CHECK(front.listen());
+    fixed_server fixed;
+    client to_hearth(front.port(), "/2015-03-31/functions/native/invocations");
+    client to_fixed(fixed.port(), "/");
+    auto raced = ctx.race("http_warm",
+                          {{"hearth", [&] { return to_hearth.call(); }}, {"beast_fixed_response", [&] { return to_fixed.call(); }}},
+                          4000,
+                          20);
+    if (raced) {
+        row& hearth = raced->front();
+        hearth.extra = {{"floors_over_fixed", (hearth.p50_us - raced->back().p50_us) / hearth.floor_us}};
+    }
+    return raced;
+}
+
+}  // namespace hearth::bench

@@ -1,0 +1,107 @@
+// hearth_bench [--json FILE] [--list] WORKLOAD…
+
+#include "bench.hpp"
+#include "report.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+using namespace hearth::bench;
+
+namespace {
+
+struct workload {
+    const char* name;
+    const char* question;
+    hearth::result<rows> (*run)(context&);
+};
+
+constexpr workload workloads[] = {
+    {"floor", "a raw system call's round trip from the guest to the host and back", floor},
+    {"syscall_null", "one emulated system call that does nothing", syscall_null},
+    {"cold_start", "a static hello, from nothing to its exit, beside posix_spawn of the same program", cold_start},
+    {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
+    {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast", http_warm},
+};
+
+const workload* find(const std::string& name) {
+    const auto* at = std::find_if(std::begin(workloads), std::end(workloads),
+                                  [&](const workload& w) { return name == w.name; });
+    return at == std::end(workloads) ? nullptr : at;
+}
+
+int complain(const std::string& sentence) {
+    std::fprintf(stderr, "hearth_bench: %s\n", sentence.c_str());
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    CLI::App app("Measures Hearth; without a workload, all of them.", "hearth_bench");
+    std::string json_file;
+    bool list = false;
+    std::vector<std::string> names;
+    app.add_option("--json", json_file, "Write one JSON object per row to this file (- is stdout)")->type_name("FILE|-");
+    app.add_flag("--list", list, "Name the workloads and what each measures");
+    app.add_option("WORKLOAD", names, "What to measure, in this order");
+    app.footer(
+        "A floor is one raw system call's round trip to the host, measured between the batches of each row.\n"
+        "\nExamples:\n"
+        "  hearth_bench floor warm_invoke\n"
+        "  hearth_bench --json results.jsonl");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) return app.exit(e);
+        complain(e.what());
+        return 2;
+    }
+    if (list) {
+        for (const workload& w : workloads) std::printf("%-14s %s\n", w.name, w.question);
+        return 0;
+    }
+    std::vector<const workload*> chosen;
+    for (const std::string& name : names) {
+        const workload* w = find(name);
+        if (!w) {
+            complain("no workload '" + name + "'; --list names them");
+            return 2;
+        }
+        chosen.push_back(w);
+    }
+    if (names.empty())
+        for (const workload& w : workloads) chosen.push_back(&w);
+
+    auto ctx = context::create();
+    if (!ctx) return complain(ctx.error().message());
+    std::unique_ptr<std::FILE, int (*)(std::FILE*)> json(nullptr, std::fclose);
+    if (!json_file.empty()) {
+        json.reset(json_file == "-" ? ::fdopen(::dup(1), "w") : std::fopen(json_file.c_str(), "w"));
+        if (!json) return complain(json_file + " cannot be written");
+    }
+    std::FILE* table = json_file == "-" ? stderr : stdout;
+    const machine here = this_machine(ctx->kvm());
+    print_header(table, here);
+    int status = 0;
+    for (const workload* w : chosen) {
+        auto measured = w->run(*ctx);
+        if (!measured) {
+            status = complain(std::string(w->name) + ": " + measured.error().message());
+            continue;
+        }
+        for (const row& r : *measured) {
+            print_row(table, r);
+            if (json) std::fprintf(json.get(), "%s\n", to_json(r, here).c_str());
+        }
+        if (json && std::fflush(json.get()) != 0) return complain(json_file + " cannot be written");
+    }
+    return status;
+}

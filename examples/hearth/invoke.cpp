@@ -1,0 +1,112 @@
+#include "command.hpp"
+
+#include <hearth/hearth.hpp>
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+
+namespace hearth::cli {
+namespace {
+
+struct invoke_settings {
+    std::string package;
+    std::string handler = "bootstrap";
+    std::string event = "-";
+    std::string memory = "128";
+    double timeout = 3;
+    std::vector<std::string> environment;
+    bool verbose = false;
+};
+
+result<std::string> read_event(const std::string& file) {
+    std::ostringstream text;
+    if (file == "-") {
+        // Nobody types an event: without one, the empty object stands for it.
+        if (::isatty(STDIN_FILENO) == 1) return std::string("{}");
+        text << std::cin.rdbuf();
+    } else {
+        std::ifstream in(file, std::ios::binary);
+        if (!in) return error(errc::io_failed, file + ": the event cannot be read");
+        text << in.rdbuf();
+    }
+    std::string event = std::move(text).str();
+    return event.empty() ? std::string("{}") : event;
+}
+
+/// The function's log goes to stderr as it is written, not only its last 4 KiB.
+class log_to_stderr final : public observer {
+  public:
+    void on_function_output(std::string_view, std::string_view, std::string_view text) override {
+        std::fwrite(text.data(), 1, text.size(), stderr);
+    }
+};
+
+result<response> invoke_once(const invoke_settings& settings, const std::string& event) {
+    auto package = package_at(settings.package);
+    if (!package) return package.error();
+    auto memory = parse_memory(settings.memory);
+    if (!memory) return memory.error();
+    auto environment = parse_environment(settings.environment);
+    if (!environment) return environment.error();
+
+    runtime_options options;
+    options.vcpu_threads = 1;
+    options.observer = std::make_shared<log_to_stderr>();
+    auto rt = runtime::create(options);
+    if (!rt) return rt.error();
+    function_config config;
+    config.name = "function";
+    config.package = *package;
+    config.handler = settings.handler;
+    config.memory = *memory;
+    config.timeout = std::chrono::milliseconds(static_cast<long>(settings.timeout * 1000));
+    config.environment = *environment;
+    auto fn = rt->deploy(config);
+    if (!fn) return fn.error();
+    return fn->invoke(event);
+}
+
+int invoke(const invoke_settings& settings) {
+    auto event = read_event(settings.event);
+    if (!event) return complain(event.error());
+    auto outcome = [&] {
+        const progress running("running " + settings.package, settings.verbose);
+        return invoke_once(settings, *event);
+    }();
+    if (!outcome) return complain(outcome.error());
+    std::cout << outcome->payload << '\n' << std::flush;
+    std::cerr << to_string(outcome->report) << '\n';
+    if (!std::cout) return complain("the response could not be written to stdout");
+    return outcome->ok() ? 0 : 1;
+}
+
+}  // namespace
+
+command add_invoke(CLI::App& app) {
+    auto settings = std::make_shared<invoke_settings>();
+    app.add_option("PACKAGE", settings->package, "A deployment package: a zip, an ELF program or a directory")->required();
+    app.add_option("--handler", settings->handler, "The function's _HANDLER")->capture_default_str();
+    app.add_option("--event", settings->event, "A file with the event; - is stdin ({} when empty or a terminal)")
+        ->type_name("FILE|-")->capture_default_str();
+    app.add_option("--memory", settings->memory, "The function's memory: MB, or with a unit (512M, 1G)")->capture_default_str();
+    app.add_option("--timeout", settings->timeout, "Seconds the function may take")
+        ->check(CLI::Range(0.001, 900.0))->capture_default_str();
+    app.add_option("--env", settings->environment, "NAME=VALUE, may be repeated")->allow_extra_args(false)->type_name("NAME=VALUE");
+    app.add_flag("-v,--verbose", settings->verbose, "Say on stderr what takes long, even without a terminal");
+    app.footer(
+        "The response goes to stdout; the function's log and the REPORT line go to stderr.\n"
+        "Exit status: 0 the function succeeded, 1 it failed or could not be run, 2 wrong usage.\n"
+        "\nExamples:\n"
+        "  hearth invoke function.zip --event event.json\n"
+        "  echo '{\"name\":\"world\"}' | hearth invoke ./bootstrap\n"
+        "  hearth invoke build/ --memory 256 --timeout 10 --env STAGE=dev");
+    return [settings] { return invoke(*settings); };
+}
+
+}  // namespace hearth::cli

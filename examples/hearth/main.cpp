@@ -1,0 +1,53 @@
+// The hearth binary: serve, invoke, run, doctor.
+
+#include "command.hpp"
+
+#include <hearth/version.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+int main(int argc, char** argv) {
+    using namespace hearth::cli;
+    // A reader that goes away is an error of a write, not the end of a server. In the binary only: the
+    // library leaves signals alone.
+    std::signal(SIGPIPE, SIG_IGN);
+
+    CLI::App app("Hearth: AWS Lambda functions in KVM microVMs, on this machine.", "hearth");
+    app.set_version_flag("--version", std::string("hearth ") + hearth::version());
+    app.require_subcommand(1);
+    app.footer(
+        "Examples:\n"
+        "  hearth doctor                                     what this host has and lacks\n"
+        "  hearth run -- /usr/bin/env                        any Linux program, in a microVM\n"
+        "  hearth invoke function.zip --event event.json     one package, one event, no server\n"
+        "  hearth serve --data /var/lib/hearth               the Lambda API on 127.0.0.1:9000\n"
+        "\n'hearth COMMAND --help' has more of each.");
+
+    CLI::App& serve = *app.add_subcommand("serve", "Serve the Lambda HTTP API");
+    CLI::App& invoke = *app.add_subcommand("invoke", "Invoke one deployment package with one event, without a server");
+    CLI::App& run = *app.add_subcommand("run", "Run any Linux program in a microVM");
+    CLI::App& doctor = *app.add_subcommand("doctor", "Say what this host has for Hearth, and what to mend");
+    const std::pair<CLI::App*, command> commands[] = {
+        {&serve, add_serve(serve)},
+        {&invoke, add_invoke(invoke)},
+        {&run, add_run(run, argc, argv)},
+        {&doctor, add_doctor(doctor)},
+    };
+
+    try {
+        app.parse(argc, argv);
+        for (const auto& [chosen, action] : commands)
+            if (chosen->parsed()) return action();
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+        std::fprintf(stderr, "hearth: %s\n", e.what());
+        std::fputs("Try 'hearth --help', or 'hearth COMMAND --help'.\n", stderr);
+        return 2;
+    } catch (const std::exception& e) {  // out of memory, or a bug
+        return complain(e.what());
+    }
+    return 2;
+}

@@ -1,0 +1,96 @@
+#!/bin/bash
+# Hearth end to end: builds the release, starts the server, creates a function from a zip through the Lambda
+# API, invokes it cold and warm, and stops the server. As root on Debian 12 it installs what it needs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/support/debian.sh
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+fail() { echo "quickstart: $*" >&2; exit 1; }
+
+require_packages "${build_packages[@]}" curl ca-certificates unzip || exit 1
+# The AWS CLI is the natural client; without it (and without root) curl does.
+type -P aws >/dev/null || [ "$(id -u)" != 0 ] || require_packages awscli || exit 1
+
+say "Building build/release"
+configure_and_build release -DHEARTH_TESTS=OFF -DHEARTH_BENCH=OFF
+
+work=$(mktemp -d)
+server=
+stop() {
+    [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true
+    [ -z "$server" ] || wait "$server" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say "Starting hearth serve"
+build/release/hearth serve --listen 127.0.0.1:0 --data "$work/data" >"$work/server" 2>&1 &
+server=$!
+for _ in $(seq 100); do
+    endpoint=$(sed -n 's/^hearth: listening on \(http:[^,]*\).*/\1/p' "$work/server")
+    [ -z "$endpoint" ] || break
+    kill -0 "$server" 2>/dev/null || { cat "$work/server" >&2; server=; fail "the server did not start; try build/release/hearth doctor"; }
+    sleep 0.1
+done
+[ -n "$endpoint" ] || fail "the server did not say where it listens"
+cat "$work/server"
+
+zip=build/release/functions/socket_bootstrap.zip
+echo '{"name":"world"}' >"$work/event.json"
+
+if type -P aws >/dev/null; then
+    export AWS_ACCESS_KEY_ID=hearth AWS_SECRET_ACCESS_KEY=hearth AWS_DEFAULT_REGION=us-east-1 AWS_PAGER='' \
+        AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
+    lambda() { aws --endpoint-url "$endpoint" lambda "$@"; }
+    create() {
+        lambda create-function --function-name hello --runtime provided.al2023 --handler bootstrap \
+            --role arn:aws:iam::000000000000:role/any --zip-file "fileb://$zip" --query '[FunctionArn,State]' --output text
+        lambda wait function-active-v2 --function-name hello
+    }
+    invoke() {  # REPLY-FILE; prints the log
+        lambda invoke --function-name hello --payload "fileb://$work/event.json" --log-type Tail \
+            --query LogResult --output text "$1" | base64 -d
+    }
+else
+    api=$endpoint/2015-03-31/functions
+    http() { curl --silent --show-error --fail-with-body --max-time 30 "$@"; }
+    create() {
+        { printf '{"FunctionName":"hello","Runtime":"provided.al2023","Handler":"bootstrap",'
+          printf '"Role":"arn:aws:iam::000000000000:role/any","Code":{"ZipFile":"%s"}}' "$(base64 -w 0 "$zip")"; } |
+            http -H 'Content-Type: application/json' --data-binary @- "$api" >/dev/null
+        for _ in $(seq 100); do
+            ! http "$api/hello/configuration" | grep -q '"State" *: *"Active"' || return 0
+            sleep 0.1
+        done
+        return 1
+    }
+    invoke() {
+        http -H 'X-Amz-Log-Type: Tail' -D "$work/headers" -o "$1" --data-binary "@$work/event.json" "$api/hello/invocations"
+        tr -d '\r' <"$work/headers" | sed -n 's/^x-amz-log-result: *//Ip' | base64 -d
+    }
+fi
+
+say "Creating the function hello from $zip"
+create || fail "the function did not become active"
+
+for start in cold warm; do
+    say "Invoking it ($start)"
+    invoke "$work/reply-$start" >"$work/log-$start"
+    cat "$work/reply-$start"; echo
+    grep '^REPORT' "$work/log-$start" || { cat "$work/log-$start" >&2; fail "no REPORT line"; }
+    grep -q '"event":{"name":"world"}' "$work/reply-$start" || fail "not the reply expected"
+done
+grep -q 'Init Duration' "$work/log-cold" || fail "the first invocation did not report its Init Duration"
+! grep -q 'Init Duration' "$work/log-warm" || fail "the second invocation was not warm"
+
+say "Stopping the server"
+kill -TERM "$server"
+status=0
+wait "$server" || status=$?
+server=
+[ "$status" -eq 0 ] || { cat "$work/server" >&2; fail "the server ended with status $status"; }
+
+printf '\n\033[32mOK: an unmodified Lambda package was deployed, and answered cold and warm from a microVM.\033[0m\n'

@@ -1,0 +1,97 @@
+"""hearth serve: start, stop and what stands in its way."""
+
+import json
+import signal
+import socket
+import threading
+import time
+
+from harness import hearth, main, server, test_case
+
+
+class serve(test_case):
+    def test_a_function_is_created_invoked_and_survives_a_restart(self):
+        data = self.scratch() / "data"
+        with server("--data", data) as one:
+            self.assertIn(str(data), one.greeting)
+            one.create("hello")
+            status, _, body = one.invoke("hello", b'{"a":1}')
+            self.assertEqual((status, json.loads(body)["event"]), (200, {"a": 1}))
+            self.assertEqual(one.stop(), 0)
+        with server("--data", data) as two:
+            status, _, body = two.invoke("hello", b'{"a":2}')
+            self.assertEqual((status, json.loads(body)["event"]), (200, {"a": 2}))
+            self.assertEqual(two.stop(signal.SIGINT), 0)
+
+    def test_a_stop_lets_a_running_invocation_finish(self):
+        with server("--data", self.scratch()) as one:
+            one.create("slow", timeout=20)
+            replies = []
+            caller = threading.Thread(target=lambda: replies.append(one.invoke("slow", b'{"sleep":2000}')))
+            caller.start()
+            time.sleep(0.7)
+            start = time.monotonic()
+            self.assertEqual(one.stop(), 0)
+            caller.join()
+            self.assertEqual(replies[0][0], 200, replies)
+            self.assertEqual(json.loads(replies[0][2])["event"], {"sleep": 2000})
+            self.assertGreater(time.monotonic() - start, 0.5)
+
+    def test_a_second_signal_stops_at_once(self):
+        with server("--data", self.scratch()) as one:
+            one.create("slow", timeout=60)
+
+            def call():
+                try:
+                    one.invoke("slow", b'{"sleep":50000}')
+                except OSError:
+                    pass  # the server hung up
+
+            caller = threading.Thread(target=call)
+            caller.start()
+            time.sleep(0.7)
+            one.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            self.assertEqual(one.stop(timeout=10), 128 + signal.SIGTERM)
+            caller.join()
+
+    def test_a_port_in_use_is_named(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            done = hearth("serve", "--listen", address, "--data", self.scratch())
+            self.assert_complaint(done, 1, address, "in use")
+
+    def test_a_data_directory_that_cannot_be_written_is_named(self):
+        done = hearth("serve", "--listen", "127.0.0.1:0", "--data", "/proc/hearth")
+        self.assert_complaint(done, 1, "/proc/hearth")
+        file = self.scratch() / "file"
+        file.write_text("")
+        done = hearth("serve", "--listen", "127.0.0.1:0", "--data", file / "data")
+        self.assert_complaint(done, 1, str(file))
+
+    def test_a_data_directory_in_use_by_another_server_is_refused(self):
+        data = self.scratch()
+        with server("--data", data):
+            done = hearth("serve", "--listen", "127.0.0.1:0", "--data", data)
+            self.assert_complaint(done, 1, str(data))
+
+    def test_the_server_survives_nonsense(self):
+        with server("--data", self.scratch()) as one:
+            host, port = one.endpoint[len("http://"):].split(":")
+            for bytes_sent in (b"\0" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"POST /2015-03-31/functions HTTP/1.1\r\n"
+                               b"Content-Length: 99999999999999999999\r\n\r\n", b"A" * 100000):
+                with socket.create_connection((host, int(port)), timeout=10) as s:
+                    try:
+                        s.sendall(bytes_sent)
+                        s.shutdown(socket.SHUT_WR)
+                        while s.recv(65536):
+                            pass
+                    except OSError:
+                        pass  # hung up on
+            status, _, body = one.request("POST", "/2015-03-31/functions", b"{not json")
+            self.assertEqual(status, 400, body)
+            self.assertEqual(one.request("GET", "/2015-03-31/functions/")[0], 200)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+#!/bin/bash
+# All of Hearth's tests: the dev build; with address and undefined-behaviour sanitizers; the concurrent ones
+# with the thread sanitizer; and those that run guests on the second KVM flavour, emulated hardware.
+# Installs what it needs as root. Last line: N passed, N failed, N skipped. Fails if anything failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+. tests/support/debian.sh
+
+usage() {
+    cat <<'TEXT'
+usage: tests/run.sh [PHASE]...
+
+Phases, all by default: dev, asan, tsan, hardware. Each builds what it needs below build/.
+TEXT
+}
+phases=("$@")
+[ $# -gt 0 ] || phases=(dev asan tsan hardware)
+for phase in "${phases[@]}"; do
+    case $phase in
+        dev | asan | tsan | hardware) ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+done
+
+require_packages "${build_packages[@]}" catch2 libbenchmark-dev python3 python3-boto3 awscli curl unzip busybox-static \
+    musl-tools qemu-system-x86 cpio xz-utils node=nodejs npm=npm || exit 1
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0 failures=()
+[ -r /dev/kvm ] && [ -w /dev/kvm ] || echo "No usable /dev/kvm: tests that need it are skipped."
+
+count() {  # OUTCOME NAME
+    case $1 in
+        passed) passed=$((passed + 1)) ;;
+        skipped) skipped=$((skipped + 1)) ;;
+        *) failed=$((failed + 1)); failures+=("$2") ;;
+    esac
+}
+
+# test_phase NAME PRESET CTEST-ARGUMENT...: runs ctest and counts its outcomes.
+test_phase() {
+    local name=$1 preset=$2 outcome test
+    shift 2
+    # gcc 12's sanitizers cannot place their shadow under the address randomisation of newer kernels.
+    setarch -R ctest --preset "$preset" --no-tests=ignore --output-junit "$work/$name.xml" "$@" </dev/null
+    while read -r outcome test; do count "$outcome" "$name: $test"; done < <(
+        python3 - "$work/$name.xml" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as xml
+
+outcomes = {"run": "passed", "fail": "failed", "notrun": "skipped", "disabled": "skipped"}
+try:
+    for test in xml.parse(sys.argv[1]).getroot().iter("testcase"):
+        # A test that ctest could not start is "notrun" too, without being skipped on purpose.
+        skip = test.find("skipped")
+        lost = skip is not None and "SKIP_RETURN_CODE" not in skip.get("message", "")
+        print("failed" if lost else outcomes.get(test.get("status"), "failed"), test.get("name"))
+except (OSError, xml.ParseError) as e:
+    print("failed", f"ctest left no results: {e}")
+PYTHON
+    )
+}
+
+build() {  # PRESET [CMAKE ARGUMENT...] [-- BUILD ARGUMENT...]
+    configure_and_build "$@" || { count failed "building $1"; return 1; }
+}
+
+dev() { build dev && test_phase dev dev; }
+
+asan() {
+    # A leak is a failure; the rooms' own programs are guests and are not sanitized.
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    build asan -DHEARTH_BENCH=OFF && test_phase asan asan -LE slow
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+}
+
+tsan() {
+    cmake --preset tsan -DHEARTH_BENCH=OFF >/dev/null || { count failed "configuring tsan"; return; }
+    local targets
+    mapfile -t targets < <(ctest --preset tsan -N -L concurrent | sed -n 's/^ *Test *#[0-9]*: /test_/p')
+    [ ${#targets[@]} -gt 0 ] || { echo "No test is labelled concurrent."; return; }
+    build tsan -DHEARTH_BENCH=OFF -- --target "${targets[@]}" || return
+    TSAN_OPTIONS=halt_on_error=1 test_phase tsan tsan -L concurrent
+}
+
+# The tests labelled kvm but slow ones, from the dev build, in one boot of an emulated machine.
+hardware() {
+    build dev || return
+    local outcome test before=$((passed + failed + skipped))
+    python3 -B tests/support/hardware_tests.py build/dev "$work/script" >"$work/files" || { count failed "hardware: listing tests"; return; }
+    local arguments=()
+    while IFS= read -r file; do arguments+=(-f "$file"); done <"$work/files"
+    tests/support/hwkvm -t 600 -m 3072 "${arguments[@]}" -- "$work/script" | tee "$work/hardware" ||
+        count failed "hardware: the emulated machine"
+    while read -r _ outcome test; do count "$outcome" "hardware: $test"; done < <(tr -d '\r' <"$work/hardware" | grep '^RESULT ')
+    [ $((passed + failed + skipped)) -gt "$before" ] || count failed "hardware: no test ran"
+}
+
+for phase in "${phases[@]}"; do
+    echo "=== $phase"
+    SECONDS=0
+    "$phase"
+    echo "=== $phase took $SECONDS s"
+done
+[ ${#failures[@]} -eq 0 ] || printf 'FAILED %s\n' "${failures[@]}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

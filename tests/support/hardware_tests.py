@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Turns the ctest tests that run guests into one script for tests/support/hwkvm.
+
+usage: hardware_tests.py BUILD_DIRECTORY SCRIPT
+
+Takes the programs labelled `kvm`, but not `slow`, `concurrent` or `host` (what needs this host's own tools),
+writes SCRIPT, which runs each and prints "RESULT passed|failed|skipped NAME", and prints the files that must
+be copied into the emulated machine.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+build, script = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+listing = json.loads(subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"],
+                                    check=True, capture_output=True).stdout)
+lines, files = ["#!/bin/sh"], []
+for test in listing["tests"]:
+    properties = {p["name"]: p["value"] for p in test.get("properties", [])}
+    labels = set(properties.get("LABELS", []))
+    command = test.get("command", [])
+    if "kvm" not in labels or labels & {"slow", "concurrent", "host"} or not command:
+        continue
+    if not Path(command[0]).is_relative_to(build):
+        continue  # a script of the host's
+    files.append(command[0])
+    files += properties.get("REQUIRED_FILES", [])
+    environment = " ".join(shlex.quote(e) for e in properties.get("ENVIRONMENT", []))
+    directory = properties.get("WORKING_DIRECTORY", str(build))
+    lines += [
+        f"echo '--- {test['name']}'",
+        f"mkdir -p {shlex.quote(directory)}; cd {shlex.quote(directory)}",
+        f"env {environment} {shlex.join(command)}",
+        "case $? in 0) outcome=passed;; 77) outcome=skipped;; *) outcome=failed;; esac",
+        f"echo \"RESULT $outcome {test['name']}\"",
+    ]
+script.write_text("\n".join(lines) + "\n")
+script.chmod(0o755)
+# The programs that tests run as guests.
+guests = build / "tests" / "guests"
+if guests.is_dir():
+    files.append(str(guests))
+print("\n".join(dict.fromkeys(files)))
