@@ -1,0 +1,78 @@
+#pragma once
+
+/// Lambda's HTTP API (rest-json) in front of a control plane. Target hearth::http.
+///
+///     asio::io_context io;
+///     hearth::http::server front(io.get_executor(), rt, {.port = 9001});
+///     front.listen().value();
+///     io.run();
+///
+/// All socket work runs on the given executor (any number of threads); it never waits for a guest or a disk.
+/// Operations that write to disk run on two threads of the server's own. The API trusts whoever reaches it, so it
+/// listens on loopback unless told otherwise; a web page's request (one with an Origin header) is refused.
+
+#include <hearth/control.hpp>
+#include <hearth/error.hpp>
+#include <hearth/runtime.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace hearth::http {
+
+struct server_options {
+    /// A numeric address.
+    std::string address = "127.0.0.1";
+    /// Zero: any free one; `port()` tells which.
+    std::uint16_t port = 9001;
+    /// Must be set to listen beyond loopback: requests are not authenticated yet.
+    bool allow_remote = false;
+    /// Connections at once; more wait in the kernel's queue.
+    std::size_t max_connections = 4096;
+    /// A connection that waits for a request, or for the rest of its headers, is closed after this.
+    std::chrono::milliseconds idle_timeout = std::chrono::seconds(75);
+};
+
+/// Not movable. Destroy it after `async_stop` has completed, or after its executor has stopped; the control plane
+/// outlives both.
+class server {
+  public:
+    server(boost::asio::any_io_executor executor, control_plane& control, server_options options = {});
+    server(boost::asio::any_io_executor executor, runtime& rt, server_options options = {})
+        : server(std::move(executor), rt.control(), std::move(options)) {}
+    ~server();
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
+
+    /// Binds and starts to accept. Call once.
+    /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, or not loopback
+    ///         without allow_remote; errc::io_failed
+    [[nodiscard]] result<void> listen();
+
+    /// The port listened on; zero before `listen`.
+    [[nodiscard]] std::uint16_t port() const noexcept;
+
+    /// Accepts nothing more, closes idle connections, lets running requests finish and answers them; completes
+    /// when the last connection is closed. May be called from any thread.
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_stop(CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code)>(
+            [this](auto handler) { start_stop(std::move(handler)); }, token);
+    }
+
+    struct impl;
+
+  private:
+    void start_stop(boost::asio::any_completion_handler<void(error_code)> handler);
+    std::shared_ptr<impl> impl_;
+};
+
+}  // namespace hearth::http

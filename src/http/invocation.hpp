@@ -1,0 +1,37 @@
+#pragma once
+
+/// Invoke: from an HTTP request's headers and body to the control plane's call, and back. Knows no sockets.
+
+#include "http/operations.hpp"
+#include "http/reply.hpp"
+
+#include <hearth/control.hpp>
+
+#include <boost/beast/http/fields.hpp>
+
+#include <string>
+#include <variant>
+
+namespace hearth::http {
+
+struct invocation {
+    enum class kind { request_response, dry_run };
+    kind type = kind::request_response;
+    bool log_tail = false;
+    invoke_options options{};
+    std::string payload{};
+};
+
+/// Lambda's limit for a synchronous request.
+inline constexpr std::uint64_t max_payload = 6ull << 20;
+
+/// An invocation to run, or why the request is refused. `request_id` becomes the invocation's.
+std::variant<invocation, reply> read_invocation(const boost::beast::http::fields& headers,
+                                                std::string body,
+                                                std::string request_id);
+
+reply write_response(response r, bool log_tail);
+/// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is the function's.
+reply write_failure(const error& e);
+
+}  // namespace hearth::http

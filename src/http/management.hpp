@@ -1,0 +1,21 @@
+#pragma once
+
+/// Every operation but Invoke: a request in, a reply out. Knows no sockets.
+
+#include "http/operations.hpp"
+#include "http/reply.hpp"
+
+#include <hearth/control.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace hearth::http {
+
+/// Whether the operation may wait for a disk, and so must not run on a socket thread.
+bool waits_for_disk(operation op) noexcept;
+
+/// `host` is the request's Host header, for links back to this server.
+reply manage(control_plane& control, const route& asked, std::string_view body, std::string_view host);
+
+}  // namespace hearth::http

@@ -1,0 +1,171 @@
+#include "http/operations.hpp"
+
+#include "http/text.hpp"
+
+#include <algorithm>
+
+namespace hearth::http {
+namespace {
+
+using boost::beast::http::verb;
+
+struct row {
+    verb method;
+    std::string_view name;
+    std::string_view path;  ///< "{}" stands for a parameter
+    operation op;
+    std::string_view query;  ///< must be among the query, where two operations share a path
+};
+
+// Every operation of the service model (botocore lambda/2015-03-31: 1.29 and 2026-08 agree on all paths but for
+// trailing slashes). The busiest first.
+// clang-format off
+constexpr row rows[] = {
+    {verb::post,    "Invoke", "/2015-03-31/functions/{}/invocations", operation::invoke, ""},
+    {verb::get,     "GetFunction", "/2015-03-31/functions/{}", operation::get_function, ""},
+    {verb::get,     "GetFunctionConfiguration", "/2015-03-31/functions/{}/configuration", operation::get_function_configuration, ""},
+    {verb::get,     "ListFunctions", "/2015-03-31/functions", operation::list_functions, ""},
+    {verb::post,    "CreateFunction", "/2015-03-31/functions", operation::create_function, ""},
+    {verb::put,     "UpdateFunctionCode", "/2015-03-31/functions/{}/code", operation::update_function_code, ""},
+    {verb::put,     "UpdateFunctionConfiguration", "/2015-03-31/functions/{}/configuration", operation::update_function_configuration, ""},
+    {verb::delete_, "DeleteFunction", "/2015-03-31/functions/{}", operation::delete_function, ""},
+    {verb::get,     "GetAccountSettings", "/2016-08-19/account-settings", operation::get_account_settings, ""},
+    {verb::post,    "InvokeAsync", "/2014-11-13/functions/{}/invoke-async", operation::absent, ""},
+    {verb::post,    "CreateEventSourceMapping", "/2015-03-31/event-source-mappings", operation::absent, ""},
+    {verb::get,     "ListEventSourceMappings", "/2015-03-31/event-source-mappings", operation::absent, ""},
+    {verb::delete_, "DeleteEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
+    {verb::get,     "GetEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
+    {verb::put,     "UpdateEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
+    {verb::post,    "CreateAlias", "/2015-03-31/functions/{}/aliases", operation::absent, ""},
+    {verb::get,     "ListAliases", "/2015-03-31/functions/{}/aliases", operation::absent, ""},
+    {verb::delete_, "DeleteAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
+    {verb::get,     "GetAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
+    {verb::put,     "UpdateAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
+    {verb::post,    "AddPermission", "/2015-03-31/functions/{}/policy", operation::absent, ""},
+    {verb::get,     "GetPolicy", "/2015-03-31/functions/{}/policy", operation::absent, ""},
+    {verb::delete_, "RemovePermission", "/2015-03-31/functions/{}/policy/{}", operation::absent, ""},
+    {verb::get,     "ListVersionsByFunction", "/2015-03-31/functions/{}/versions", operation::absent, ""},
+    {verb::post,    "PublishVersion", "/2015-03-31/functions/{}/versions", operation::absent, ""},
+    {verb::get,     "ListTags", "/2017-03-31/tags/{}", operation::absent, ""},
+    {verb::post,    "TagResource", "/2017-03-31/tags/{}", operation::absent, ""},
+    {verb::delete_, "UntagResource", "/2017-03-31/tags/{}", operation::absent, ""},
+    {verb::delete_, "DeleteFunctionConcurrency", "/2017-10-31/functions/{}/concurrency", operation::absent, ""},
+    {verb::put,     "PutFunctionConcurrency", "/2017-10-31/functions/{}/concurrency", operation::absent, ""},
+    {verb::get,     "GetLayerVersionByArn", "/2018-10-31/layers", operation::absent, "find=LayerVersion"},
+    {verb::get,     "ListLayers", "/2018-10-31/layers", operation::absent, ""},
+    {verb::get,     "ListLayerVersions", "/2018-10-31/layers/{}/versions", operation::absent, ""},
+    {verb::post,    "PublishLayerVersion", "/2018-10-31/layers/{}/versions", operation::absent, ""},
+    {verb::delete_, "DeleteLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::absent, ""},
+    {verb::get,     "GetLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::absent, ""},
+    {verb::post,    "AddLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy", operation::absent, ""},
+    {verb::get,     "GetLayerVersionPolicy", "/2018-10-31/layers/{}/versions/{}/policy", operation::absent, ""},
+    {verb::delete_, "RemoveLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy/{}", operation::absent, ""},
+    {verb::delete_, "DeleteFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::absent, ""},
+    {verb::get,     "GetFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::absent, ""},
+    {verb::put,     "PutFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::absent, ""},
+    {verb::post,    "UpdateFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::absent, ""},
+    {verb::get,     "ListFunctionEventInvokeConfigs", "/2019-09-25/functions/{}/event-invoke-config/list", operation::absent, ""},
+    {verb::get,     "GetFunctionConcurrency", "/2019-09-30/functions/{}/concurrency", operation::absent, ""},
+    {verb::get,     "ListProvisionedConcurrencyConfigs", "/2019-09-30/functions/{}/provisioned-concurrency", operation::absent, "List=ALL"},
+    {verb::delete_, "DeleteProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::absent, ""},
+    {verb::get,     "GetProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::absent, ""},
+    {verb::put,     "PutProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::absent, ""},
+    {verb::post,    "CreateCodeSigningConfig", "/2020-04-22/code-signing-configs", operation::absent, ""},
+    {verb::get,     "ListCodeSigningConfigs", "/2020-04-22/code-signing-configs", operation::absent, ""},
+    {verb::delete_, "DeleteCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
+    {verb::get,     "GetCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
+    {verb::put,     "UpdateCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
+    {verb::get,     "ListFunctionsByCodeSigningConfig", "/2020-04-22/code-signing-configs/{}/functions", operation::absent, ""},
+    {verb::delete_, "DeleteFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
+    {verb::get,     "GetFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
+    {verb::put,     "PutFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
+    {verb::get,     "GetRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::absent, ""},
+    {verb::put,     "PutRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::absent, ""},
+    {verb::post,    "CreateFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::absent, ""},
+    {verb::delete_, "DeleteFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::absent, ""},
+    {verb::get,     "GetFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::absent, ""},
+    {verb::put,     "UpdateFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::absent, ""},
+    {verb::get,     "ListFunctionUrlConfigs", "/2021-10-31/functions/{}/urls", operation::absent, ""},
+    {verb::post,    "InvokeWithResponseStream", "/2021-11-15/functions/{}/response-streaming-invocations", operation::absent, ""},
+    {verb::get,     "GetFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::absent, ""},
+    {verb::put,     "PutFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::absent, ""},
+    {verb::post,    "CreateCapacityProvider", "/2025-11-30/capacity-providers", operation::absent, ""},
+    {verb::get,     "ListCapacityProviders", "/2025-11-30/capacity-providers", operation::absent, ""},
+    {verb::delete_, "DeleteCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
+    {verb::get,     "GetCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
+    {verb::put,     "UpdateCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
+    {verb::get,     "ListFunctionVersionsByCapacityProvider", "/2025-11-30/capacity-providers/{}/function-versions", operation::absent, ""},
+    {verb::get,     "GetFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::absent, ""},
+    {verb::put,     "PutFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::absent, ""},
+    {verb::post,    "SendDurableExecutionCallbackFailure", "/2025-12-01/durable-execution-callbacks/{}/fail", operation::absent, ""},
+    {verb::post,    "SendDurableExecutionCallbackHeartbeat", "/2025-12-01/durable-execution-callbacks/{}/heartbeat", operation::absent, ""},
+    {verb::post,    "SendDurableExecutionCallbackSuccess", "/2025-12-01/durable-execution-callbacks/{}/succeed", operation::absent, ""},
+    {verb::get,     "GetDurableExecution", "/2025-12-01/durable-executions/{}", operation::absent, ""},
+    {verb::post,    "CheckpointDurableExecution", "/2025-12-01/durable-executions/{}/checkpoint", operation::absent, ""},
+    {verb::get,     "GetDurableExecutionHistory", "/2025-12-01/durable-executions/{}/history", operation::absent, ""},
+    {verb::get,     "GetDurableExecutionState", "/2025-12-01/durable-executions/{}/state", operation::absent, ""},
+    {verb::post,    "StopDurableExecution", "/2025-12-01/durable-executions/{}/stop", operation::absent, ""},
+    {verb::get,     "ListDurableExecutionsByFunction", "/2025-12-01/functions/{}/durable-executions", operation::absent, ""},
+    {verb::get,     "DownloadCode", "/_hearth/functions/{}/code.zip", operation::download_code, ""},
+};
+// clang-format on
+
+std::string_view next_segment(std::string_view& path) {
+    path.remove_prefix(path.starts_with('/') ? 1 : 0);
+    const std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    return segment;
+}
+
+/// Whether the (still encoded) path matches, and its first parameter.
+bool matches(std::string_view pattern, std::string_view path, std::string_view& argument) {
+    argument = {};
+    while (!pattern.empty() && !path.empty()) {
+        const std::string_view expected = next_segment(pattern), given = next_segment(path);
+        if (expected != "{}" && expected != given) return false;
+        if (expected == "{}" && given.empty()) return false;
+        if (expected == "{}" && argument.empty()) argument = given;
+    }
+    return pattern.empty() && path.empty();
+}
+
+bool contains(std::string_view query, std::string_view part) {
+    return query.find(part) != query.npos;
+}
+
+}  // namespace
+
+std::optional<route> find_route(verb method, std::string_view target) {
+    if (target.starts_with("http://") || target.starts_with("https://")) {
+        const auto slash = target.find('/', target.find("//") + 2);
+        target = slash == target.npos ? "/" : target.substr(slash);
+    }
+    target = target.substr(0, target.find('#'));
+    const auto mark = target.find('?');
+    std::string_view path = target.substr(0, mark);
+    std::string_view query = mark == target.npos ? "" : target.substr(mark + 1);
+    if (!path.starts_with('/')) return std::nullopt;
+    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+
+    for (const row& each : rows) {
+        std::string_view argument;
+        if (each.method != method || !matches(each.path, path, argument)) continue;
+        if (!each.query.empty() && !contains(query, each.query)) continue;
+        auto decoded = percent_decode(argument);
+        if (!decoded) return std::nullopt;
+        route found{each.op, each.name, std::move(*decoded), {}};
+        while (!query.empty()) {
+            const std::string_view pair = query.substr(0, query.find('&'));
+            query.remove_prefix(std::min(pair.size() + 1, query.size()));
+            const auto equals = pair.find('=');
+            auto key = percent_decode(pair.substr(0, equals));
+            auto value = percent_decode(equals == pair.npos ? "" : pair.substr(equals + 1));
+            if (!key || !value) return std::nullopt;
+            found.query.emplace_back(std::move(*key), std::move(*value));
+        }
+        return found;
+    }
+    return std::nullopt;
+}
+
+}  // namespace hearth::http

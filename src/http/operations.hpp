@@ -1,0 +1,48 @@
+#pragma once
+
+/// Which operation of the Lambda API a request asks for. The table holds every operation of the service model, so
+/// that one which is not there yet is refused by its name.
+
+#include <boost/beast/http/verb.hpp>
+
+#include <optional>
+#include <ostream>  // Boost 1.81: boost/core/detail/string_view.hpp wants it and leaves it out
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hearth::http {
+
+enum class operation {
+    absent,  ///< AWS has it, this server not yet
+    invoke,
+    get_function,
+    get_function_configuration,
+    list_functions,
+    create_function,
+    update_function_code,
+    update_function_configuration,
+    delete_function,
+    get_account_settings,
+    download_code,  ///< not AWS's: where GetFunction's Code.Location points
+};
+
+struct route {
+    operation op = operation::absent;
+    std::string_view name{};  ///< AWS's, a literal
+    std::string argument{};   ///< the first path parameter, percent-decoded
+    std::vector<std::pair<std::string, std::string>> query{};
+
+    [[nodiscard]] std::string_view parameter(std::string_view key) const {
+        for (const auto& [name_, value] : query)
+            if (name_ == key) return value;
+        return {};
+    }
+};
+
+/// Nothing when no operation has that method and path, or an escape in the target is malformed. A trailing slash
+/// does not matter, nor does absolute form ("http://host/path").
+std::optional<route> find_route(boost::beast::http::verb method, std::string_view target);
+
+}  // namespace hearth::http

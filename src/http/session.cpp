@@ -1,0 +1,254 @@
+#include "http/session.hpp"
+
+#include "http/aws_error.hpp"
+#include "http/invocation.hpp"
+#include "http/management.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/uuid/uuid_io.hpp>
+
+#include <chrono>
+
+namespace hearth::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace beast_http = boost::beast::http;
+using namespace std::chrono_literals;
+
+/// Room for a client context, an Authorization header and a session token.
+constexpr std::uint32_t max_header = 32 * 1024;
+/// A 50 MB zip in base64 with its JSON around it.
+constexpr std::uint64_t max_package_body = 70ull << 20;
+constexpr std::uint64_t max_other_body = 1ull << 20;
+/// What is read and thrown away so that a client that sends too much can read why it was refused.
+constexpr std::size_t max_discarded = 128u << 20;
+/// A body or an answer gets a minute, and a second for each of these.
+constexpr std::uint64_t slowest_bytes_per_second = 32 * 1024;
+/// Bodies up to this size arrive with their header or right after it: the header's deadline serves them too.
+constexpr std::uint64_t small_body = 64 * 1024;
+
+std::uint64_t body_limit(const std::optional<route>& asked) {
+    if (!asked) return max_other_body;
+    switch (asked->op) {
+        case operation::invoke: return max_payload;
+        case operation::create_function:
+        case operation::update_function_code: return max_package_body;
+        default: return max_other_body;
+    }
+}
+
+reply too_large(const std::optional<route>& asked) {
+    if (asked && asked->op == operation::invoke)
+        return make_error(aws_error::request_too_large,
+                          "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
+    const std::string name = asked ? " for the " + std::string(asked->name) + " operation" : "";
+    return make_error(aws_error::request_entity_too_large,
+                      "Request must be smaller than " + std::to_string(body_limit(asked)) + " bytes" + name);
+}
+
+std::chrono::seconds time_for(std::uint64_t bytes) {
+    return 60s + std::chrono::seconds(bytes / slowest_bytes_per_second);
+}
+
+/// X-Ray's form: version, time in hex, 96 random bits; here the request id's.
+std::string make_trace_id(const std::string& request_id) {
+    static constexpr char digits[] = "0123456789abcdef";
+    auto now = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
+    std::string id = "Root=1-";
+    for (int shift = 28; shift >= 0; shift -= 4) id += digits[now >> shift & 15];
+    id += '-';
+    for (std::size_t i = 0, taken = 0; i < request_id.size() && taken < 24; ++i)
+        if (request_id[i] != '-') id += request_id[i], ++taken;
+    return id + ";Sampled=0";
+}
+
+beast::string_view to_beast(std::string_view s) { return {s.data(), s.size()}; }
+
+}  // namespace
+
+session::session(std::shared_ptr<server::impl> owner, asio::ip::tcp::socket socket)
+    : owner_(std::move(owner)), stream_(std::move(socket)) {
+    error_code ignored;
+    stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+session::~session() { owner_->remove(this); }
+
+void session::start() {
+    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->read_header(); });
+}
+
+void session::stop() {
+    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] {
+        self->stopping_ = true;
+        if (self->reading_) self->close();
+    });
+}
+
+std::string_view session::header(beast_http::field name) const {
+    const auto value = parser_->get()[name];
+    return {value.data(), value.size()};
+}
+
+void session::read_header() {
+    if (stopping_) return close();
+    parser_.emplace();
+    parser_->header_limit(max_header);
+    parser_->body_limit(max_package_body);
+    reading_ = true;
+    stream_.expires_after(owner_->options_.idle_timeout);
+    beast_http::async_read_header(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code ec, std::size_t) { self->on_header(ec); });
+}
+
+void session::on_header(error_code ec) {
+    asked_.reset();
+    request_id_ = to_string(make_id_());
+    trace_id_.clear();
+    if (ec) return on_malformed(ec);
+    const auto& request = parser_->get();
+    asked_ = find_route(request.method(), {request.target().data(), request.target().size()});
+    if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
+        return respond(too_large(asked_), true);
+    parser_->body_limit(body_limit(asked_));
+
+    if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue")) return read_body();
+    static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    asio::async_write(stream_, asio::buffer(go_on.data(), go_on.size()),
+                      [self = shared_from_this()](error_code written, std::size_t) {
+                          if (written) return self->close();
+                          self->read_body();
+                      });
+}
+
+void session::read_body() {
+    if (parser_->is_done()) return on_body({});
+    const auto length = parser_->content_length();
+    if (!length || *length > small_body) stream_.expires_after(time_for(body_limit(asked_)));
+    beast_http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code ec, std::size_t) { self->on_body(ec); });
+}
+
+void session::on_malformed(error_code ec) {
+    if (ec == beast_http::error::body_limit) return respond(too_large(asked_), true);
+    if (ec == beast_http::error::header_limit || ec == beast_http::error::buffer_overflow)
+        return respond(make_error(aws_error::header_too_large, "The request's headers are too large"), true);
+    // A connection that ends or falls silent between requests is no fault; within one, nobody is left to tell.
+    if (ec == beast_http::error::end_of_stream || ec == beast_http::error::partial_message ||
+        ec.category() != beast_http::make_error_code(beast_http::error::bad_method).category())
+        return close();
+    respond(make_error(aws_error::invalid_request_content, "The HTTP request is malformed: " + ec.message()), true);
+}
+
+void session::on_body(error_code ec) {
+    if (ec) return on_malformed(ec);
+    reading_ = false;
+    if (!header(beast_http::field::origin).empty())
+        return respond(make_error(aws_error::access_denied,
+                                  "Requests from web pages (with an Origin header) are refused"));
+    if (!asked_)
+        return respond(make_error(aws_error::unknown_operation,
+                                  "The Lambda API has no operation " +
+                                      std::string(parser_->get().method_string()) + " " +
+                                      std::string(parser_->get().target().substr(0, 256))));
+    if (asked_->op == operation::invoke) return invoke();
+    if (waits_for_disk(asked_->op)) return manage_elsewhere();
+    respond(manage(owner_->control_, *asked_, parser_->get().body(), header(beast_http::field::host)));
+}
+
+void session::invoke() {
+    auto read = read_invocation(parser_->get(), std::move(parser_->get().body()), request_id_);
+    if (auto* refused = std::get_if<reply>(&read)) return respond(std::move(*refused));
+    auto& what = std::get<invocation>(read);
+    const std::string_view qualifier = asked_->parameter("Qualifier");
+    if (what.type == invocation::kind::dry_run) {
+        const auto admitted = owner_->control_.check_invoke(asked_->argument, qualifier);
+        if (admitted.has_error()) return respond(make_error(admitted.error()));
+        return respond({.status = beast_http::status::no_content});
+    }
+    if (what.options.trace_id.empty()) what.options.trace_id = make_trace_id(request_id_);
+    trace_id_ = what.options.trace_id;
+    owner_->control_.async_invoke(
+        asked_->argument, std::move(what.payload), std::move(what.options), qualifier,
+        asio::bind_executor(stream_.get_executor(), [self = shared_from_this(), log_tail = what.log_tail](
+                                                        const error& failure, response r) {
+            self->on_invoked(failure, std::move(r), log_tail);
+        }));
+}
+
+void session::on_invoked(const error& failure, response r, bool log_tail) {
+    respond(failure.code() ? write_failure(failure) : write_response(std::move(r), log_tail));
+}
+
+void session::manage_elsewhere() {
+    const bool taken = owner_->submit([self = shared_from_this()] {
+        // Nothing else touches the request meanwhile: the session has no operation under way.
+        reply r = manage(self->owner_->control_, *self->asked_, self->parser_->get().body(),
+                         self->header(beast_http::field::host));
+        asio::post(self->stream_.get_executor(), [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
+    });
+    if (!taken) close();
+}
+
+void session::respond(reply r, bool rest_unread) {
+    reading_ = false;
+    const auto& request = parser_->get();
+    const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
+    auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);
+    out.set("x-amzn-RequestId", request_id_);
+    if (!trace_id_.empty()) out.set("X-Amzn-Trace-Id", trace_id_);
+    for (auto& [name, value] : r.headers) out.set(to_beast(name), value);
+    out.keep_alive(!is_close);
+    if (r.status != beast_http::status::no_content) out.set(beast_http::field::content_type, r.content_type);
+    out.body() = std::move(r.body);
+    out.prepare_payload();
+    if (request.method() == beast_http::verb::head) out.body().clear();  // the length stays, the body does not
+    stream_.expires_after(time_for(out.body().size()));
+    const bool head = request.method() == beast_http::verb::head;
+    beast_http::async_write(
+        stream_, out,
+        [self = shared_from_this(), close = is_close || head, rest_unread](error_code ec, std::size_t) {
+            self->on_written(ec, close, rest_unread);
+        });
+}
+
+void session::on_written(error_code ec, bool is_close, bool rest_unread) {
+    response_.reset();
+    if (ec) return close();
+    if (!is_close) return read_header();
+    error_code ignored;
+    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    if (!rest_unread) return close();
+    // Closing with unread input would reset the connection, and the client might lose the answer.
+    reading_ = true;
+    buffer_.clear();
+    stream_.expires_after(10s);
+    discard_rest(max_discarded);
+}
+
+void session::discard_rest(std::size_t limit) {
+    stream_.async_read_some(buffer_.prepare(64 * 1024),
+                            [self = shared_from_this(), limit](error_code ec, std::size_t n) {
+                                if (ec || n >= limit) return self->close();
+                                self->discard_rest(limit - n);
+                            });
+}
+
+void session::close() {
+    reading_ = false;
+    error_code ignored;
+    stream_.socket().close(ignored);
+}
+
+}  // namespace hearth::http

@@ -1,0 +1,66 @@
+#pragma once
+
+/// One connection: reads a request, has it answered, writes the answer, and again. One request at a time, so
+/// pipelined ones are answered in order. All members run on the connection's strand.
+
+#include "http/operations.hpp"
+#include "http/reply.hpp"
+#include "http/server_impl.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/uuid/random_generator.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace hearth::http {
+
+class session : public std::enable_shared_from_this<session> {
+  public:
+    session(std::shared_ptr<server::impl> owner, boost::asio::ip::tcp::socket socket);
+    ~session();
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
+    void start();
+    /// From any thread: closes now if no request has been taken, else after its answer.
+    void stop();
+
+  private:
+    using parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+    void read_header();
+    void on_header(error_code ec);
+    void read_body();
+    void on_body(error_code ec);
+    void on_malformed(error_code ec);
+
+    void invoke();
+    void on_invoked(const error& failure, response r, bool log_tail);
+    void manage_elsewhere();
+
+    /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it has read the answer.
+    void respond(reply r, bool rest_unread = false);
+    void on_written(error_code ec, bool close, bool rest_unread);
+    void discard_rest(std::size_t limit);
+    void close();
+    [[nodiscard]] std::string_view header(boost::beast::http::field name) const;
+
+    std::shared_ptr<server::impl> owner_;
+    boost::beast::tcp_stream stream_;
+    boost::beast::flat_buffer buffer_;
+    boost::uuids::random_generator make_id_;
+    std::optional<parser> parser_;
+    std::optional<boost::beast::http::response<boost::beast::http::string_body>> response_;
+    std::optional<route> asked_;
+    std::string request_id_, trace_id_;
+    bool reading_ = false;   ///< a request is awaited or incomplete
+    bool stopping_ = false;  ///< close after the present answer
+};
+
+}  // namespace hearth::http

@@ -1,0 +1,39 @@
+#pragma once
+
+/// Between the control plane's values and the service model's JSON shapes. Pure.
+
+#include <hearth/control.hpp>
+#include <hearth/error.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace hearth::http {
+
+/// A request body that cannot be taken, told apart because AWS names the two differently.
+struct shape_fault {
+    enum class kind { not_json, wrong_type, refused };
+    kind what = kind::refused;
+    error why{};
+};
+
+template <class T>
+using shaped = boost::system::result<T, shape_fault>;
+
+/// Refuses what Hearth does not do yet (layers, images, publishing, …) by name; ignores unknown members.
+shaped<create_function_request> read_create_function(std::string_view body);
+shaped<update_function_code_request> read_update_function_code(std::string_view body);
+shaped<update_function_configuration_request> read_update_function_configuration(std::string_view body);
+
+/// `qualifier`, if given, shows in the ARN as AWS has it. Listings leave the state out, as AWS does.
+std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});
+/// `code_location` empty: the function has no zip to download.
+std::string write_description(const function_description& d,
+                              std::string_view qualifier,
+                              std::string_view code_location);
+std::string write_page(const function_page& page);
+std::string write_account_settings(const account_settings& s);
+
+[[noreturn]] void throw_exception_from_error(const shape_fault& f, const boost::source_location&);
+
+}  // namespace hearth::http

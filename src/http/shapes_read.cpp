@@ -1,0 +1,295 @@
+#include "http/shapes.hpp"
+#include "http/text.hpp"
+
+#include <boost/json.hpp>
+
+#include <exception>
+
+namespace hearth::http {
+namespace {
+
+namespace json = boost::json;
+
+/// Inside this file only: carries a fault from deep in a document to the function that reads it.
+struct fault_thrown {
+    shape_fault fault;
+};
+
+[[noreturn]] void wrong_type(std::string_view member, std::string_view wanted) {
+    throw fault_thrown{{shape_fault::kind::wrong_type,
+                        error(errc::invalid_argument,
+                              std::string(member) + " must be " + std::string(wanted))}};
+}
+[[noreturn]] void refuse(errc code, std::string why) {
+    throw fault_thrown{{shape_fault::kind::refused, error(code, std::move(why))}};
+}
+[[noreturn]] void must_not_be_null(std::string_view member) {
+    refuse(errc::invalid_argument, "1 validation error detected: Value null at '" + std::string(member) +
+                                       "' failed to satisfy constraint: Member must not be null");
+}
+
+/// A JSON object whose members are taken by name; null is the same as absent.
+class reader {
+  public:
+    explicit reader(const json::object& from) : from_(from) {}
+
+    [[nodiscard]] const json::value* find(std::string_view name) const {
+        const json::value* v = from_.if_contains(json::string_view(name.data(), name.size()));
+        return v && !v->is_null() ? v : nullptr;
+    }
+    [[nodiscard]] std::optional<std::string> text(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return std::nullopt;
+        if (!v->is_string()) wrong_type(name, "a string");
+        return std::string(v->get_string());
+    }
+    [[nodiscard]] std::optional<std::int64_t> number(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return std::nullopt;
+        if (!v->is_int64()) wrong_type(name, "an integer");
+        return v->get_int64();
+    }
+    [[nodiscard]] bool flag(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return false;
+        if (!v->is_bool()) wrong_type(name, "true or false");
+        return v->get_bool();
+    }
+    [[nodiscard]] std::optional<reader> object(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return std::nullopt;
+        if (!v->is_object()) wrong_type(name, "an object");
+        return reader(v->get_object());
+    }
+    [[nodiscard]] std::optional<std::vector<std::string>> texts(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return std::nullopt;
+        if (!v->is_array()) wrong_type(name, "a list");
+        std::vector<std::string> list;
+        for (const json::value& each : v->get_array()) {
+            if (!each.is_string()) wrong_type(name, "a list of strings");
+            list.emplace_back(each.get_string());
+        }
+        return list;
+    }
+    [[nodiscard]] std::optional<std::map<std::string, std::string>> text_map(std::string_view name) const {
+        const auto members = object(name);
+        if (!members) return std::nullopt;
+        std::map<std::string, std::string> map;
+        for (const auto& [key, value] : members->from_) {
+            if (!value.is_string()) wrong_type(name, "a map of strings");
+            map.emplace(key, value.get_string());
+        }
+        return map;
+    }
+    /// Whether the member says anything: not null, not empty.
+    [[nodiscard]] bool says_something(std::string_view name) const {
+        const json::value* v = find(name);
+        if (!v) return false;
+        if (v->is_string()) return !v->get_string().empty();
+        if (v->is_array()) return !v->get_array().empty();
+        if (v->is_object()) return !v->get_object().empty();
+        return true;
+    }
+    [[nodiscard]] const json::object& members() const { return from_; }
+
+  private:
+    const json::object& from_;
+};
+
+byte_count mebibytes(std::int64_t n) {
+    // What is negative or absurd becomes zero or the most there is: the range check then refuses it.
+    if (n < 0) return byte_count(0);
+    return byte_count(static_cast<std::uint64_t>(std::min<std::int64_t>(n, 1 << 30)) << 20);
+}
+
+std::chrono::milliseconds seconds(std::int64_t n) {
+    return std::chrono::seconds(std::clamp<std::int64_t>(n, 0, 1 << 30));
+}
+
+/// What AWS has and this server does not: silence would be a lie.
+void refuse_unsupported(const reader& r) {
+    static constexpr std::pair<const char*, const char*> absent[] = {
+        {"Layers", "Layers are not supported by this server yet: put their files into the package"},
+        {"ImageConfig", "Container images (ImageConfig) are not supported by this server yet"},
+        {"CodeSigningConfigArn", "Code signing is not supported by this server yet"},
+        {"TenancyConfig", "TenancyConfig is not supported by this server yet"},
+        {"CapacityProviderConfig", "Capacity providers are not supported by this server yet"},
+        {"DurableConfig", "Durable functions are not supported by this server yet"},
+        {"PublishTo", "PublishTo is not supported by this server yet: there are no versions"},
+    };
+    for (const auto& [name, why] : absent)
+        if (r.says_something(name)) refuse(errc::unsupported, why);
+    if (r.flag("Publish"))
+        refuse(errc::unsupported, "Publish is not supported by this server yet: there are no versions, only $LATEST");
+}
+
+void check_package_type(const reader& r) {
+    const auto type = r.text("PackageType");
+    if (type && *type == "Image")
+        refuse(errc::unsupported, "PackageType Image is not supported by this server yet: only Zip");
+    if (type && *type != "Zip")
+        refuse(errc::invalid_argument, "1 validation error detected: Value '" + *type +
+                                           "' at 'packageType' failed to satisfy constraint: Member must satisfy "
+                                           "enum value set: [Zip, Image]");
+}
+
+void check_architectures(const reader& r) {
+    const auto list = r.texts("Architectures");
+    if (!list || (list->size() == 1 && list->front() == "x86_64")) return;
+    if (list->size() == 1 && list->front() == "arm64")
+        refuse(errc::unsupported, "Architecture arm64 is not supported: this server runs x86_64");
+    refuse(errc::invalid_argument,
+           "1 validation error detected: Value at 'architectures' failed to satisfy constraint: Member must be one "
+           "of: [x86_64, arm64]");
+}
+
+/// FunctionCode of CreateFunction, and the same members of UpdateFunctionCode.
+std::string zip_file(const reader& code) {
+    if (code.says_something("S3Bucket") || code.says_something("S3Key"))
+        refuse(errc::unsupported, "Code from S3 is not supported by this server yet: send ZipFile");
+    if (code.says_something("ImageUri"))
+        refuse(errc::unsupported, "Container images (ImageUri) are not supported by this server yet: send ZipFile");
+    const json::value* zip = code.find("ZipFile");
+    if (!zip) refuse(errc::invalid_argument, "Please provide a source for function code.");
+    if (!zip->is_string()) wrong_type("ZipFile", "a base64 string");
+    auto bytes = from_base64({zip->get_string().data(), zip->get_string().size()});
+    if (!bytes)
+        throw fault_thrown{{shape_fault::kind::not_json,
+                            error(errc::invalid_argument, "ZipFile: Failed to decode VALUE_STRING as base64")}};
+    return std::move(*bytes);
+}
+
+std::optional<vpc_settings> vpc(const reader& r) {
+    const auto config = r.object("VpcConfig");
+    if (!config) return std::nullopt;
+    return vpc_settings{config->texts("SubnetIds").value_or(std::vector<std::string>()),
+                        config->texts("SecurityGroupIds").value_or(std::vector<std::string>())};
+}
+
+std::optional<logging_settings> logging(const reader& r) {
+    const auto config = r.object("LoggingConfig");
+    if (!config) return std::nullopt;
+    return logging_settings{config->text("LogFormat").value_or("Text"),
+                            config->text("ApplicationLogLevel").value_or(""),
+                            config->text("SystemLogLevel").value_or(""), config->text("LogGroup").value_or("")};
+}
+
+std::optional<std::vector<file_system_settings>> file_systems(const reader& r) {
+    const json::value* list = r.find("FileSystemConfigs");
+    if (!list) return std::nullopt;
+    if (!list->is_array()) wrong_type("FileSystemConfigs", "a list");
+    std::vector<file_system_settings> found;
+    for (const json::value& each : list->get_array()) {
+        if (!each.is_object()) wrong_type("FileSystemConfigs", "a list of objects");
+        const reader item(each.get_object());
+        found.push_back({item.text("Arn").value_or(""), item.text("LocalMountPath").value_or("")});
+    }
+    return found;
+}
+
+/// A member of an object that may be absent: "Environment"."Variables".
+template <class Get>
+auto inside(const reader& r, std::string_view object, Get get) -> decltype(get(r)) {
+    const auto members = r.object(object);
+    if (!members) return std::nullopt;
+    return get(*members);
+}
+
+update_function_configuration_request settings(const reader& r) {
+    refuse_unsupported(r);
+    update_function_configuration_request s;
+    s.runtime = r.text("Runtime"), s.role = r.text("Role"), s.handler = r.text("Handler");
+    s.description = r.text("Description");
+    if (const auto n = r.number("Timeout")) s.timeout = seconds(*n);
+    if (const auto n = r.number("MemorySize")) s.memory = mebibytes(*n);
+    if (const auto storage = r.object("EphemeralStorage")) {
+        const auto size = storage->number("Size");
+        if (!size) must_not_be_null("ephemeralStorage.size");
+        s.ephemeral_storage = mebibytes(*size);
+    }
+    if (const auto environment = r.object("Environment"))
+        s.environment = environment->text_map("Variables").value_or(std::map<std::string, std::string>());
+    s.vpc = vpc(r), s.logging = logging(r), s.file_systems = file_systems(r);
+    s.dead_letter_target_arn = inside(r, "DeadLetterConfig", [](const reader& c) { return c.text("TargetArn"); });
+    s.tracing_mode = inside(r, "TracingConfig", [](const reader& c) { return c.text("Mode"); });
+    s.snap_start = inside(r, "SnapStart", [](const reader& c) { return c.text("ApplyOn"); });
+    s.kms_key_arn = r.text("KMSKeyArn");
+    return s;
+}
+
+template <class T>
+void take(std::optional<T>& from, T& to) {
+    if (from) to = std::move(*from);
+}
+
+template <class Read>
+auto read_document(std::string_view body, Read read) -> shaped<decltype(read(std::declval<reader>()))> {
+    boost::system::error_code ec;
+    const json::value document = json::parse(json::string_view(body.data(), body.size()), ec);
+    if (ec || !document.is_object())
+        return shape_fault{shape_fault::kind::not_json,
+                           error(errc::invalid_argument, ec ? json_fault(body) : "not an object")};
+    try {
+        return read(reader(document.get_object()));
+    } catch (fault_thrown& thrown) {
+        return std::move(thrown.fault);
+    }
+}
+
+}  // namespace
+
+shaped<create_function_request> read_create_function(std::string_view body) {
+    return read_document(body, [](const reader& r) {
+        create_function_request request;
+        const auto name = r.text("FunctionName");
+        if (!name) must_not_be_null("functionName");
+        const auto code = r.object("Code");
+        if (!code) must_not_be_null("code");
+        check_package_type(r);
+        check_architectures(r);
+        auto given = settings(r);
+        if (!given.role) must_not_be_null("role");
+        if (!given.runtime || !given.handler)
+            refuse(errc::invalid_argument, "Runtime and Handler are mandatory parameters for functions created with "
+                                           "deployment packages.");
+        function_settings& s = request.settings;
+        take(given.runtime, s.runtime), take(given.role, s.role), take(given.handler, s.handler);
+        take(given.description, s.description), take(given.timeout, s.timeout), take(given.memory, s.memory);
+        take(given.ephemeral_storage, s.ephemeral_storage), take(given.environment, s.environment);
+        take(given.vpc, s.vpc), take(given.dead_letter_target_arn, s.dead_letter_target_arn);
+        take(given.kms_key_arn, s.kms_key_arn), take(given.tracing_mode, s.tracing_mode);
+        take(given.snap_start, s.snap_start), take(given.file_systems, s.file_systems);
+        take(given.logging, s.logging);
+        request.tags = r.text_map("Tags").value_or(std::map<std::string, std::string>());
+        request.function_name = *name;
+        request.zip_file = zip_file(*code);
+        return request;
+    });
+}
+
+shaped<update_function_code_request> read_update_function_code(std::string_view body) {
+    return read_document(body, [](const reader& r) {
+        refuse_unsupported(r);
+        check_architectures(r);
+        update_function_code_request request;
+        request.revision_id = r.text("RevisionId").value_or("");
+        request.dry_run = r.flag("DryRun");
+        request.zip_file = zip_file(r);
+        return request;
+    });
+}
+
+shaped<update_function_configuration_request> read_update_function_configuration(std::string_view body) {
+    return read_document(body, [](const reader& r) {
+        auto request = settings(r);
+        request.revision_id = r.text("RevisionId").value_or("");
+        return request;
+    });
+}
+
+void throw_exception_from_error(const shape_fault& f, const boost::source_location&) {
+    throw boost::system::system_error(f.why.code(), f.why.message());
+}
+
+}  // namespace hearth::http
