@@ -1,4 +1,14 @@
 list(APPEND HEARTH_GUEST_SOURCES
+    sys/dir.cpp
+    sys/file.cpp
+    sys/files.cpp
+    sys/ioctl.cpp
+    sys/open.cpp
+    sys/path.cpp
+    sys/pipe.cpp
+    sys/poll.cpp
+    sys/socket.cpp
+    sys/stat.cpp
     vfs/fd_table.cpp
     vfs/file_content.cpp
     vfs/file_io.cpp

@@ -23,6 +23,7 @@ struct wait_state {
         short events = 0;  ///< POLLIN, POLLOUT
         bool operator==(const watch&) const = default;
     };
+    std::uint64_t progress = 0;  ///< bytes moved before the wait: a long write, MSG_WAITALL
     std::optional<std::chrono::nanoseconds>
         deadline;  ///< absolute, CLOCK_MONOTONIC as the guest sees it
     std::vector<watch> watches;

@@ -124,6 +124,7 @@ struct description {
                  standard_stream,
                  device>
         body;
+    std::map<std::pair<int, int>, std::int64_t> socket_options;  ///< (level, option); times in microseconds
     std::uint64_t serial = 0;  ///< st_ino of what has no inode of its own
     bool operator==(const description&) const = default;
 };

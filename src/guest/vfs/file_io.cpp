@@ -6,10 +6,9 @@
 #include <linux/fs.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -19,52 +18,28 @@ namespace {
 bool may_read(const description& d) { return (d.flags & O_ACCMODE) != O_WRONLY && !(d.flags & O_PATH); }
 bool may_write(const description& d) { return (d.flags & O_ACCMODE) != O_RDONLY && !(d.flags & O_PATH); }
 
-/// Straight from the host's page cache into guest memory: one preadv for up to a thousand pieces.
+/// Straight from the host's page cache into guest memory, one pread for each run of contiguous frames. (A span
+/// is good only until its callback returns, so they cannot be gathered for one preadv.)
 outcome<std::size_t> read_backing(const mm::file_backing& file, std::uint64_t offset, user_buffers& to) {
     if (offset >= file.size) return std::size_t{0};
-    std::uint64_t left = std::min({to.size(), file.size - offset, max_transfer});
+    const std::uint64_t left = std::min({to.size(), file.size - offset, max_transfer});
     if (file.bytes) return to.put(std::span(*file.bytes).subspan(offset, left));
-    std::size_t total = 0;
-    while (left) {
-        std::array<iovec, 256> pieces;
-        std::size_t count = 0;
-        int failure = 0;
-        std::uint64_t at = offset + total;
-        auto used = to.each(left, true, [&](std::span<std::byte> s) -> std::size_t {
-            if (count == pieces.size()) return 0;  // the rest in the next round
-            pieces[count++] = {s.data(), s.size()};
-            return s.size();
-        });
-        if (!used) {
-            if (total) return total;
-            return used.error();
+    int failure = 0;
+    std::uint64_t at = file.fd_offset + offset;
+    auto n = to.each(left, true, [&](std::span<std::byte> s) -> std::size_t {
+        std::size_t done = 0;
+        while (done < s.size()) {
+            const ssize_t got = ::pread(file.fd->get(), s.data() + done, s.size() - done, static_cast<off_t>(at));
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) failure = errno;
+            if (got <= 0) break;  // shorter than it was, or unreadable
+            done += static_cast<std::size_t>(got);
+            at += static_cast<std::uint64_t>(got);
         }
-        // Gathering consumed the pieces; now they are filled, in as many host calls as it takes.
-        std::size_t first = 0, done = 0;
-        while (first < count) {
-            const ssize_t n = ::preadv(file.fd->get(), &pieces[first], static_cast<int>(count - first), static_cast<off_t>(file.fd_offset + at + done));
-            if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) {
-                failure = n < 0 ? errno : 0;
-                break;
-            }
-            done += static_cast<std::size_t>(n);
-            std::size_t step = static_cast<std::size_t>(n);
-            while (first < count && step >= pieces[first].iov_len) step -= pieces[first++].iov_len;
-            if (first < count && step) {
-                pieces[first].iov_base = static_cast<std::byte*>(pieces[first].iov_base) + step;
-                pieces[first].iov_len -= step;
-            }
-        }
-        total += done;
-        left -= *used;
-        if (done < *used) {  // shorter than it was, or unreadable
-            if (total == 0 && failure) return os_error{failure};
-            break;
-        }
-        if (*used == 0) break;
-    }
-    return total;
+        return done;
+    });
+    if (n && *n == 0 && failure) return os_error{failure};
+    return n;
 }
 
 outcome<std::size_t> read_pipe(vfs_state& state, const pipe_end& end, user_buffers& to) {
