@@ -23,9 +23,9 @@ struct runtime_options {
     /// Threads that run guests for asynchronous invocations. Zero: as many as the host has cores.
     std::size_t vcpu_threads = 0;
     /// Memory sizes of all live environments together stay below this. Zero: no limit of ours.
-    byte_count memory_budget;
+    byte_count memory_budget{};
     /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
-    std::filesystem::path data_directory;
+    std::filesystem::path data_directory{};
     /// The directory a guest sees as its read-only root; of it only the parts programs need are shown
     /// (/usr, /lib*, /bin, /sbin and a few files of /etc).
     std::filesystem::path guest_root = "/";
@@ -38,7 +38,7 @@ struct runtime_options {
     std::string region = "us-east-1";
     std::string account_id = "000000000000";
     /// Told what happens; may be null.
-    std::shared_ptr<hearth::observer> observer;
+    std::shared_ptr<hearth::observer> observer{};
 };
 
 /// A Lambda-like runtime in this process. Movable. Several may live in one process. All members are
