@@ -3,7 +3,7 @@
  *
  *     #include <hearth/guest.h>
  *
- *     static int handle(struct hearth* h, const struct hearth_event* event, void* user) {
+ *     static int handle(struct hearth_session* h, const struct hearth_event* event, void* user) {
  *         return hearth_reply(h, event->payload, event->length);
  *     }
  *     int main(void) { return hearth_run(handle, 0); }
@@ -12,7 +12,7 @@
  * event. The same program runs on AWS Lambda and wherever the Runtime API 2018-06-01 is: that call does not
  * exist there (ENOSYS), and the SDK speaks HTTP to AWS_LAMBDA_RUNTIME_API instead.
  *
- * C11 or C++11, Linux on x86-64 (elsewhere HTTP only). One thread per `struct hearth`. Functions return 0, or
+ * C11 or C++11, Linux on x86-64 (elsewhere HTTP only). One thread per `struct hearth_session`. Functions return 0, or
  * a negative errno. Define HEARTH_GUEST_ABI_ONLY for the system call's structure and constants alone: that
  * part includes only <stdint.h> and stands in freestanding programs.
  */
@@ -68,7 +68,14 @@ struct hearth_exchange {
     char function_arn[256];
 };
 
-#ifndef HEARTH_GUEST_ABI_ONLY
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEARTH_GUEST_H */
+
+#if !defined(HEARTH_GUEST_ABI_ONLY) && !defined(HEARTH_GUEST_SDK)
+#define HEARTH_GUEST_SDK
 
 /* ---- the friendly part ---------------------------------------------------------------------------------- */
 
@@ -83,6 +90,10 @@ struct hearth_exchange {
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct hearth_event {
     const char* payload; /* followed by a zero byte, which `length` does not count */
     size_t length;
@@ -94,7 +105,7 @@ struct hearth_event {
 };
 
 /* One conversation with the runtime. All fields are the SDK's own. */
-struct hearth {
+struct hearth_session {
     int path;   /* HEARTH_PATH_* */
     int socket; /* of the HTTP path; -1: not connected */
     int busy;   /* an event is out and has no reply yet */
@@ -113,14 +124,14 @@ struct hearth {
 #define HEARTH_HEAD_LIMIT 32768u
 
 /* A handler answers with hearth_reply or hearth_fail and returns 0; another value fails the invocation. */
-typedef int (*hearth_handler)(struct hearth* h, const struct hearth_event* event, void* user);
+typedef int (*hearth_handler)(struct hearth_session* h, const struct hearth_event* event, void* user);
 
-static inline void hearth_init(struct hearth* h) {
+static inline void hearth_init(struct hearth_session* h) {
     memset(h, 0, sizeof *h);
     h->socket = -1;
 }
 
-static inline void hearth_close(struct hearth* h) {
+static inline void hearth_close(struct hearth_session* h) {
     if (h->socket >= 0) close(h->socket);
     free(h->document);
     free(h->buffer);
@@ -132,7 +143,7 @@ static inline void hearth_close(struct hearth* h) {
  * Answers the event at hand. The bytes go out with the next hearth_next (reply and next event are one call), so
  * they must stand until then; the event's own payload does.
  */
-static inline int hearth_reply(struct hearth* h, const void* payload, size_t length) {
+static inline int hearth_reply(struct hearth_session* h, const void* payload, size_t length) {
     if (!h->busy) return -EINVAL;
     if (length > HEARTH_REPLY_LIMIT) return -E2BIG;
     h->reply = (const char*)payload;
@@ -164,7 +175,7 @@ static inline size_t hearth_json_escape_(char* out, const char* text) {
 }
 
 /* Fails the event at hand: {"errorType": type, "errorMessage": message}. */
-static inline int hearth_fail(struct hearth* h, const char* type, const char* message) {
+static inline int hearth_fail(struct hearth_session* h, const char* type, const char* message) {
     static const char a[] = "{\"errorType\":\"", b[] = "\",\"errorMessage\":\"", c[] = "\"}";
     size_t n = 0;
     if (!h->busy) return -EINVAL;
@@ -186,7 +197,7 @@ static inline int hearth_fail(struct hearth* h, const char* type, const char* me
     return 0;
 }
 
-static inline int hearth_reserve_(struct hearth* h, size_t capacity) {
+static inline int hearth_reserve_(struct hearth_session* h, size_t capacity) {
     if (capacity <= h->capacity) return 0;
     /* Nothing in the old buffer is needed but a reply that points into it; those are sent first. */
     char* buffer = (char*)realloc(h->buffer, capacity);
@@ -210,7 +221,7 @@ static inline long hearth_syscall_(struct hearth_exchange* exchange) {
 #endif
 }
 
-static inline void hearth_done_with_reply_(struct hearth* h) {
+static inline void hearth_done_with_reply_(struct hearth_session* h) {
     free(h->document);
     h->document = NULL;
     h->reply = NULL;
@@ -219,7 +230,7 @@ static inline void hearth_done_with_reply_(struct hearth* h) {
     h->busy = 0;
 }
 
-static inline long hearth_next_native_(struct hearth* h) {
+static inline long hearth_next_native_(struct hearth_session* h) {
     struct hearth_exchange* x = &h->exchange;
     for (;;) {
         x->size = sizeof *x;
@@ -240,7 +251,7 @@ static inline long hearth_next_native_(struct hearth* h) {
 
 /* ---- the Runtime API over HTTP -------------------------------------------------------------------------- */
 
-static inline int hearth_http_connect_(struct hearth* h) {
+static inline int hearth_http_connect_(struct hearth_session* h) {
     const char* api = getenv("AWS_LAMBDA_RUNTIME_API");
     char host[64];
     struct sockaddr_in to;
@@ -269,12 +280,12 @@ static inline int hearth_http_connect_(struct hearth* h) {
     return 0;
 }
 
-static inline void hearth_http_drop_(struct hearth* h) {
+static inline void hearth_http_drop_(struct hearth_session* h) {
     if (h->socket >= 0) close(h->socket);
     h->socket = -1;
 }
 
-static inline int hearth_http_send_(struct hearth* h, const char* bytes, size_t length) {
+static inline int hearth_http_send_(struct hearth_session* h, const char* bytes, size_t length) {
     while (length > 0) {
         const ssize_t n = send(h->socket, bytes, length, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
@@ -286,7 +297,7 @@ static inline int hearth_http_send_(struct hearth* h, const char* bytes, size_t 
 }
 
 /* At least one byte; -ECONNRESET at the end of the stream. */
-static inline long hearth_http_receive_(struct hearth* h, char* into, size_t room) {
+static inline long hearth_http_receive_(struct hearth_session* h, char* into, size_t room) {
     for (;;) {
         const ssize_t n = recv(h->socket, into, room, 0);
         if (n > 0) return (long)n;
@@ -334,7 +345,7 @@ static inline void hearth_copy_header_(const char* head, const char* name, char*
 }
 
 /* Makes sure that h->buffer holds `total` bytes, of which `have` have come. */
-static inline int hearth_http_fill_(struct hearth* h, size_t have, size_t total) {
+static inline int hearth_http_fill_(struct hearth_session* h, size_t have, size_t total) {
     while (have < total) {
         const long n = hearth_http_receive_(h, h->buffer + have, total - have);
         if (n < 0) return (int)n;
@@ -344,7 +355,7 @@ static inline int hearth_http_fill_(struct hearth* h, size_t have, size_t total)
 }
 
 /* A chunked body: `have` bytes of it lie in h->buffer. Decodes in place. @return its length, or an error. */
-static inline long hearth_http_dechunk_(struct hearth* h, size_t have) {
+static inline long hearth_http_dechunk_(struct hearth_session* h, size_t have) {
     size_t in = 0, out = 0;
     for (;;) {
         const char* end;
@@ -380,7 +391,7 @@ static inline long hearth_http_dechunk_(struct hearth* h, size_t have) {
  * One request and its response: the head in h->head, the body in h->buffer with a zero byte behind it.
  * @return the status, or an error; the body's length in *length.
  */
-static inline int hearth_http_exchange_(struct hearth* h,
+static inline int hearth_http_exchange_(struct hearth_session* h,
                                         const char* request,
                                         const char* body,
                                         size_t body_length,
@@ -431,7 +442,7 @@ static inline int hearth_http_exchange_(struct hearth* h,
 }
 
 /* As above; once more on a new connection when a kept one turns out to be gone. */
-static inline int hearth_http_request_(struct hearth* h,
+static inline int hearth_http_request_(struct hearth_session* h,
                                        const char* request,
                                        const char* body,
                                        size_t body_length,
@@ -446,7 +457,7 @@ static inline int hearth_http_request_(struct hearth* h,
     return status;
 }
 
-static inline long hearth_next_http_(struct hearth* h) {
+static inline long hearth_next_http_(struct hearth_session* h) {
     static const char version[] = "/2018-06-01/runtime/invocation/";
     const char* api = getenv("AWS_LAMBDA_RUNTIME_API");
     struct hearth_exchange* x = &h->exchange;
@@ -494,7 +505,7 @@ static inline long hearth_next_http_(struct hearth* h) {
 }
 
 /* Hands over the reply of the last event, waits for the next one. What *event points to stands until then. */
-static inline int hearth_next(struct hearth* h, struct hearth_event* event) {
+static inline int hearth_next(struct hearth_session* h, struct hearth_event* event) {
     long result = -ENOSYS;
     if (h->path != HEARTH_PATH_HTTP) {
         const int error = hearth_reserve_(h, 65536);
@@ -519,7 +530,7 @@ static inline int hearth_next(struct hearth* h, struct hearth_event* event) {
 
 /* Serves events until the runtime is gone. @return why: a negative errno. */
 static inline int hearth_run(hearth_handler handler, void* user) {
-    struct hearth h;
+    struct hearth_session h;
     struct hearth_event event;
     int error;
     hearth_init(&h);
@@ -541,10 +552,8 @@ static inline int hearth_run(hearth_handler handler, void* user) {
     return error;
 }
 
-#endif /* HEARTH_GUEST_ABI_ONLY */
-
 #ifdef __cplusplus
 }
 #endif
 
-#endif
+#endif /* HEARTH_GUEST_SDK */

@@ -2,6 +2,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
     kernel/identity.cpp
     kernel/kernel.cpp
+    kernel/services.cpp
     kernel/signal_frame.cpp
     kernel/signals.cpp
     kernel/task.cpp

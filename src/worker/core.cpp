@@ -145,11 +145,13 @@ bool core::evict_oldest(std::vector<std::unique_ptr<environment>>& into) {
     return true;
 }
 
-result<std::unique_ptr<environment>> core::acquire(version_slots& slots, const version_spec& spec) {
+result<std::unique_ptr<environment>> core::acquire(version_slots& slots,
+                                                    const version_spec& spec,
+                                                    bool fresh) {
     std::vector<std::unique_ptr<environment>> evicted;  // destroyed after the lock is gone
     const std::lock_guard lock(mutex_);
     if (interrupting_) return error(errc::shutting_down);
-    if (auto warm = slots.idle.take_newest()) {
+    if (auto warm = fresh ? std::nullopt : slots.idle.take_newest()) {
         ++counters_.pool.warm_starts;
         return std::move(*warm);
     }

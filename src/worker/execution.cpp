@@ -77,7 +77,7 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
             run_in_process();
             return std::nullopt;
         }
-        auto warm = core_.acquire(slots_, spec_);
+        auto warm = core_.acquire(slots_, spec_, !input_);
         if (warm.has_error()) return fail(warm.error());
         if (*warm) {
             if (!take_environment(std::move(*warm))) return fail(errc::shutting_down);

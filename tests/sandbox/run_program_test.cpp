@@ -42,7 +42,7 @@ TEST_CASE("the guest cannot write to the host's files") {
     ended e;
     auto o = options_for({"/bin/sh", "-c", "echo after > " + file.string()}, e);
     const auto r = hearth::run_program(o);
-    REQUIRE(r);
+    REQUIRE(r.has_value());
     CHECK(r->exit_code != 0);
     std::string text;
     std::ifstream(file) >> text;
@@ -55,7 +55,7 @@ TEST_CASE("every call is traced when asked for") {
     auto o = options_for({guest("hello")}, e);
     std::vector<std::string> lines;
     o.trace = [&](std::string_view line) { lines.emplace_back(line); };
-    REQUIRE(hearth::run_program(o));
+    REQUIRE(hearth::run_program(o).has_value());
     CHECK(e.output == "hello\n");
     const auto has = [&](std::string_view what) {
         for (const auto& l : lines)
@@ -94,7 +94,7 @@ TEST_CASE("a guest that wants more memory than it may have is ended") {
     auto o = options_for({guest("glutton")}, e);
     o.memory = hearth::byte_count(32u << 20);
     const auto r = hearth::run_program(o);
-    REQUIRE(r);
+    REQUIRE(r.has_value());
     CHECK(r->out_of_memory);
     CHECK(r->peak_memory <= o.memory);
     CHECK(r->peak_memory.bytes() > (24u << 20));

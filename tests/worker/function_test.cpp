@@ -137,7 +137,7 @@ TEST_CASE("initialize runs init ahead, and the first invocation is warm") {
     s.pool.min_idle = 2;
     auto w = make();
     auto f = w->deploy(std::move(s));
-    REQUIRE(f->initialize());
+    REQUIRE(f->initialize().has_value());
     CHECK(w->metrics().pool.idle == 2);
     CHECK(f->invoke(event("1")).value().report.start == start_kind::warm);
     CHECK(w->metrics().pool.idle == 2);

@@ -1,0 +1,181 @@
+// The embedder's surface, end to end: what the first page promises.
+
+#include <hearth/hearth.hpp>
+
+#include <boost/asio.hpp>
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <thread>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace hearth::literals;
+
+namespace {
+
+std::string guest(const std::string& name) { return std::string(HEARTH_GUESTS_DIR) + "/" + name; }
+
+hearth::function_config config(const std::string& name, hearth::package package) {
+    hearth::function_config c;
+    c.name = name;
+    c.package = std::move(package);
+    c.timeout = 5s;
+    return c;
+}
+
+/// A zip with one program as its bootstrap.
+std::string zip_of(const std::string& program) {
+    const auto dir = std::filesystem::current_path() / ("zip-" + std::filesystem::path(program).filename().string());
+    std::filesystem::create_directories(dir);
+    std::filesystem::copy_file(program, dir / "bootstrap", std::filesystem::copy_options::overwrite_existing);
+    const auto zip = dir / "code.zip";
+    std::filesystem::remove(zip);
+    const auto command = "cd '" + dir.string() +
+                         "' && python3 -c \"import zipfile;z=zipfile.ZipFile('code.zip','w',zipfile.ZIP_DEFLATED);"
+                         "z.write('bootstrap')\"";
+    if (std::system(command.c_str()) != 0) std::abort();
+    return zip.string();
+}
+
+}  // namespace
+
+TEST_CASE("a function deployed from a zip answers, cold and then warm") {
+    auto rt = hearth::runtime::create({.vcpu_threads = 2}).value();
+    auto f = rt.deploy(config("zipped", hearth::package::zip(zip_of(guest("function_http_dynamic"))))).value();
+    CHECK(f.name() == "zipped");
+    const auto cold = f.invoke(R"({"key":"dog.png"})").value();
+    CHECK(cold.payload == R"({"key":"dog.png"})");
+    CHECK(cold.report.start == hearth::start_kind::cold);
+    const auto warm = f.invoke("2").value();
+    CHECK(warm.report.start == hearth::start_kind::warm);
+    CHECK(rt.metrics().pool.idle == 1);
+    CHECK(rt.metrics().functions == 1);
+}
+
+TEST_CASE("in-process functions have the same shape, raised exceptions included") {
+    auto rt = hearth::runtime::create().value();
+    auto f = rt.deploy(config("lambda", hearth::package::in_process([](std::string_view e) -> std::string {
+                           if (e == "raise") throw std::runtime_error("as asked");
+                           return "got " + std::string(e);
+                       })))
+                 .value();
+    const auto r = f.invoke("x").value();
+    CHECK(r.payload == "got x");
+    CHECK(r.log_tail.find("REPORT RequestId: ") != std::string::npos);
+    const auto bad = f.invoke("raise").value();
+    CHECK(bad.function_error == "Unhandled");
+    CHECK(bad.payload.find("as asked") != std::string::npos);
+}
+
+TEST_CASE("async_invoke works with coroutines, as_tuple, futures and callbacks") {
+    auto rt = hearth::runtime::create({.vcpu_threads = 2}).value();
+    auto f = rt.deploy(config("f", hearth::package::elf(guest("function_native")))).value();
+    asio::io_context io;
+    int done = 0;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+            hearth::response r = co_await f.async_invoke("1", asio::use_awaitable);
+            CHECK(r.payload == "1");
+            auto [ec, again] = co_await f.async_invoke("2", asio::as_tuple(asio::use_awaitable));
+            CHECK_FALSE(ec);
+            CHECK(again.payload == "2");
+            ++done;
+        },
+        asio::detached);
+    f.async_invoke("3", [&](hearth::error_code ec, hearth::response r) {
+        CHECK_FALSE(ec);
+        CHECK(r.payload == "3");
+    });
+    io.run();
+    CHECK(done == 1);
+    CHECK(f.async_invoke("4", asio::use_future).get().payload == "4");
+}
+
+TEST_CASE("async_deploy and async_drain complete on the handler's executor") {
+    auto rt = hearth::runtime::create().value();
+    asio::io_context io;
+    auto c = config("f", hearth::package::elf(guest("function_native")));
+    bool deployed = false, drained = false;
+    rt.async_deploy(c, asio::bind_executor(io, [&](hearth::error_code ec, hearth::function f) {
+                        CHECK_FALSE(ec);
+                        CHECK(f.name() == "f");
+                        deployed = true;
+                        rt.async_drain(asio::bind_executor(io, [&, f](hearth::error_code e) mutable {
+                            CHECK_FALSE(e);
+                            CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
+                            drained = true;
+                        }));
+                    }));
+    io.run();
+    CHECK(deployed);
+    CHECK(drained);
+}
+
+TEST_CASE("wrong configurations are refused with a sentence") {
+    auto rt = hearth::runtime::create().value();
+    auto c = config("bad name!", hearth::package::elf(guest("function_native")));
+    CHECK(rt.deploy(c).error() == hearth::errc::invalid_argument);
+    c.name = "ok";
+    c.memory = 1_MiB;
+    CHECK(rt.deploy(c).error() == hearth::errc::invalid_argument);
+    c.memory = 128_MiB;
+    c.package = hearth::package::elf("/nowhere");
+    CHECK(rt.deploy(c).has_error());
+    CHECK(rt.find("ok").error() == hearth::errc::not_found);
+}
+
+TEST_CASE("two runtimes in one process, with different options") {
+    auto a = hearth::runtime::create({.vcpu_threads = 1, .region = "us-east-1"}).value();
+    std::optional<hearth::runtime> b(
+        hearth::runtime::create({.vcpu_threads = 2, .kick_signal_offset = 8, .region = "eu-west-1"}).value());
+    auto fa = a.deploy(config("same", hearth::package::elf(guest("function_http")))).value();
+    auto fb = b->deploy(config("same", hearth::package::elf(guest("function_http")))).value();
+    std::jthread other([&] {
+        for (int i = 0; i < 10; ++i) CHECK(fb.invoke("\"env\"").value().log_tail.find("AWS_REGION=eu-west-1") != std::string::npos);
+    });
+    for (int i = 0; i < 10; ++i) CHECK(fa.invoke("\"env\"").value().log_tail.find("AWS_REGION=us-east-1") != std::string::npos);
+    other.join();
+    b.reset();
+    CHECK(fb.invoke("1").error() == hearth::errc::shutting_down);
+    CHECK(fa.invoke("1").value().payload == "1");
+}
+
+TEST_CASE("destroying the runtime interrupts what runs and completes it") {
+    std::optional<hearth::runtime> rt(hearth::runtime::create({.vcpu_threads = 1}).value());
+    auto f = rt->deploy(config("f", hearth::package::elf(guest("function_http")))).value();
+    REQUIRE(f.invoke("1").has_value());
+    std::jthread blocking([&] { CHECK(f.invoke("\"sleep\"").error() == hearth::errc::shutting_down); });
+    auto later = f.async_invoke("\"loop\"", asio::use_future);
+    while (rt->metrics().pool.running < 2) std::this_thread::sleep_for(1ms);
+    const auto start = std::chrono::steady_clock::now();
+    rt.reset();
+    CHECK(std::chrono::steady_clock::now() - start < 2s);
+    blocking.join();
+    CHECK_THROWS(later.get());
+    CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
+}
+
+TEST_CASE("an observer sees the output and the end of each invocation") {
+    struct watcher final : hearth::observer {
+        void on_function_output(std::string_view name, std::string_view, std::string_view text) override {
+            CHECK(name == "f");
+            output += text;
+        }
+        void on_invocation_end(std::string_view, const hearth::response& r) override {
+            CHECK(r.ok());
+            ++ended;
+        }
+        std::string output;
+        int ended = 0;
+    };
+    auto watch = std::make_shared<watcher>();
+    auto rt = hearth::runtime::create({.observer = watch}).value();
+    auto f = rt.deploy(config("f", hearth::package::elf(guest("function_http")))).value();
+    REQUIRE(f.invoke("1").has_value());
+    CHECK(watch->output.find("init\n") != std::string::npos);
+    CHECK(watch->ended == 1);
+}
