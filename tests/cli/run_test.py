@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from harness import HEARTH, changed, elf_machine, hearth, main, test_case
 
@@ -94,7 +95,7 @@ class run(test_case):
     def test_root_names_another_tree(self):
         root = self.scratch()
         (root / "bin").mkdir()
-        (root / "bin" / "busybox").write_bytes(open(BUSYBOX, "rb").read())
+        (root / "bin" / "busybox").write_bytes(Path(BUSYBOX).read_bytes())
         (root / "bin" / "busybox").chmod(0o755)
         (root / "only-here").write_text("")
         done = hearth("run", "--root", root, "--", "/bin/busybox", "ls", "/only-here")
@@ -102,7 +103,7 @@ class run(test_case):
 
     def test_memory_is_limited(self):
         # dd takes its block from malloc and fills it.
-        eat = ["--", BUSYBOX, "dd", "if=/dev/zero", "of=/dev/null", "bs=300M", "count=1"]
+        eat = ["--", BUSYBOX, "dd", "if=/dev/zero", "of=/dev/null", "bs=300M", "count=1", "iflag=fullblock"]
         self.assertEqual(hearth("run", "--memory", "512M", *eat).returncode, 0)
         self.assertNotEqual(hearth("run", "--memory", "128M", *eat).returncode, 0)
 
@@ -120,7 +121,7 @@ class run(test_case):
         self.assert_complaint(hearth("run", "--", "/usr"), 126, "/usr")
 
     def test_a_program_of_another_architecture(self):
-        with changed(open(BUSYBOX, "rb").read(), *elf_machine(183)) as program:
+        with changed(Path(BUSYBOX).read_bytes(), *elf_machine(183)) as program:
             self.assert_complaint(hearth("run", "--", program), 126, str(program), "x86-64")
 
     def test_a_file_that_is_no_program(self):
@@ -130,14 +131,14 @@ class run(test_case):
         self.assert_complaint(hearth("run", "--", file), 126, str(file), "ELF")
 
     def test_a_missing_interpreter_is_named(self):
-        data = open("/usr/bin/env", "rb").read()
+        data = Path("/usr/bin/env").read_bytes()
         at = data.index(b"/lib64/ld-linux")
         with changed(data, at, b"/lib64/ld-nowhr") as program:
             done = hearth("run", "--", program)
             self.assert_complaint(done, 127, "/lib64/ld-nowhr")
 
     def test_a_missing_library_is_named(self):
-        data = open("/usr/bin/env", "rb").read()
+        data = Path("/usr/bin/env").read_bytes()
         with changed(data, data.index(b"libc.so.6"), b"libq.so.6") as program:
             done = hearth("run", "--", program)
             self.assertNotEqual(done.returncode, 0)
