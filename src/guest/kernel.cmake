@@ -12,6 +12,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/process.cpp
     sys/random.cpp
     sys/signal.cpp
+    sys/since.cpp
     sys/system.cpp
     sys/table.cpp
     sys/time.cpp)

@@ -36,6 +36,17 @@ TEST_CASE("the numbers are those of the host's headers") {
     CHECK(is(SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo"));
 }
 
+TEST_CASE("rows know the release that brought them") {
+    const auto since = [](std::uint64_t n) { return default_table().find(n)->since; };
+    CHECK(since(SYS_read).empty());
+    CHECK(since(SYS_openat) == "2.6.16");
+    CHECK(since(SYS_pipe2) == "2.6.27");
+    CHECK(since(SYS_getrandom) == "3.17");
+    CHECK(since(SYS_statx) == "4.11");
+    CHECK(since(SYS_clone3) == "5.3");
+    CHECK(since(SYS_close_range) == "5.9");
+}
+
 TEST_CASE("rows say honestly what they do") {
     for (const auto& row : default_table().rows()) {
         INFO(row.name);

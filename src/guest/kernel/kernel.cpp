@@ -103,7 +103,10 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             const bool again = !result.wait().deadline && (a.flags & abi::sa_restart) &&
                                signals::restartable(number_of(r));
             if (again) {
-                if (host_.tracing()) host_.trace("= ? ERESTARTSYS (To be restarted if SA_RESTART is set)");
+                if (host_.tracing()) {
+                    if (held) traced_ = fmt::format("<... {} resumed>", row->name);
+                    host_.trace(traced_ + " = ? ERESTARTSYS (To be restarted if SA_RESTART is set)");
+                }
                 r.rip -= syscall_length;
                 ts.run = task_running{};
                 return deliver_signals(t);
