@@ -21,25 +21,25 @@ namespace hearth {
 /// A function as Lambda configures one. Ranges are AWS's; `deploy` refuses what is outside them with
 /// `errc::invalid_argument` and a sentence.
 struct function_config {
-    std::string name;                        ///< [A-Za-z0-9-_]{1,64}
-    hearth::package package;
+    std::string name{};                        ///< [A-Za-z0-9-_]{1,64}
+    hearth::package package{};
     std::string handler = "bootstrap";       ///< reaches the function as _HANDLER
     std::string runtime = "provided.al2023"; ///< Lambda's runtime identifier
     byte_count memory = byte_count(128ull << 20);            ///< 128 MiB to 10,240 MiB
     std::chrono::milliseconds timeout = std::chrono::seconds(3);  ///< up to 900 s
     byte_count ephemeral_storage = byte_count(512ull << 20); ///< /tmp: 512 MiB to 10,240 MiB
-    pool_policy pool;
-    std::map<std::string, std::string> environment;          ///< at most 4 KiB in all
+    pool_policy pool{};
+    std::map<std::string, std::string> environment{};        ///< at most 4 KiB in all
 };
 
 /// One invocation's input beside its payload.
 struct invoke_options {
     /// A UUID is made when empty.
-    std::string request_id;
+    std::string request_id{};
     /// The client context as JSON (not base64); at most 3,583 bytes encoded.
-    std::string client_context;
+    std::string client_context{};
     /// X-Amzn-Trace-Id, passed through.
-    std::string trace_id;
+    std::string trace_id{};
 };
 
 /// A handle to a deployed function; copies name the same function. Thread-safe. Outlives neither the

@@ -13,10 +13,11 @@
 
 namespace hearth {
 
-/// Any Linux program in a microVM of its own: no function, no scheduler. What `hearth run` is made of.
+/// Any Linux program in a microVM of its own: no function, no scheduler. What `hearth run` is made
+/// of.
 struct run_options {
-    /// The program and its arguments. Without a slash the program is looked for in the environment's PATH, as
-    /// a shell does (without PATH: /usr/local/bin:/usr/bin:/bin).
+    /// The program and its arguments. Without a slash the program is looked for in the
+    /// environment's PATH, as a shell does (without PATH: /usr/local/bin:/usr/bin:/bin).
     std::vector<std::string> arguments;
     /// "NAME=value", all of it: nothing comes from the caller's own environment.
     std::vector<std::string> environment;
@@ -26,7 +27,8 @@ struct run_options {
     std::filesystem::path working_directory;
     byte_count memory = byte_count(1024ull << 20);
     byte_count tmp_size = byte_count(512ull << 20);
-    /// Descriptors that are the guest's stdin, stdout and stderr; borrowed. Negative: end of file, discarded.
+    /// Descriptors that are the guest's stdin, stdout and stderr; borrowed. Negative: end of file,
+    /// discarded.
     int input = 0, output = 1, error_output = 2;
     /// Called instead of writing to a descriptor, when set.
     std::function<void(std::string_view)> on_output, on_error_output;
@@ -49,9 +51,10 @@ struct run_status {
 
 /// Runs it on the calling thread until it ends.
 ///
-/// @errors errc::missing_entry_point no such program; not_executable, bad_executable, missing_interpreter;
-///         invalid_argument, io_failed, no_room, kvm_missing, kvm_forbidden, kvm_unsupported, kvm_failed;
-///         sandbox_poisoned the microVM stopped, the detail says why
+/// @errors errc::missing_entry_point no such program; not_executable, bad_executable,
+/// missing_interpreter;
+///         invalid_argument, io_failed, no_room, kvm_missing, kvm_forbidden, kvm_unsupported,
+///         kvm_failed; sandbox_poisoned the microVM stopped, the detail says why
 [[nodiscard]] result<run_status> run_program(const run_options& options);
 
 }  // namespace hearth

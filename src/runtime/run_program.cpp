@@ -11,6 +11,7 @@
 
 #include <boost/asio/error.hpp>
 #include <fmt/format.h>
+
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
@@ -33,8 +34,8 @@ namespace {
 using guest::stream;
 using std::chrono::steady_clock;
 
-/// A reader of ours may be gone (`hearth run … | head`): then write gives EPIPE, and the signal that would end
-/// the embedder's process is taken off this thread again.
+/// A reader of ours may be gone (`hearth run … | head`): then write gives EPIPE, and the signal
+/// that would end the embedder's process is taken off this thread again.
 class no_sigpipe {
   public:
     no_sigpipe() {
@@ -64,7 +65,8 @@ class host_streams final : public detail::sandbox_streams {
     explicit host_streams(const run_options& options) : options_(options) {}
 
     std::size_t write(stream which, std::span<const std::byte> bytes) override {
-        const auto& callback = which == stream::error ? options_.on_error_output : options_.on_output;
+        const auto& callback =
+            which == stream::error ? options_.on_error_output : options_.on_output;
         if (callback) {
             callback({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
             return bytes.size();
@@ -116,9 +118,12 @@ class host_streams final : public detail::sandbox_streams {
   private:
     [[nodiscard]] int descriptor(stream which) const {
         switch (which) {
-            case stream::input: return options_.input;
-            case stream::output: return options_.output;
-            case stream::error: return options_.error_output;
+            case stream::input:
+                return options_.input;
+            case stream::output:
+                return options_.output;
+            case stream::error:
+                return options_.error_output;
         }
         return -1;
     }
@@ -147,7 +152,8 @@ class interrupts final : public detail::sandbox_services, private deadline_watch
         pollfd fds[2] = {{event_.get(), POLLIN, 0}, {parked.input ? input : -1, POLLIN, 0}};
         timespec timeout{};
         if (parked.deadline) {
-            const auto left = std::max(*parked.deadline - steady_clock::now(), std::chrono::nanoseconds(0));
+            const auto left =
+                std::max(*parked.deadline - steady_clock::now(), std::chrono::nanoseconds(0));
             timeout.tv_sec = static_cast<time_t>(left.count() / 1'000'000'000);
             timeout.tv_nsec = static_cast<long>(left.count() % 1'000'000'000);
         }
@@ -181,12 +187,14 @@ bool is_program(int root, const std::string& path) {
     open_how how{};
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    const unique_fd fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+    const unique_fd fd(
+        static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
     struct stat st {};
     return fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111);
 }
 
-/// The program's path, looked for as execvp(3) does. Unchanged when it names a place, or is not found.
+/// The program's path, looked for as execvp(3) does. Unchanged when it names a place, or is not
+/// found.
 result<std::string> find_program(const run_options& options, const std::string& working_directory) {
     const std::string& name = options.arguments.front();
     if (name.find('/') != std::string::npos) return name;
@@ -242,12 +250,14 @@ result<run_status> run_program(const run_options& options) {
         return now - std::exchange(start, now);
     };
     const bool tracing = static_cast<bool>(options.trace);
-    HEARTH_TRY(auto shell, vmm::vm::create(kvm, detail::sandbox::shell_options(options.memory, signal, tracing)));
+    HEARTH_TRY(auto shell, vmm::vm::create(kvm, detail::sandbox::shell_options(options.memory,
+                                                                               signal, tracing)));
     status.vm = lap();
 
     host_streams streams(options);
     interrupts services;
-    detail::sandbox sandbox(std::move(shell), {options.memory, std::move(files), &streams, &services, tracing});
+    detail::sandbox sandbox(std::move(shell),
+                            {options.memory, std::move(files), &streams, &services, tracing});
     HEARTH_CHECK(sandbox.load(program));
     status.load = lap();
 

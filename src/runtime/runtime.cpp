@@ -24,8 +24,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// What function handles hold instead of their runtime: a call goes in, the runtime's destructor shuts it when
-/// nobody is inside, and who comes later finds it shut.
+/// What function handles hold instead of their runtime: a call goes in, the runtime's destructor
+/// shuts it when nobody is inside, and who comes later finds it shut.
 struct door {
     hearth::gate gate;
     control_plane* control = nullptr;  ///< to be used inside the gate
@@ -41,7 +41,8 @@ void complete(asio::any_completion_executor executor, Handler handler, Args... a
 
 template <class Handler>
 asio::any_completion_executor tracked_executor(const Handler& handler) {
-    return asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
+    return asio::prefer(asio::get_associated_executor(handler),
+                        asio::execution::outstanding_work.tracked);
 }
 
 }  // namespace
@@ -95,9 +96,10 @@ void function::start_invoke(std::string payload,
     const auto refuse = [&](errc code) {
         // Never inside the initiating call.
         const auto executor = tracked_executor(handler);
-        asio::post(asio::system_executor(), [executor, code, handler = std::move(handler)]() mutable {
-            complete(executor, std::move(handler), make_error_code(code), response{});
-        });
+        asio::post(asio::system_executor(),
+                   [executor, code, handler = std::move(handler)]() mutable {
+                       complete(executor, std::move(handler), make_error_code(code), response{});
+                   });
     };
     if (!impl_) return refuse(errc::not_found);
     const gate::pass inside(impl_->way->gate);
@@ -105,14 +107,12 @@ void function::start_invoke(std::string payload,
     const auto executor = asio::get_associated_executor(handler);
     const auto slot = asio::get_associated_cancellation_slot(handler);
     impl_->way->control->async_invoke(
-        impl_->name,
-        std::move(payload),
-        std::move(options),
-        {},
+        impl_->name, std::move(payload), std::move(options), {},
         asio::bind_cancellation_slot(
-            slot, asio::bind_executor(executor, [handler = std::move(handler)](error e, response r) mutable {
-                std::move(handler)(e.code(), std::move(r));
-            })));
+            slot, asio::bind_executor(executor,
+                                      [handler = std::move(handler)](error e, response r) mutable {
+                                          std::move(handler)(e.code(), std::move(r));
+                                      })));
 }
 
 result<runtime> runtime::create(runtime_options options) {
@@ -168,12 +168,14 @@ control_plane& runtime::control() noexcept { return *impl_->control; }
 void runtime::start_deploy(function_config config,
                            asio::any_completion_handler<void(error_code, function)> handler) {
     auto executor = tracked_executor(handler);
-    asio::post(impl_->helpers,
-               [i = impl_.get(), config = std::move(config), executor, handler = std::move(handler)]() mutable {
-                   auto deployed = i->deploy(config);
-                   if (deployed) complete(std::move(executor), std::move(handler), error_code(), std::move(*deployed));
-                   else complete(std::move(executor), std::move(handler), deployed.error().code(), function());
-               });
+    asio::post(impl_->helpers, [i = impl_.get(), config = std::move(config), executor,
+                                handler = std::move(handler)]() mutable {
+        auto deployed = i->deploy(config);
+        if (deployed)
+            complete(std::move(executor), std::move(handler), error_code(), std::move(*deployed));
+        else
+            complete(std::move(executor), std::move(handler), deployed.error().code(), function());
+    });
 }
 
 void runtime::start_drain(asio::any_completion_handler<void(error_code)> handler) {

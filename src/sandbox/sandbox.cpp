@@ -81,7 +81,8 @@ result<void> sandbox::load(const program& what) {
     guest::kernel_state state = guest::make_initial_state(first);
     state.vfs = options_.filesystem->initial_state(realtime_now());
     guest::vfs::open_standard_streams(state.vfs, state.processes.begin()->second.files);
-    kernel_.emplace(std::move(state), options_.filesystem, vm_.memory(), static_cast<guest::host&>(*this));
+    kernel_.emplace(std::move(state), options_.filesystem, vm_.memory(),
+                    static_cast<guest::host&>(*this));
 
     guest::exec::install_vdso(vm_.memory());
     guest::process_state& process = kernel_->state().processes.begin()->second;
@@ -97,7 +98,8 @@ result<void> sandbox::load(const program& what) {
     guest::mm::address_space space(process.mm, kernel_->state().frames, vm_.memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {
-        if (loaded.error() == errc::not_found) return error(errc::missing_entry_point, loaded.error().message());
+        if (loaded.error() == errc::not_found)
+            return error(errc::missing_entry_point, loaded.error().message());
         return loaded.error();
     }
     task.name = loaded->name;

@@ -146,8 +146,8 @@ bool core::evict_oldest(std::vector<std::unique_ptr<environment>>& into) {
 }
 
 result<std::unique_ptr<environment>> core::acquire(version_slots& slots,
-                                                    const version_spec& spec,
-                                                    bool fresh) {
+                                                   const version_spec& spec,
+                                                   bool fresh) {
     std::vector<std::unique_ptr<environment>> evicted;  // destroyed after the lock is gone
     const std::lock_guard lock(mutex_);
     if (interrupting_) return error(errc::shutting_down);
@@ -185,7 +185,8 @@ result<vmm::vm> core::take_shell(byte_count memory) {
     return vmm::vm::create(kvm_, detail::sandbox::shell_options(memory, kick_signal_, false));
 }
 
-result<std::unique_ptr<environment>> core::build(const std::shared_ptr<const version_data>& version) {
+result<std::unique_ptr<environment>> core::build(
+    const std::shared_ptr<const version_data>& version) {
     const version_spec& spec = version->spec;
     const auto make = [&]() -> result<std::unique_ptr<environment>> {
         const auto start = steady_clock::now();

@@ -8,9 +8,9 @@
 /// mutex. The deadline watch's mutex stands before the waker mutex too. Nothing is created,
 /// destroyed, run, or told to an observer under core::mutex_.
 
+#include "base/deadline_watch.hpp"
 #include "pool/idle_list.hpp"
 #include "vmm/kvm.hpp"
-#include "base/deadline_watch.hpp"
 #include "worker/environment.hpp"
 #include "worker/worker.hpp"
 
@@ -54,10 +54,12 @@ class core {
     // -------------------------------------------------------------------------
     /// @errors errc::throttled, shutting_down
     result<void> admit(version_slots& slots, const version_spec& spec);
-    /// The newest idle environment (unless `fresh`), or nothing: then the memory for a new one is reserved. Idle
-    /// environments of any version are given up for it, those idle longest first. @errors
-    /// errc::no_room, shutting_down
-    result<std::unique_ptr<environment>> acquire(version_slots& slots, const version_spec& spec, bool fresh);
+    /// The newest idle environment (unless `fresh`), or nothing: then the memory for a new one is
+    /// reserved. Idle environments of any version are given up for it, those idle longest first.
+    /// @errors errc::no_room, shutting_down
+    result<std::unique_ptr<environment>> acquire(version_slots& slots,
+                                                 const version_spec& spec,
+                                                 bool fresh);
     /// Builds and loads one on reserved memory; gives the reservation back on failure.
     result<std::unique_ptr<environment>> build(const std::shared_ptr<const version_data>& version);
     /// From now on shut_down interrupts it; returns false when that has begun.

@@ -73,12 +73,13 @@ void environment::begin_init() {
     watch_.arm(*this, started_ + init_limit);
 }
 
-void environment::begin_invocation(invocation& input) {
+void environment::begin_invocation(invocation& input, bool cold) {
     phase_ = phase::running;
     stopped_ = false;
     answered_ = false;
     failure_.reset();
-    if (!first_) log_.clear();  // the first invocation's log begins with what init wrote
+    cold_ = cold;
+    if (!cold) log_.clear();
     request_id_ = std::move(input.request_id);
     log_.begin_line();
     log_.append("START RequestId: ");
@@ -227,9 +228,9 @@ response environment::take_response() {
     r.executed_version = spec_.version;
     invocation_report& report = r.report;
     report.request_id = request_id_;
-    report.start = first_ ? start_kind::cold : start_kind::warm;
+    report.start = cold_ ? start_kind::cold : start_kind::warm;
     auto billed = duration_;
-    if (first_) {
+    if (cold_) {
         report.vm = vm_time_;
         report.boot = boot_time_;
         report.init = init_time_;
@@ -239,7 +240,6 @@ response environment::take_response() {
     report.billed = std::chrono::ceil<std::chrono::milliseconds>(billed);
     report.memory_size = spec_.memory;
     report.max_memory_used = sandbox_.peak_memory();
-    first_ = false;
 
     log_.begin_line();
     if (failure_) {
@@ -332,7 +332,8 @@ bool environment::flush(guest::kernel& kernel) {
         auto& connections = kernel.state().vfs.connections;
         for (const auto& [id, c] : connections) unread += c.to_guest.size();
         if (unread > max_unread_answers) {
-            if (auto it = connections.find(out.to); it != connections.end()) it->second.to_guest = {};
+            if (auto it = connections.find(out.to); it != connections.end())
+                it->second.to_guest = {};
             kernel.service_close(out.to);
             api_.closed(out.to);
         }

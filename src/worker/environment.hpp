@@ -8,8 +8,8 @@
 /// One owning thread at a time, except `interrupt`, which any thread may call during the
 /// environment's life.
 
-#include "sandbox/sandbox.hpp"
 #include "base/deadline_watch.hpp"
+#include "sandbox/sandbox.hpp"
 #include "worker/failure.hpp"
 #include "worker/guest_files.hpp"
 #include "worker/log_buffer.hpp"
@@ -71,8 +71,10 @@ class environment final : private detail::sandbox_streams,
         return init_failure_;
     }
 
-    /// Hands the event over; `advance` until finished, then `take_response`.
-    void begin_invocation(invocation& input);
+    /// Hands the event over; `advance` until finished, then `take_response`. `cold`: the
+    /// environment was made for this invocation, whose log begins with what init wrote and whose
+    /// bill includes it.
+    void begin_invocation(invocation& input, bool cold);
     response take_response();
     /// The invocation was stopped by `interrupt(cancelled | shutdown)`.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
@@ -145,7 +147,7 @@ class environment final : private detail::sandbox_streams,
     std::string request_id_;
     bool answered_ = false;
     bool stopped_ = false;
-    bool first_ = true;
+    bool cold_ = false;
     runtime_api::reply reply_;
     std::optional<failure> failure_;
     std::optional<failure> init_failure_;

@@ -27,7 +27,8 @@ std::string message_of(const std::string& document) {
 
 /// What a function's own program is to blame for, in Lambda's words; the rest as it is.
 error start_error(const error& e) {
-    for (const errc code : {errc::missing_entry_point, errc::not_executable, errc::bad_executable, errc::missing_interpreter})
+    for (const errc code : {errc::missing_entry_point, errc::not_executable, errc::bad_executable,
+                            errc::missing_interpreter})
         if (e == code) return {errc::init_failed, "Runtime.InvalidEntrypoint: " + e.message()};
     return e;
 }
@@ -63,7 +64,11 @@ execution::execution(core& c,
                      version_slots& slots,
                      std::shared_ptr<const version_data> version,
                      std::optional<invocation> input)
-    : core_(c), slots_(slots), version_(std::move(version)), spec_(version_->spec), input_(std::move(input)) {}
+    : core_(c),
+      slots_(slots),
+      version_(std::move(version)),
+      spec_(version_->spec),
+      input_(std::move(input)) {}
 
 execution::~execution() {
     release();
@@ -81,7 +86,7 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
         if (warm.has_error()) return fail(warm.error());
         if (*warm) {
             if (!take_environment(std::move(*warm))) return fail(errc::shutting_down);
-            env_->begin_invocation(*input_);
+            env_->begin_invocation(*input_, false);
             stage_ = stage::run;
         } else {
             auto built = core_.build(version_);
@@ -101,7 +106,7 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
             release();
             return std::nullopt;
         }
-        env_->begin_invocation(*input_);
+        env_->begin_invocation(*input_, true);
         stage_ = stage::run;
     }
     if (stage_ == stage::run) {
@@ -170,8 +175,7 @@ void execution::run_in_process() {
     r.report.start = start_kind::warm;
     r.report.memory_size = spec_.memory;
     log_buffer log;
-    log.append(
-        fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_.version));
+    log.append(fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_.version));
     const auto start = steady_clock::now();
     const auto raised = [&](const char* type, const char* what) {
         r.function_error = "Unhandled";

@@ -8,15 +8,18 @@
 namespace hearth::worker {
 namespace {
 
-result<std::shared_ptr<guest::vfs::filesystem>> guest_files(const version_spec& spec, const worker_options& options) {
+result<std::shared_ptr<guest::vfs::filesystem>> guest_files(const version_spec& spec,
+                                                            const worker_options& options) {
     if (spec.code && spec.code->in_process()) return std::shared_ptr<guest::vfs::filesystem>();
-    HEARTH_TRY(auto layout, guest::vfs::lambda_root(spec.code.get(), options.guest_root, spec.ephemeral_storage));
+    HEARTH_TRY(auto layout, guest::vfs::lambda_root(spec.code.get(), options.guest_root,
+                                                    spec.ephemeral_storage));
     return guest::vfs::filesystem::create(std::move(layout));
 }
 
 }  // namespace
 
-std::shared_ptr<const version_data> make_version_data(version_spec spec, const worker_options& options) {
+std::shared_ptr<const version_data> make_version_data(version_spec spec,
+                                                      const worker_options& options) {
     auto files = guest_files(spec, options);
     return std::make_shared<const version_data>(version_data{std::move(spec), std::move(files)});
 }

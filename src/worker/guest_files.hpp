@@ -18,11 +18,12 @@ inline constexpr const char* entry_point = "/var/task/bootstrap";
 /// What the environments of a version share. Immutable.
 struct version_data {
     version_spec spec;
-    /// What a function sees: its package, /tmp, and the runtime's read-only root. errc::io_failed: no
-    /// environment can be made.
+    /// What a function sees: its package, /tmp, and the runtime's read-only root. errc::io_failed:
+    /// no environment can be made.
     result<std::shared_ptr<guest::vfs::filesystem>> files;
 };
 
-std::shared_ptr<const version_data> make_version_data(version_spec spec, const worker_options& options);
+std::shared_ptr<const version_data> make_version_data(version_spec spec,
+                                                      const worker_options& options);
 
 }  // namespace hearth::worker

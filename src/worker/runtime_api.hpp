@@ -31,7 +31,8 @@ class runtime_api {
     static constexpr std::uint64_t max_payload = (6ull << 20) + 100;
     static constexpr std::size_t max_head = 16 * 1024;
     static constexpr std::size_t buffer_limit = 16u << 20;
-    /// A connection with more refused requests is closed: a guest that does not read answers cannot pile them up.
+    /// A connection with more refused requests is closed: a guest that does not read answers cannot
+    /// pile them up.
     static constexpr int max_refused = 64;
     /// How often one event is handed out again to a guest that asks without having answered.
     static constexpr int max_deliveries = 8;
@@ -112,7 +113,7 @@ class runtime_api {
 
     stage stage_ = stage::started;
     std::map<connection, channel> channels_;
-    int deliveries_ = 0;  ///< of event_
+    int deliveries_ = 0;               ///< of event_
     std::vector<connection> pending_;  ///< connections whose `next` waits, oldest first
     std::optional<guest::native_event> event_;
     std::vector<output> output_;

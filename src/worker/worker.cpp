@@ -40,7 +40,9 @@ struct shared {
 class version final : public deployed_version, public std::enable_shared_from_this<version> {
   public:
     version(std::shared_ptr<shared> s, version_spec spec)
-        : shared_(std::move(s)), data_(make_version_data(std::move(spec), shared_->core.options())), spec_(data_->spec) {
+        : shared_(std::move(s)),
+          data_(make_version_data(std::move(spec), shared_->core.options())),
+          spec_(data_->spec) {
         shared_->core.add(slots_, spec_);
     }
     ~version() override { shared_->core.remove(slots_); }
@@ -153,7 +155,8 @@ class invoke_job final : public job {
         auto r = execution_->take_result();
         if (r.has_error()) {
             const error e = version_->explain(r.error(), *execution_);
-            // An error_code has no room for the sentence, nor for what the guest wrote: the response does.
+            // An error_code has no room for the sentence, nor for what the guest wrote: the
+            // response does.
             response told;
             told.payload = e.detail();
             told.log_tail = execution_->init_log();

@@ -28,14 +28,17 @@ hearth::function_config config(const std::string& name, hearth::package package)
 
 /// A zip with one program as its bootstrap.
 std::string zip_of(const std::string& program) {
-    const auto dir = std::filesystem::current_path() / ("zip-" + std::filesystem::path(program).filename().string());
+    const auto dir = std::filesystem::current_path() /
+                     ("zip-" + std::filesystem::path(program).filename().string());
     std::filesystem::create_directories(dir);
-    std::filesystem::copy_file(program, dir / "bootstrap", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(program, dir / "bootstrap",
+                               std::filesystem::copy_options::overwrite_existing);
     const auto zip = dir / "code.zip";
     std::filesystem::remove(zip);
-    const auto command = "cd '" + dir.string() +
-                         "' && python3 -c \"import zipfile;z=zipfile.ZipFile('code.zip','w',zipfile.ZIP_DEFLATED);"
-                         "z.write('bootstrap')\"";
+    const auto command =
+        "cd '" + dir.string() +
+        "' && python3 -c \"import zipfile;z=zipfile.ZipFile('code.zip','w',zipfile.ZIP_DEFLATED);"
+        "z.write('bootstrap')\"";
     if (std::system(command.c_str()) != 0) std::abort();
     return zip.string();
 }
@@ -44,7 +47,9 @@ std::string zip_of(const std::string& program) {
 
 TEST_CASE("a function deployed from a zip answers, cold and then warm") {
     auto rt = hearth::runtime::create({.vcpu_threads = 2}).value();
-    auto f = rt.deploy(config("zipped", hearth::package::zip(zip_of(guest("function_http_dynamic"))))).value();
+    auto f =
+        rt.deploy(config("zipped", hearth::package::zip(zip_of(guest("function_http_dynamic")))))
+            .value();
     CHECK(f.name() == "zipped");
     const auto cold = f.invoke(R"({"key":"dog.png"})").value();
     CHECK(cold.payload == R"({"key":"dog.png"})");
@@ -57,10 +62,11 @@ TEST_CASE("a function deployed from a zip answers, cold and then warm") {
 
 TEST_CASE("in-process functions have the same shape, raised exceptions included") {
     auto rt = hearth::runtime::create().value();
-    auto f = rt.deploy(config("lambda", hearth::package::in_process([](std::string_view e) -> std::string {
-                           if (e == "raise") throw std::runtime_error("as asked");
-                           return "got " + std::string(e);
-                       })))
+    auto f = rt.deploy(config("lambda",
+                              hearth::package::in_process([](std::string_view e) -> std::string {
+                                  if (e == "raise") throw std::runtime_error("as asked");
+                                  return "got " + std::string(e);
+                              })))
                  .value();
     const auto r = f.invoke("x").value();
     CHECK(r.payload == "got x");
@@ -100,16 +106,17 @@ TEST_CASE("async_deploy and async_drain complete on the handler's executor") {
     asio::io_context io;
     auto c = config("f", hearth::package::elf(guest("function_native")));
     bool deployed = false, drained = false;
-    rt.async_deploy(c, asio::bind_executor(io, [&](hearth::error_code ec, hearth::function f) {
-                        CHECK_FALSE(ec);
-                        CHECK(f.name() == "f");
-                        deployed = true;
-                        rt.async_drain(asio::bind_executor(io, [&, f](hearth::error_code e) mutable {
-                            CHECK_FALSE(e);
-                            CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
-                            drained = true;
-                        }));
-                    }));
+    rt.async_deploy(
+        c, asio::bind_executor(io, [&](hearth::error_code ec, hearth::function f) {
+            CHECK_FALSE(ec);
+            CHECK(f.name() == "f");
+            deployed = true;
+            rt.async_drain(asio::bind_executor(io, [&, f](hearth::error_code e) mutable {
+                CHECK_FALSE(e);
+                CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
+                drained = true;
+            }));
+        }));
     io.run();
     CHECK(deployed);
     CHECK(drained);
@@ -131,13 +138,18 @@ TEST_CASE("wrong configurations are refused with a sentence") {
 TEST_CASE("two runtimes in one process, with different options") {
     auto a = hearth::runtime::create({.vcpu_threads = 1, .region = "us-east-1"}).value();
     std::optional<hearth::runtime> b(
-        hearth::runtime::create({.vcpu_threads = 2, .kick_signal_offset = 8, .region = "eu-west-1"}).value());
+        hearth::runtime::create({.vcpu_threads = 2, .kick_signal_offset = 8, .region = "eu-west-1"})
+            .value());
     auto fa = a.deploy(config("same", hearth::package::elf(guest("function_http")))).value();
     auto fb = b->deploy(config("same", hearth::package::elf(guest("function_http")))).value();
     std::jthread other([&] {
-        for (int i = 0; i < 10; ++i) CHECK(fb.invoke("\"env\"").value().log_tail.find("AWS_REGION=eu-west-1") != std::string::npos);
+        for (int i = 0; i < 10; ++i)
+            CHECK(fb.invoke("\"env\"").value().log_tail.find("AWS_REGION=eu-west-1") !=
+                  std::string::npos);
     });
-    for (int i = 0; i < 10; ++i) CHECK(fa.invoke("\"env\"").value().log_tail.find("AWS_REGION=us-east-1") != std::string::npos);
+    for (int i = 0; i < 10; ++i)
+        CHECK(fa.invoke("\"env\"").value().log_tail.find("AWS_REGION=us-east-1") !=
+              std::string::npos);
     other.join();
     b.reset();
     CHECK(fb.invoke("1").error() == hearth::errc::shutting_down);
@@ -148,7 +160,8 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
     std::optional<hearth::runtime> rt(hearth::runtime::create({.vcpu_threads = 1}).value());
     auto f = rt->deploy(config("f", hearth::package::elf(guest("function_http")))).value();
     REQUIRE(f.invoke("1").has_value());
-    std::jthread blocking([&] { CHECK(f.invoke("\"sleep\"").error() == hearth::errc::shutting_down); });
+    std::jthread blocking(
+        [&] { CHECK(f.invoke("\"sleep\"").error() == hearth::errc::shutting_down); });
     auto later = f.async_invoke("\"loop\"", asio::use_future);
     while (rt->metrics().pool.running < 2) std::this_thread::sleep_for(1ms);
     const auto start = std::chrono::steady_clock::now();
@@ -161,7 +174,9 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
 
 TEST_CASE("an observer sees the output and the end of each invocation") {
     struct watcher final : hearth::observer {
-        void on_function_output(std::string_view name, std::string_view, std::string_view text) override {
+        void on_function_output(std::string_view name,
+                                std::string_view,
+                                std::string_view text) override {
             CHECK(name == "f");
             output += text;
         }

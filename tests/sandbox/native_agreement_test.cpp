@@ -10,29 +10,14 @@
 using namespace programs;
 
 TEST_CASE("a guest program prints and ends as it does natively") {
-    const auto name = GENERATE(as<std::string>(),
-                               "hello",
-                               "hello_pie",
-                               "hello_dynamic",
-                               "arguments",
-                               "heap",
-                               "heap_dynamic",
-                               "streams",
-                               "streams_static",
-                               "files",
-                               "directories",
-                               "signals",
-                               "pipes",
-                               "clocks",
-                               "clocks_dynamic",
-                               "file_mappings",
-                               "vectors",
-                               "memory_rights",
+    const auto name =
+        GENERATE(as<std::string>(), "hello", "hello_pie", "hello_dynamic", "arguments", "heap",
+                 "heap_dynamic", "streams", "streams_static", "files", "directories", "signals",
+                 "pipes", "clocks", "clocks_dynamic", "file_mappings", "vectors", "memory_rights",
 #ifdef HEARTH_HAVE_MUSL
-                               "hello_musl",
-                               "files_musl",
+                 "hello_musl", "files_musl",
 #endif
-                               "echo_input");
+                 "echo_input");
     INFO(name);
     const std::vector<std::string> arguments{guest(name), "5", "two words", ""};
     const auto expected = run_natively(arguments, "one\ntwo\n");
@@ -41,20 +26,8 @@ TEST_CASE("a guest program prints and ends as it does natively") {
 }
 
 TEST_CASE("a program that crashes ends by the signal it would end by") {
-    const auto how = GENERATE(as<std::string>(),
-                              "segv",
-                              "abort",
-                              "ill",
-                              "fpe",
-                              "exec",
-                              "null",
-                              "stack",
-                              "text",
-                              "hlt",
-                              "noncanonical",
-                              "kernel",
-                              "stub",
-                              "kill");
+    const auto how = GENERATE(as<std::string>(), "segv", "abort", "ill", "fpe", "exec", "null",
+                              "stack", "text", "hlt", "noncanonical", "kernel", "stub", "kill");
     INFO(how);
     const std::vector<std::string> arguments{guest("crash"), how};
     const auto expected = run_natively(arguments);

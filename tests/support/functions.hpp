@@ -15,7 +15,9 @@
 namespace functions {
 
 inline std::shared_ptr<const hearth::image::package_image> code(const std::string& guest) {
-    return hearth::image::package_image::load(hearth::package::elf(std::string(HEARTH_GUESTS_DIR) + "/" + guest)).value();
+    return hearth::image::package_image::load(
+               hearth::package::elf(std::string(HEARTH_GUESTS_DIR) + "/" + guest))
+        .value();
 }
 
 inline hearth::worker::version_spec spec(const std::string& guest) {

@@ -29,10 +29,13 @@ inline std::ostream& operator<<(std::ostream& out, const ended& e) {
                << e.errors << "---";
 }
 
-inline std::string guest(const std::string& name) { return std::string(HEARTH_GUESTS_DIR) + "/" + name; }
+inline std::string guest(const std::string& name) {
+    return std::string(HEARTH_GUESTS_DIR) + "/" + name;
+}
 
 inline const std::vector<std::string>& plain_environment() {
-    static const std::vector<std::string> e{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "ONE=1", "EMPTY="};
+    static const std::vector<std::string> e{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "ONE=1",
+                                            "EMPTY="};
     return e;
 }
 
@@ -41,9 +44,12 @@ inline ended run_natively(const std::vector<std::string>& arguments,
                           const std::string& input = {},
                           const std::string& directory = "/usr") {
     std::array<int, 2> in{}, out{}, err{};
-    if (::pipe2(in.data(), O_CLOEXEC) || ::pipe2(out.data(), O_CLOEXEC) || ::pipe2(err.data(), O_CLOEXEC)) std::abort();
+    if (::pipe2(in.data(), O_CLOEXEC) || ::pipe2(out.data(), O_CLOEXEC) ||
+        ::pipe2(err.data(), O_CLOEXEC))
+        std::abort();
     ::fcntl(in[1], F_SETPIPE_SZ, 1 << 20);
-    if (::write(in[1], input.data(), input.size()) != static_cast<ssize_t>(input.size())) std::abort();
+    if (::write(in[1], input.data(), input.size()) != static_cast<ssize_t>(input.size()))
+        std::abort();
     ::close(in[1]);
     std::vector<char*> argv, envp;
     for (auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
@@ -66,7 +72,8 @@ inline ended run_natively(const std::vector<std::string>& arguments,
     // The programs write little to stderr: no need to read both at once.
     const auto drain = [](int fd, std::string& into) {
         char buffer[65536];
-        for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) into.append(buffer, static_cast<std::size_t>(n));
+        for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+            into.append(buffer, static_cast<std::size_t>(n));
         ::close(fd);
     };
     drain(out[0], e.output);
@@ -96,7 +103,8 @@ inline ended run_in_sandbox(std::vector<std::string> arguments, const std::strin
     std::array<int, 2> in{-1, -1};
     if (::pipe2(in.data(), O_CLOEXEC)) std::abort();
     ::fcntl(in[1], F_SETPIPE_SZ, 1 << 20);
-    if (::write(in[1], input.data(), input.size()) != static_cast<ssize_t>(input.size())) std::abort();
+    if (::write(in[1], input.data(), input.size()) != static_cast<ssize_t>(input.size()))
+        std::abort();
     ::close(in[1]);
     o.input = in[0];
     auto r = hearth::run_program(o);

@@ -19,12 +19,13 @@ TEST_CASE("handlers run on their executor, never inside the call") {
     const auto here = std::this_thread::get_id();
     int done = 0;
     for (int i = 0; i < 8; ++i)
-        f->async_invoke(event(std::to_string(i)), asio::bind_executor(io, [&, i](error_code ec, response r) {
-            CHECK(std::this_thread::get_id() == here);
-            CHECK_FALSE(ec);
-            CHECK(r.payload == std::to_string(i));
-            ++done;
-        }));
+        f->async_invoke(event(std::to_string(i)),
+                        asio::bind_executor(io, [&, i](error_code ec, response r) {
+                            CHECK(std::this_thread::get_id() == here);
+                            CHECK_FALSE(ec);
+                            CHECK(r.payload == std::to_string(i));
+                            ++done;
+                        }));
     CHECK(done == 0);
     io.run();  // stays for as long as work is outstanding
     CHECK(done == 8);
@@ -40,10 +41,10 @@ TEST_CASE("many sleeping guests hold no thread") {
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 12; ++i)
         f->async_invoke(event("\"nap\""), asio::bind_executor(io, [&](error_code ec, response r) {
-            CHECK_FALSE(ec);
-            CHECK(r.ok());
-            ++done;
-        }));
+                            CHECK_FALSE(ec);
+                            CHECK(r.ok());
+                            ++done;
+                        }));
     io.run();
     CHECK(done == 12);
     // Twelve naps of 200 ms on two threads, one after the other, would be 1.2 s and the starts.
@@ -59,8 +60,10 @@ TEST_CASE("cancellation stops the guest") {
     asio::io_context io;
     asio::cancellation_signal signal;
     error_code got;
-    f->async_invoke(event(how),
-                    asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(io, [&](error_code ec, response) { got = ec; })));
+    f->async_invoke(
+        event(how),
+        asio::bind_cancellation_slot(
+            signal.slot(), asio::bind_executor(io, [&](error_code ec, response) { got = ec; })));
     asio::steady_timer timer(io, 100ms);
     timer.async_wait([&](error_code) { signal.emit(asio::cancellation_type::terminal); });
     const auto start = std::chrono::steady_clock::now();
@@ -81,13 +84,13 @@ TEST_CASE("errors arrive as codes, their sentence in the response") {
     int throttled = 0, ran = 0;
     for (int i = 0; i < 3; ++i)
         f->async_invoke(event("\"nap\""), asio::bind_executor(io, [&](error_code ec, response r) {
-            if (ec == hearth::errc::throttled) {
-                ++throttled;
-                CHECK(r.payload.starts_with("ConcurrentInvocationLimitExceeded"));
-            } else {
-                ++ran;
-            }
-        }));
+                            if (ec == hearth::errc::throttled) {
+                                ++throttled;
+                                CHECK(r.payload.starts_with("ConcurrentInvocationLimitExceeded"));
+                            } else {
+                                ++ran;
+                            }
+                        }));
     io.run();
     CHECK(throttled == 2);
     CHECK(ran == 1);
@@ -100,10 +103,11 @@ TEST_CASE("a worker that goes away completes every handler") {
         auto w = make();
         auto f = w->deploy(spec("function_http"));
         for (int i = 0; i < 6; ++i)
-            f->async_invoke(event("\"sleep\""), asio::bind_executor(io, [&](error_code ec, response) {
-                CHECK(ec == hearth::errc::shutting_down);
-                ++done;
-            }));
+            f->async_invoke(event("\"sleep\""),
+                            asio::bind_executor(io, [&](error_code ec, response) {
+                                CHECK(ec == hearth::errc::shutting_down);
+                                ++done;
+                            }));
         std::this_thread::sleep_for(50ms);
     }
     io.run();

@@ -51,10 +51,12 @@ TEST_CASE("what is disarmed never strikes, and may be armed again") {
     std::deque<alarm_clock> many(50);
     std::mt19937 random(1);
     for (int round = 0; round < 20; ++round) {
-        for (auto& a : many) watch.arm(a, clock_type::now() + std::chrono::milliseconds(50 + random() % 50));
+        for (auto& a : many)
+            watch.arm(a, clock_type::now() + std::chrono::milliseconds(50 + random() % 50));
         for (auto& a : many) watch.disarm(a);
     }
-    for (std::size_t i = 0; i < many.size(); ++i) watch.arm(many[i], clock_type::now() + std::chrono::milliseconds((i * 7) % 40));
+    for (std::size_t i = 0; i < many.size(); ++i)
+        watch.arm(many[i], clock_type::now() + std::chrono::milliseconds((i * 7) % 40));
     for (std::size_t i = 0; i < many.size(); i += 2) watch.disarm(many[i]);
     std::this_thread::sleep_for(150ms);
     for (std::size_t i = 1; i < many.size(); i += 2) CHECK(many[i].rung == 1);

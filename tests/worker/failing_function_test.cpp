@@ -10,7 +10,9 @@ using namespace std::chrono_literals;
 using hearth::start_kind;
 
 namespace {
-std::string type_of(const hearth::response& r) { return std::string(boost::json::parse(r.payload).at("errorType").as_string()); }
+std::string type_of(const hearth::response& r) {
+    return std::string(boost::json::parse(r.payload).at("errorType").as_string());
+}
 std::string message_of(const hearth::response& r) {
     return std::string(boost::json::parse(r.payload).at("errorMessage").as_string());
 }
@@ -53,11 +55,12 @@ TEST_CASE("a guest that ends: exit status or signal, and the environment is dest
         const char* event;
         const char* message;
     };
-    const auto row_ = GENERATE(row{"\"exit\"", "Runtime exited with error: exit status 3"},
-                               row{"\"exit 0\"", "Runtime exited without providing a reason"},
-                               row{"\"segv\"", "Runtime exited with error: signal: segmentation fault"},
-                               row{"\"stack\"", "Runtime exited with error: signal: segmentation fault"},
-                               row{"\"abort\"", "Runtime exited with error: signal: aborted"});
+    const auto row_ =
+        GENERATE(row{"\"exit\"", "Runtime exited with error: exit status 3"},
+                 row{"\"exit 0\"", "Runtime exited without providing a reason"},
+                 row{"\"segv\"", "Runtime exited with error: signal: segmentation fault"},
+                 row{"\"stack\"", "Runtime exited with error: signal: segmentation fault"},
+                 row{"\"abort\"", "Runtime exited with error: signal: aborted"});
     INFO(row_.event);
     auto w = make();
     auto f = w->deploy(spec("function_http"));
@@ -106,13 +109,13 @@ TEST_CASE("a failed init says why and keeps its log") {
         const char* how;
         const char* reason;
     };
-    const auto row_ =
-        GENERATE(row{"exit", "Runtime.ExitError: Runtime exited with error: exit status 7"},
-                 row{"exit 0", "Runtime.ExitError: Runtime exited without providing a reason"},
-                 row{"segv", "Runtime.ExitError: Runtime exited with error: signal: segmentation fault"},
-                 row{"error", "Runtime.ImportModuleError: no such module"},
-                 row{"memory", "Runtime.OutOfMemory: "},
-                 row{"library", "libmissing.so.1: cannot open shared object file"});
+    const auto row_ = GENERATE(
+        row{"exit", "Runtime.ExitError: Runtime exited with error: exit status 7"},
+        row{"exit 0", "Runtime.ExitError: Runtime exited without providing a reason"},
+        row{"segv", "Runtime.ExitError: Runtime exited with error: signal: segmentation fault"},
+        row{"error", "Runtime.ImportModuleError: no such module"},
+        row{"memory", "Runtime.OutOfMemory: "},
+        row{"library", "libmissing.so.1: cannot open shared object file"});
     INFO(row_.how);
     auto s = spec("function_init");
     s.environment = {{"INIT", row_.how}};
@@ -131,7 +134,9 @@ TEST_CASE("a failed init says why and keeps its log") {
 
 TEST_CASE("what cannot be started at all is a failed init as well") {
     auto s = spec("function_init");
-    s.code = hearth::image::package_image::load(hearth::package::elf(std::string(HEARTH_GUESTS_DIR) + "/function_init")).value();
+    s.code = hearth::image::package_image::load(
+                 hearth::package::elf(std::string(HEARTH_GUESTS_DIR) + "/function_init"))
+                 .value();
     auto o = options();
     o.guest_root = "/proc/self/fd";  // a root with no interpreter in it
     auto w = make(o);

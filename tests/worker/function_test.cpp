@@ -12,7 +12,8 @@ using namespace functions;
 using hearth::start_kind;
 
 TEST_CASE("a function on plain sockets answers, cold and then warm") {
-    const auto guest = GENERATE(as<std::string>(), "function_http", "function_http_dynamic", "function_native");
+    const auto guest =
+        GENERATE(as<std::string>(), "function_http", "function_http_dynamic", "function_native");
     INFO(guest);
     auto w = make();
     auto f = w->deploy(spec(guest));
@@ -43,7 +44,8 @@ TEST_CASE("a warm environment keeps its globals and its files") {
     const auto guest = GENERATE(as<std::string>(), "function_http", "function_native");
     auto w = make();
     auto f = w->deploy(spec(guest));
-    for (int i = 1; i <= 3; ++i) CHECK(f->invoke(event("\"count\"")).value().payload == std::to_string(i));
+    for (int i = 1; i <= 3; ++i)
+        CHECK(f->invoke(event("\"count\"")).value().payload == std::to_string(i));
     if (guest == "function_http") {
         CHECK(f->invoke(event("\"tmp\"")).value().payload == "0 0");
         CHECK(f->invoke(event("\"tmp\"")).value().payload == "1 1");
@@ -61,7 +63,8 @@ TEST_CASE("the log has START, the output, END and REPORT") {
     CHECK(r.log_tail.find("AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001\n") != std::string::npos);
     CHECK(r.log_tail.find("LAMBDA_TASK_ROOT=/var/task\n") != std::string::npos);
     CHECK(r.log_tail.find("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128\n") != std::string::npos);
-    CHECK(r.log_tail.find("\nEND RequestId: " + id + "\nREPORT RequestId: " + id + "\t") != std::string::npos);
+    CHECK(r.log_tail.find("\nEND RequestId: " + id + "\nREPORT RequestId: " + id + "\t") !=
+          std::string::npos);
     CHECK(r.log_tail.find("Init Duration: ") != std::string::npos);
     const auto again = f->invoke(event("{}")).value();
     CHECK(again.log_tail.starts_with("START RequestId: "));
@@ -83,7 +86,8 @@ TEST_CASE("the native path hands over everything an event has") {
     e.client_context = "{c}";
     const auto id = e.request_id;
     CHECK(f->invoke(std::move(e)).value().payload ==
-          R"({"id":")" + id + R"(","arn":"arn:invoked","trace":"Root=1-2-3","context":"{c}","left":1})");
+          R"({"id":")" + id +
+              R"(","arn":"arn:invoked","trace":"Root=1-2-3","context":"{c}","left":1})");
 }
 
 TEST_CASE("six megabytes go in and come out") {
@@ -111,7 +115,8 @@ TEST_CASE("every way to speak HTTP that runtimes use works") {
     const auto r = f->invoke(event("\"wrong id\"")).value();
     CHECK(r.payload == "\"wrong id\"");
     CHECK(r.log_tail.find("wrong id 400\n") != std::string::npos);
-    CHECK(f->invoke(event("\"garbage\"")).value().log_tail.find("garbage 400\n") != std::string::npos);
+    CHECK(f->invoke(event("\"garbage\"")).value().log_tail.find("garbage 400\n") !=
+          std::string::npos);
     CHECK(w->metrics().pool.cold_starts == 1);
 }
 

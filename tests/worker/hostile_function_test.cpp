@@ -1,4 +1,5 @@
-// Guests that mean harm: nothing they do may crash, hang, leak or grow the host, or reach the next invocation.
+// Guests that mean harm: nothing they do may crash, hang, leak or grow the host, or reach the next
+// invocation.
 
 #include "functions.hpp"
 

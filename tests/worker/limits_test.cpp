@@ -37,7 +37,8 @@ TEST_CASE("short of memory budget, the environment idle longest is given up") {
     auto o = options();
     o.memory_budget = hearth::byte_count(256u << 20);
     auto w = make(o);
-    auto a = w->deploy(spec("function_native")), b = w->deploy(spec("function_native")), c = w->deploy(spec("function_native"));
+    auto a = w->deploy(spec("function_native")), b = w->deploy(spec("function_native")),
+         c = w->deploy(spec("function_native"));
     CHECK(a->invoke(event("1")).value().ok());
     CHECK(b->invoke(event("1")).value().ok());
     CHECK(w->metrics().guest_memory == o.memory_budget);

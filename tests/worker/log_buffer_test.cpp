@@ -13,7 +13,8 @@ TEST_CASE("the tail is the last 4 KiB, whatever was written") {
         const auto line = "line " + std::to_string(i) + "\n";
         log.append(line);
         all += line;
-        REQUIRE(log.tail() == std::string_view(all).substr(all.size() > 4096 ? all.size() - 4096 : 0));
+        REQUIRE(log.tail() ==
+                std::string_view(all).substr(all.size() > 4096 ? all.size() - 4096 : 0));
     }
     log.append(std::string(1 << 20, 'x'));
     CHECK(log.tail() == std::string(4096, 'x'));

@@ -18,7 +18,8 @@ TEST_CASE("the REPORT line has Lambda's fields, true ones") {
     r.memory_size = hearth::byte_count(128u << 20);
     r.max_memory_used = hearth::byte_count((2u << 20) + 1);
     CHECK(to_string(r) ==
-          "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 6 ms\tMemory Size: 128 MB\tMax Memory Used: 3 MB\t"
+          "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 6 ms\tMemory Size: 128 "
+          "MB\tMax Memory Used: 3 MB\t"
           "Init Duration: 4.56 ms\tStart: cold (vm 0.50 ms, boot 1.00 ms, init 3.56 ms)");
     r.start = hearth::start_kind::warm;
     std::ostringstream out;
