@@ -1,4 +1,5 @@
-// System calls that do nothing, timed by the guest itself: what the personality adds to the bare exit.
+// System calls that do nothing, timed by the guest itself: what the personality adds to the bare exit, beside a
+// call that the stub page answers without one. The guest's clock readings (about 20 ns) are in the figures.
 
 #include "bench.hpp"
 
@@ -13,7 +14,7 @@ namespace hearth::bench {
 result<rows> syscall_null(context& ctx) {
     const pinned here;
     rows table;
-    for (const std::string call : {"getppid", "unknown"}) {
+    for (const std::string call : {"in_stub", "emulated", "unknown"}) {
         const auto one = [&]() -> result<samples> {
             std::string text;
             run_options options;

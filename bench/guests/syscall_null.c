@@ -1,7 +1,10 @@
-// Times system calls that do nothing, one by one, from the inside: getppid always leaves the guest (the
-// trivial calls that the stub page answers do not), and a number no Linux has. Prints nanoseconds, a line each.
+// Times system calls that do nothing, one by one, from the inside. Prints nanoseconds, a line each.
 //
-//   syscall_null getppid|unknown N
+//   syscall_null in_stub|emulated|unknown N
+//
+//   in_stub    getppid: the stub page answers it, without an exit
+//   emulated   getpgrp: leaves the guest, and the personality answers
+//   unknown    a number no Linux has: leaves the guest, ENOSYS
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +20,9 @@ static long long now(void) {
 
 int main(int argc, char** argv) {
     if (argc != 3) return 2;
-    const long number = strcmp(argv[1], "getppid") == 0 ? SYS_getppid : 1000;
+    const long number = strcmp(argv[1], "in_stub") == 0    ? SYS_getppid
+                        : strcmp(argv[1], "emulated") == 0 ? SYS_getpgrp
+                                                           : 1000;
     const int n = atoi(argv[2]);
     long long* taken = malloc((size_t)n * sizeof *taken);
     if (n < 1 || !taken) return 2;

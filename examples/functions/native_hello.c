@@ -11,7 +11,7 @@ struct greeter {
     size_t room;
 };
 
-static int handle(struct hearth* h, const struct hearth_event* event, void* user) {
+static int handle(struct hearth_session* h, const struct hearth_event* event, void* user) {
     static const char before[] = "{\"message\":\"hello from native_hello_c\",\"event\":";
     struct greeter* greeter = user;
     const char* payload = event->length ? event->payload : "null";

@@ -31,7 +31,7 @@ class greeter {
 }  // namespace
 
 int main() {
-    hearth h;
+    hearth_session h;
     hearth_init(&h);
     greeter greet;
     std::string reply;  // stands until the next event, as hearth_reply wants it

@@ -4,9 +4,11 @@
 
 #include <hearth/version.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 int main(int argc, char** argv) {
@@ -38,6 +40,10 @@ int main(int argc, char** argv) {
     };
 
     try {
+        // CLI11 would only say that a command is missing.
+        if (argc > 1 && argv[1][0] != '-' &&
+            std::none_of(std::begin(commands), std::end(commands), [&](auto& c) { return c.first->check_name(argv[1]); }))
+            throw CLI::ExtrasError({argv[1]});
         app.parse(argc, argv);
         for (const auto& [chosen, action] : commands)
             if (chosen->parsed()) return action();

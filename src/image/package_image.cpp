@@ -16,7 +16,6 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_set>
 
 namespace hearth::image {
 namespace {
@@ -39,7 +38,8 @@ error bad_zip(archive* a) {
 
 /// A file, mapped for reading. An empty file has no mapping.
 result<mapping> map_file(const fs::path& path, std::uint64_t limit, const char* limit_text) {
-    unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // O_NONBLOCK: a pipe must be refused below, not waited for.
+    unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return system_failure(errc::io_failed, "cannot read " + path.string());
     struct stat st {};
     if (::fstat(fd.get(), &st) < 0)
@@ -58,18 +58,18 @@ std::string_view view(const mapping& m) {
     return {reinterpret_cast<const char*>(m.data()), m.size()};
 }
 
-result<void> check_directory(std::string_view zip) {
+/// By what the directory tells, before anything is unpacked.
+result<std::vector<zip_directory_entry>> checked_directory(std::string_view zip) {
     HEARTH_TRY(auto listed, read_zip_directory(zip, max_entries));
-    std::unordered_set<std::string_view> names;
     for (const auto& entry : listed) {
         if (entry.encrypted) return bad_zip("it is encrypted");
         if (entry.name.empty()) return bad_zip("an entry has an empty name");
-        if (entry.name.find('\0') != entry.name.npos)
-            return bad_zip("an entry has a NUL in its name");
-        if (!names.insert(entry.name).second && !entry.name.ends_with('/'))
-            return bad_zip("entry '" + std::string(entry.name.substr(0, 200)) + "' is there twice");
+        if (entry.file_type != 0 && entry.file_type != S_IFREG && entry.file_type != S_IFDIR &&
+            entry.file_type != S_IFLNK)
+            return bad_zip("entry '" + std::string(entry.name.substr(0, 200)) +
+                           "' is not a file, a directory or a symlink");
     }
-    return {};
+    return listed;
 }
 
 result<void> copy_file(archive* from, package_builder& to) {
@@ -82,13 +82,10 @@ result<void> copy_file(archive* from, package_builder& to) {
     }
 }
 
-result<void> copy_entry(archive* from, archive_entry* entry, package_builder& to) {
-    // The UTF-8 form does not depend on the process's locale, which is the embedder's.
-    const char* name = archive_entry_pathname_utf8(entry);
-    if (!name) name = archive_entry_pathname(entry);
-    if (!name) return bad_zip("an entry's name cannot be decoded");
-    if (archive_entry_hardlink(entry))
-        return bad_zip("entry '" + std::string(name) + "' is a hard link");
+result<void> copy_entry(archive* from,
+                        archive_entry* entry,
+                        std::string_view name,
+                        package_builder& to) {
     const auto mode = static_cast<std::uint32_t>(archive_entry_perm(entry));
     const std::int64_t mtime = archive_entry_mtime(entry);
     switch (archive_entry_filetype(entry)) {
@@ -98,13 +95,13 @@ result<void> copy_entry(archive* from, archive_entry* entry, package_builder& to
         case AE_IFDIR:
             return to.add_directory(name, mode, mtime);
         case AE_IFLNK: {
+            // The UTF-8 form does not depend on the process's locale, which is the embedder's.
             const char* target = archive_entry_symlink_utf8(entry);
             if (!target) target = archive_entry_symlink(entry);
             return to.add_symlink(name, target ? target : "", mtime);
         }
         default:
-            return bad_zip("entry '" + std::string(name) +
-                           "' is not a file, a directory or a symlink");
+            return bad_zip("entry '" + std::string(name) + "' is of no known type");
     }
 }
 
@@ -138,6 +135,8 @@ result<void> add_from_disk(const fs::path& path,
         hash.update(target + '\0');
         return builder.add_symlink(name, std::move(target), st.st_mtime);
     }
+    if (!S_ISREG(st.st_mode))  // not even opened: opening a device may act on it
+        return error(errc::bad_package, path.string() + " is not a file, a directory or a symlink");
     HEARTH_TRY(mapping file, map_file(path, max_unzipped, "250 MB"));
     HEARTH_CHECK(builder.begin_file(name, st.st_mode, st.st_mtime));
     HEARTH_CHECK(builder.append(view(file)));
@@ -197,7 +196,7 @@ result<std::shared_ptr<const package_image>> package_image::load(const package& 
 result<std::shared_ptr<const package_image>> package_image::from_zip(std::string_view zip) {
     if (zip.size() > max_zipped)
         return error(errc::package_too_large, "the zip file is larger than 50 MB");
-    HEARTH_CHECK(check_directory(zip));
+    HEARTH_TRY(const auto listed, checked_directory(zip));
     archive_ptr reader(archive_read_new());
     if (!reader) return error(errc::io_failed, "libarchive has no memory");
     // The seekable reader goes by the central directory, as unzip tools do, so what runs is what
@@ -206,14 +205,18 @@ result<std::shared_ptr<const package_image>> package_image::from_zip(std::string
         archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK)
         return bad_zip(reader.get());
     HEARTH_TRY(auto builder, package_builder::create());
-    for (;;) {
+    for (const auto& each : listed) {
         archive_entry* entry = nullptr;
         const int status = archive_read_next_header(reader.get(), &entry);
-        if (status == ARCHIVE_EOF) break;
-        // A warning is about the name's charset: copy_entry looks for itself.
+        // A warning is about the name's charset: the names are taken from the directory as they
+        // stand there.
+        if (status == ARCHIVE_EOF) return bad_zip("its entries are not where its directory says");
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return bad_zip(reader.get());
-        HEARTH_CHECK(copy_entry(reader.get(), entry, builder));
+        HEARTH_CHECK(copy_entry(reader.get(), entry, each.name, builder));
     }
+    archive_entry* surplus = nullptr;
+    if (archive_read_next_header(reader.get(), &surplus) != ARCHIVE_EOF)
+        return bad_zip("its entries are not where its directory says");
     builder.describe(to_base64(sha256_of(zip)), zip.size());
     return builder.finish();
 }

@@ -1,5 +1,8 @@
 #include "image/zip_directory.hpp"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <string>
 
 namespace hearth::image {
@@ -14,6 +17,29 @@ std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t 
     for (std::size_t i = width; i-- > 0;)
         value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
     return value;
+}
+
+// 4.4.2: the upper byte of "version made by"; only these put a Unix mode into the attributes.
+constexpr std::uint64_t made_by_unix = 3, made_by_darwin = 19;
+constexpr std::uint64_t no_offset32 = 0xFFFFFFFF;
+
+/// The local header's offset from the zip64 extra field (4.5.3), which holds only those of size,
+/// compressed size and offset that are 0xFFFFFFFF in the record, in this order. The record has been
+/// checked to lie inside the zip.
+std::uint64_t offset64(std::string_view zip, std::uint64_t record, std::uint64_t name_size) {
+    std::size_t skip = 0;
+    for (std::size_t field : {20, 24})
+        if (little_endian(zip, record + field, 4) == no_offset32) skip += 8;
+    std::string_view extra =
+        zip.substr(record + central_size + name_size, little_endian(zip, record + 30, 2));
+    while (extra.size() >= 4) {
+        const std::uint64_t id = little_endian(extra, 0, 2), size = little_endian(extra, 2, 2);
+        extra.remove_prefix(4);
+        if (size > extra.size()) break;
+        if (id == 1 && size >= skip + 8) return little_endian(extra, skip, 8);
+        extra.remove_prefix(size);
+    }
+    return no_offset32;
 }
 
 bool starts_with_signature(std::string_view zip, std::uint64_t at, char a, char b) {
@@ -73,11 +99,21 @@ result<std::vector<zip_directory_entry>> read_zip_directory(std::string_view zip
         const std::uint64_t rest = little_endian(zip, at + 30, 2) + little_endian(zip, at + 32, 2);
         if (end - at < central_size + name + rest)
             return refused("its central directory is damaged");
-        entries.push_back({zip.substr(at + central_size, name),
-                           (little_endian(zip, at + 8, 2) & 1) != 0});  // bit 0: encrypted
+        const std::uint64_t made_by = little_endian(zip, at + 5, 1);
+        zip_directory_entry entry{zip.substr(at + central_size, name)};
+        entry.encrypted = (little_endian(zip, at + 8, 2) & 1) != 0;  // bit 0
+        entry.local_offset = little_endian(zip, at + 42, 4);
+        if (entry.local_offset == no_offset32) entry.local_offset = offset64(zip, at, name);
+        if (made_by == made_by_unix || made_by == made_by_darwin)
+            entry.file_type = static_cast<std::uint32_t>(little_endian(zip, at + 40, 2)) & S_IFMT;
+        entries.push_back(entry);
         at += central_size + name + rest;
     }
     if (at != end) return refused("its central directory holds more than it says");
+    std::ranges::sort(entries, {}, &zip_directory_entry::local_offset);
+    if (std::ranges::adjacent_find(entries, {}, &zip_directory_entry::local_offset) !=
+        entries.end())
+        return refused("two of its entries are the same bytes");
     return entries;
 }
 

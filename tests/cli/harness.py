@@ -37,7 +37,8 @@ class test_case(unittest.TestCase):
     maxDiff = 4000
 
     def scratch(self):
-        directory = tempfile.TemporaryDirectory()
+        """Not below /tmp: a guest of `hearth run` has one of its own."""
+        directory = tempfile.TemporaryDirectory(dir=os.getcwd())
         self.addCleanup(directory.cleanup)
         return Path(directory.name)
 
@@ -110,7 +111,7 @@ class server:
 @contextlib.contextmanager
 def changed(data, offset, replacement):
     """A temporary executable: `data` with some bytes replaced."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as directory:
         file = Path(directory) / "program"
         file.write_bytes(data[:offset] + replacement + data[offset + len(replacement):])
         file.chmod(0o755)

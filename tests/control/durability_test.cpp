@@ -1,0 +1,166 @@
+#include "control_test_support.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+
+#include <future>
+
+using namespace hearth;
+using namespace hearth::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct server {
+    fake_worker worker;
+    std::unique_ptr<control_plane> control;
+    explicit server(const fs::path& data) {
+        control_options o;
+        o.data_directory = data;
+        control = control_plane::create(std::move(o), worker).value();
+    }
+    ~server() { worker.release(); }
+};
+
+std::ptrdiff_t packages_in(const fs::path& data) {
+    return std::distance(fs::directory_iterator(data / "packages"), fs::directory_iterator());
+}
+
+}  // namespace
+
+TEST_CASE("functions come back after a restart and answer without a new creation") {
+    const temporary_directory data;
+    function_configuration before;
+    {
+        server s(data.path());
+        auto request = creation("f");
+        request.tags = {{"team", "a"}};
+        request.settings.description = "kept";
+        s.control->create_function(request).value();
+        before = settle(*s.control, "f");
+    }
+    server s(data.path());
+    const auto found = s.control->get_function("f").value();
+    CHECK(found.configuration == before);
+    CHECK(found.tags.at("team") == "a");
+    CHECK(s.worker.live == 0);  // the package is read when it is needed
+    CHECK(s.control->invoke("f", "5").value().payload == "5");
+    CHECK(s.worker.live == 1);
+    CHECK(s.worker.inits == 0);
+    CHECK(s.control->read_package("f").value() == script_zip());
+}
+
+TEST_CASE("the first asynchronous invocations after a restart load the package once") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        s.control->create_function(creation("f")).value();
+        settle(*s.control, "f");
+    }
+    server s(data.path());
+    std::vector<std::promise<std::string>> answers(8);
+    for (auto& a : answers)
+        s.control->async_invoke("f", "6", {}, "", [&a](const error& e, response r) {
+            a.set_value(e.code() ? e.message() : r.payload);
+        });
+    for (auto& a : answers) CHECK(a.get_future().get() == "6");
+    CHECK(s.worker.live == 1);
+}
+
+TEST_CASE("a creation that a stop interrupted is taken up again") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        for (int i = 0; i < 4; ++i)
+            s.control->create_function(creation("f" + std::to_string(i), "init_slow")).value();
+        std::thread later([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            s.worker.release();
+        });
+        s.control.reset();  // two run, two have not begun
+        later.join();
+    }
+    server s(data.path());
+    s.worker.release();
+    for (int i = 0; i < 4; ++i)
+        CHECK(settle(*s.control, "f" + std::to_string(i)).state == function_state::active);
+}
+
+TEST_CASE("an update that a stop interrupted is taken up again, the old code kept until then") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        s.control->create_function(creation("busy", "init_slow")).value();
+        s.control->create_function(creation("busy2", "init_slow"))
+            .value();  // both threads are taken
+        function_config c;
+        c.name = "f";
+        c.package = package::zip_bytes(script_zip("old"));
+        s.control->deploy(c).value();
+        s.control->update_function_code({.function_name = "f", .zip_file = script_zip("new")})
+            .value();
+        CHECK(packages_in(data.path()) == 3);
+        std::thread later([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            s.worker.release();
+        });
+        s.control.reset();
+        later.join();
+    }
+    server s(data.path());
+    s.worker.release();
+    CHECK(settle(*s.control, "f").last_update == update_status::successful);
+    CHECK(s.control->read_package("f").value() == script_zip("new"));
+    s.control->drain();
+    CHECK(packages_in(data.path()) == 2);
+}
+
+TEST_CASE("packages nobody uses are removed, shared ones stay") {
+    const temporary_directory data;
+    server s(data.path());
+    s.control->create_function(creation("a")).value();
+    s.control->create_function(creation("b")).value();
+    settle(*s.control, "a"), settle(*s.control, "b");
+    CHECK(packages_in(data.path()) == 1);
+    REQUIRE(s.control->update_function_code({.function_name = "a", .zip_file = script_zip("2")})
+                .has_value());
+    settle(*s.control, "a");
+    CHECK(packages_in(data.path()) == 2);
+    REQUIRE(s.control->delete_function("b").has_value());
+    CHECK(packages_in(data.path()) == 1);
+    REQUIRE(s.control->delete_function("a").has_value());
+    CHECK(packages_in(data.path()) == 0);
+}
+
+TEST_CASE(
+    "a package lost from the disk makes the invocation fail with its name, and nothing else") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        s.control->create_function(creation("f")).value();
+        settle(*s.control, "f");
+    }
+    for (const auto& e : fs::directory_iterator(data.path() / "packages")) fs::remove(e.path());
+    server s(data.path());
+    auto r = s.control->invoke("f", "{}");
+    REQUIRE(r.has_error());
+    CHECK(r.error() == errc::not_ready);
+    CHECK_THAT(r.error().message(), Catch::Contains(".zip") && Catch::Contains("No such file"));
+    CHECK(s.control->create_function(creation("g")).has_value());
+}
+
+TEST_CASE(
+    "what is deployed without a zip does not come back, and hides no stored function for ever") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        function_config c;
+        c.name = "f";
+        c.package = package::in_process([](std::string_view) { return std::string("1"); });
+        s.control->deploy(c).value();
+        CHECK(s.control->invoke("f", "{}").value().payload == "1");
+    }
+    server s(data.path());
+    CHECK(s.control->get_function("f").error() == errc::not_found);
+}

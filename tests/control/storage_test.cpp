@@ -1,0 +1,188 @@
+#include "control/storage.hpp"
+
+#include "control/record_json.hpp"
+#include "image/sha256.hpp"
+#include "temporary_directory.hpp"
+
+#include <catch2/catch.hpp>
+#include <sqlite3.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+using hearth::errc;
+using hearth::control::open_sqlite_storage;
+using hearth::control::stored_function;
+using hearth::test::temporary_directory;
+namespace fs = std::filesystem;
+using namespace hearth::literals;
+
+namespace {
+
+stored_function sample(const std::string& name, const std::string& package) {
+    stored_function f;
+    auto& c = f.current;
+    c.function_name = name;
+    c.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:" + name;
+    c.settings.role = "arn:aws:iam::000000000000:role/r";
+    c.settings.handler = "h";
+    c.settings.description = "d \"quoted\" \xC3\xBC";
+    c.settings.timeout = std::chrono::milliseconds(1500);
+    c.settings.memory = 256_MiB;
+    c.settings.environment = {{"A1", "x"}, {"B1", ""}};
+    c.settings.vpc.subnet_ids = {"subnet-1"};
+    c.settings.file_systems = {{"arn:aws:x", "/mnt/a"}};
+    c.settings.logging = {"JSON", "INFO", "WARN", "group"};
+    c.code_sha256 = hearth::image::to_base64(hearth::image::sha256_of(package));
+    c.code_size = package.size();
+    c.state = hearth::function_state::active;
+    c.last_update = hearth::update_status::failed;
+    c.last_update_reason = "why";
+    f.tags = {{"team", "a"}};
+    return f;
+}
+
+std::string hex(const std::string& package) {
+    return hearth::image::to_hex(hearth::image::sha256_of(package));
+}
+
+void sql(const fs::path& database, const char* text) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(database.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, text, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+}
+
+void check_storage_failure(const fs::path& directory, const char* why) {
+    auto opened = open_sqlite_storage(directory);
+    REQUIRE(opened.has_error());
+    CHECK(opened.error() == errc::storage_failed);
+    CHECK_THAT(opened.error().message(), Catch::Contains(why));
+}
+
+}  // namespace
+
+TEST_CASE("a record read back is the record written") {
+    stored_function f = sample("f", "zip");
+    CHECK(hearth::control::from_json(to_json(f)).value() == f);
+    f.update = f.current;
+    f.update->settings.handler = "other";
+    f.update->last_update = hearth::update_status::in_progress;
+    CHECK(hearth::control::from_json(to_json(f)).value() == f);
+    for (const char* bad : {"", "{}", "[]", R"({"current":{"state":9},"tags":{}})",
+                            R"({"current":{"role":1},"tags":{}})"})
+        CHECK(hearth::control::from_json(bad).error() == errc::storage_failed);
+}
+
+TEST_CASE("functions and packages outlive the storage object") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path() / "data").value();
+        CHECK(s->load().value().empty());
+        REQUIRE(s->put_package(hex("zip-a"), "zip-a").has_value());
+        REQUIRE(s->put_package(hex("zip-b"), "zip-b").has_value());
+        REQUIRE(s->put(sample("b", "zip-b")).has_value());
+        REQUIRE(s->put(sample("a", "zip-old")).has_value());
+        REQUIRE(s->put(sample("a", "zip-a")).has_value());  // replaces
+        REQUIRE(s->put(sample("c", "zip-c")).has_value());
+        REQUIRE(s->remove("c").has_value());
+        REQUIRE(s->remove("never there").has_value());
+    }
+    auto s = open_sqlite_storage(dir.path() / "data").value();
+    const auto functions = s->load().value();
+    REQUIRE(functions.size() == 2);
+    CHECK(functions[0] == sample("a", "zip-a"));
+    CHECK(functions[1] == sample("b", "zip-b"));
+    CHECK(s->get_package(hex("zip-a")).value() == "zip-a");
+    REQUIRE(s->remove_package(hex("zip-a")).has_value());
+    CHECK(s->get_package(hex("zip-a")).error() == errc::storage_failed);
+}
+
+TEST_CASE("what a crash left in the packages is swept at the next start") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put_package(hex("kept"), "kept").has_value());
+        REQUIRE(s->put(sample("f", "kept")).has_value());
+        REQUIRE(s->put_package(hex("orphan"), "orphan").has_value());
+    }
+    std::ofstream(dir.path() / "packages" / (hex("half") + ".zip.new")) << "ha";
+    auto s = open_sqlite_storage(dir.path()).value();
+    REQUIRE(s->load().has_value());
+    CHECK(std::distance(fs::directory_iterator(dir.path() / "packages"),
+                        fs::directory_iterator()) == 1);
+    CHECK(s->get_package(hex("kept")).value() == "kept");
+}
+
+TEST_CASE("a package that changed on disk is not handed out") {
+    const temporary_directory dir;
+    auto s = open_sqlite_storage(dir.path()).value();
+    REQUIRE(s->put_package(hex("good"), "good").has_value());
+    std::ofstream(dir.path() / "packages" / (hex("good") + ".zip")) << "evil";
+    auto r = s->get_package(hex("good"));
+    REQUIRE(r.has_error());
+    CHECK_THAT(r.error().message(), Catch::Contains("damaged"));
+}
+
+TEST_CASE("two servers on one data directory: the second is told") {
+    const temporary_directory dir;
+    auto first = open_sqlite_storage(dir.path()).value();
+    check_storage_failure(dir.path(), "in use by another Hearth");
+    first.reset();
+    CHECK(open_sqlite_storage(dir.path()).has_value());
+}
+
+TEST_CASE("a damaged database is an error with its path, not a crash") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        for (int i = 0; i < 50; ++i)
+            REQUIRE(s->put(sample("f" + std::to_string(i), "zip")).has_value());
+    }
+    const fs::path database = dir.path() / "hearth.db";
+    SECTION("not a database at all") {
+        std::ofstream(database) << std::string(8192, 'x');
+        check_storage_failure(dir.path(), "hearth.db");
+    }
+    SECTION("pages overwritten") {
+        std::fstream file(database, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(4096 + 8);
+        file << std::string(4096, '\xFF');
+        file.close();
+        check_storage_failure(dir.path(), "hearth.db");
+    }
+    SECTION("a document that is not JSON") {
+        sql(database, "UPDATE functions SET document = '{' WHERE name = 'f1'");
+        auto s = open_sqlite_storage(dir.path()).value();
+        CHECK(s->load().error() == errc::storage_failed);
+    }
+    SECTION("truncated") {
+        fs::resize_file(database, 5000);
+        auto s = open_sqlite_storage(dir.path());
+        CHECK((s.has_error() || (*s)->load().has_error()));
+    }
+}
+
+TEST_CASE("a database of a newer Hearth, or of another program, is left alone") {
+    const temporary_directory dir;
+    (void)open_sqlite_storage(dir.path()).value();
+    sql(dir.path() / "hearth.db", "PRAGMA user_version = 99");
+    check_storage_failure(dir.path(), "newer Hearth");
+    const temporary_directory other;
+    sql(other.path() / "hearth.db", "CREATE TABLE t (x)");
+    check_storage_failure(other.path(), "not a Hearth database");
+}
+
+TEST_CASE("a data directory that cannot be made or written says which and why") {
+    check_storage_failure("/proc/no/such", "/proc/no/such");
+    const temporary_directory dir;
+    std::ofstream(dir.path() / "file") << "x";
+    check_storage_failure(dir.path() / "file" / "data", "cannot be created");
+    if (::geteuid() != 0) {  // root may write anywhere
+        fs::permissions(dir.path(), fs::perms(0500));
+        check_storage_failure(dir.path(), "data directory");
+        fs::permissions(dir.path(), fs::perms(0700));
+    }
+}

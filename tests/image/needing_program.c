@@ -1,0 +1,2 @@
+int needed(void);
+int main(void) { return needed(); }

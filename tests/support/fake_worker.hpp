@@ -1,0 +1,140 @@
+#pragma once
+
+/// A worker without sandboxes, to test what stands above it. A function's behaviour is chosen by
+/// its environment variable MODE, or by an in-process handler.
+///   echo (default)  replies with the event          fail      a function error
+///   throttle        errc::throttled                 no_room   errc::no_room
+///   slow            echo after 300 ms               init_fail `initialize` fails
+///   init_slow       `initialize` takes until `release`
+
+#include "worker/worker.hpp"
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace hearth::test {
+
+class fake_worker;
+
+class fake_version final : public worker::deployed_version {
+  public:
+    fake_version(fake_worker& owner, worker::version_spec spec)
+        : owner_(owner), spec_(std::move(spec)) {}
+    ~fake_version() override;
+    [[nodiscard]] const worker::version_spec& spec() const noexcept override { return spec_; }
+    result<void> initialize() override;
+    result<response> invoke(worker::invocation input) override;
+    void async_invoke(
+        worker::invocation input,
+        boost::asio::any_completion_handler<void(error_code, response)> handler) override;
+    void retire() override {}
+
+  private:
+    [[nodiscard]] std::string mode() const {
+        const auto at = spec_.environment.find("MODE");
+        return at == spec_.environment.end() ? "echo" : at->second;
+    }
+    fake_worker& owner_;
+    worker::version_spec spec_;
+};
+
+class fake_worker final : public worker::worker {
+  public:
+    ~fake_worker() override { threads_.join(); }
+    std::shared_ptr<hearth::worker::deployed_version> deploy(
+        hearth::worker::version_spec spec) override {
+        ++live;
+        return std::make_shared<fake_version>(*this, std::move(spec));
+    }
+    void drain() override {}
+    [[nodiscard]] hearth::metrics metrics() const override { return {}; }
+
+    /// Lets `init_slow` functions finish their init.
+    void release() {
+        const std::scoped_lock lock(mutex_);
+        released_ = true;
+        wake_.notify_all();
+    }
+    void wait_for_release() {
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, std::chrono::seconds(20), [this] { return released_; });
+    }
+
+    std::atomic<int> live = 0;  ///< deployed versions that exist
+    std::atomic<int> inits = 0;
+    std::mutex last_mutex;
+    hearth::worker::invocation last;  ///< the newest one, under last_mutex
+    boost::asio::thread_pool threads_{2};
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool released_ = false;
+};
+
+inline fake_version::~fake_version() { --owner_.live; }
+
+inline result<void> fake_version::initialize() {
+    ++owner_.inits;
+    if (mode() == "init_slow") owner_.wait_for_release();
+    if (mode() == "init_fail")
+        return error(errc::init_failed, "Runtime exited with error: exit status 3");
+    if (mode() == "init_timeout")
+        return error(errc::init_failed, "Init timed out after 10.00 seconds");
+    return {};
+}
+
+inline result<response> fake_version::invoke(worker::invocation input) {
+    {
+        const std::scoped_lock lock(owner_.last_mutex);
+        owner_.last = input;
+    }
+    const std::string how = mode();
+    if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
+    if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
+    response r;
+    r.executed_version = spec_.version;
+    r.report.request_id = input.request_id;
+    r.log_tail = "START RequestId: " + input.request_id +
+                 " Version: $LATEST\nEND RequestId: " + input.request_id + "\n";
+    if (how == "fail") {
+        r.function_error = "Unhandled";
+        r.payload = R"({"errorMessage":"boom","errorType":"Error"})";
+        return r;
+    }
+    if (how == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    r.payload = spec_.code->in_process() ? spec_.code->in_process()(input.payload)
+                                         : std::move(input.payload);
+    return r;
+}
+
+inline void fake_version::async_invoke(
+    worker::invocation input,
+    boost::asio::any_completion_handler<void(error_code, response)> handler) {
+    boost::asio::post(
+        owner_.threads_, [this, input = std::move(input), handler = std::move(handler)]() mutable {
+            auto r = invoke(std::move(input));
+            error_code ec;
+            response out;
+            if (r.has_error()) {
+                ec = r.error().code();
+                out.payload = r.error().message();
+            } else {
+                out = std::move(*r);
+            }
+            const auto executor = boost::asio::get_associated_executor(handler);
+            boost::asio::dispatch(executor,
+                                  boost::asio::append(std::move(handler), ec, std::move(out)));
+        });
+}
+
+}  // namespace hearth::test
