@@ -77,7 +77,7 @@ TEST_CASE("every number with wild arguments answers and never crashes") {
                 ++fresh;
             }
             if (s.what == kind::return_value)
-                CHECK(static_cast<std::int64_t>(s.rax) >= -4095 * 1'000'000'000'000);
+                CHECK(static_cast<std::int64_t>(s.rax) >= -4095);
         }
         const kernel_state copy = w->kernel->state();
         REQUIRE(copy == w->kernel->state());
