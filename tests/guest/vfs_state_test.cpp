@@ -1,0 +1,100 @@
+#include "vfs_world.hpp"
+
+#include "guest/vfs/readiness.hpp"
+
+#include <sys/socket.h>
+
+using namespace vfs_test;
+
+TEST_CASE("a clone does not share file offsets with its snapshot") {
+    world w;
+    w.make("/tmp/f", "0123456789");
+    w.root.file("h", "abcdefghij");
+    const auto t = w.open("/tmp/f"), h = w.open("/h");
+    CHECK(w.read(t, 2) == "01");
+    CHECK(w.read(h, 2) == "ab");
+    const kernel_state snapshot = w.kernel->state();
+    CHECK(snapshot == w.kernel->state());
+    CHECK(w.read(t, 2) == "23");
+    CHECK(w.read(h, 2) == "cd");
+    CHECK_FALSE(snapshot == w.kernel->state());
+    w.kernel->state() = snapshot;
+    CHECK(w.read(t, 2) == "23");
+    CHECK(w.read(h, 2) == "cd");
+}
+
+TEST_CASE("a clone's files, pipes and connections are its own") {
+    world w;
+    w.make("/tmp/f", "as snapshot");
+    REQUIRE(w.call(SYS_pipe, {world::buffer}) == 0);
+    const auto r = w.get_value<int>(world::buffer), p = w.get_value<int>(world::buffer + 4);
+    w.write(p, "in the pipe");
+    const kernel_state snapshot = w.kernel->state();
+    w.make("/tmp/f", "changed");
+    w.make("/tmp/new", "new");
+    CHECK(w.read(r) == "in the pipe");
+    w.kernel->state() = snapshot;
+    CHECK(w.slurp("/tmp/f") == "as snapshot");
+    CHECK(w.names("/tmp") == std::set<std::string>{"f"});
+    CHECK(w.read(r) == "in the pipe");
+}
+
+TEST_CASE("a file of the host is opened again by a clone that has no descriptor for it") {
+    world w;
+    w.root.file("h", "abcdefghij");
+    const auto fd = w.open("/h");
+    CHECK(w.read(fd, 3) == "abc");
+    // Another filesystem object over the same trees, as another process would have.
+    auto files = make_filesystem(w.root);
+    auto clone = guest::kernel(w.kernel->state(), files, w.memory, w.host);
+    w.regs.rax = SYS_read;
+    w.regs.rdi = static_cast<std::uint64_t>(fd);
+    w.regs.rsi = world::buffer;
+    w.regs.rdx = 3;
+    CHECK(clone.on_syscall(w.regs).rax == 3);
+    CHECK(w.get(world::buffer, 3) == "def");
+}
+
+TEST_CASE("closing everything leaves nothing behind") {
+    world w;
+    const auto before = w.state();
+    for (int round = 0; round < 3; ++round) {
+        REQUIRE(w.call(SYS_pipe, {world::buffer}) == 0);
+        REQUIRE(w.call(SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, world::buffer}) == 0);
+        w.open("/tmp", O_TMPFILE | O_RDWR);
+        w.open("/etc/name");
+        w.open("/proc/self/maps");
+        w.open("/tmp", O_RDONLY | O_DIRECTORY);
+        w.open("/dev/null");
+        const auto ep = w.call(SYS_epoll_create1, {0});
+        CHECK(ep > 0);
+        w.call(SYS_eventfd2, {0, 0});
+        w.call(SYS_socket, {AF_INET, SOCK_STREAM, 0});
+        w.call(SYS_memfd_create, {w.path("m"), 0});
+        REQUIRE(w.call(SYS_close_range, {3, ~0u, 0}) == 0);
+    }
+    auto after = w.state();
+    CHECK(after.descriptions == before.descriptions);
+    CHECK(after.pipes.empty());
+    CHECK(after.pairs.empty());
+    CHECK(after.epoll_sets == 0);
+    CHECK(after.files.bytes_used() == before.files.bytes_used());
+    CHECK(after.files.inodes_used() == before.files.inodes_used());
+}
+
+TEST_CASE("ids are not given twice while they are in use") {
+    world w;
+    w.state().next_id = ~0u - 1;
+    std::set<std::uint32_t> seen;
+    for (const auto& [id, d] : w.state().descriptions) seen.insert(static_cast<std::uint32_t>(id));
+    for (int i = 0; i < 8; ++i) {
+        const std::uint32_t id = static_cast<std::uint32_t>(w.state().add(vfs::description{}));
+        CHECK(id != 0);
+        CHECK(seen.insert(id).second);
+    }
+}
+
+TEST_CASE("an id that is no more polls as POLLNVAL") {
+    world w;
+    CHECK(vfs::poll_events(w.state(), w.host, description_id{12345}) == POLLNVAL);
+}
