@@ -1,6 +1,5 @@
-#include "vfs_world.hpp"
-
 #include "guest/vfs/mappable.hpp"
+#include "vfs_world.hpp"
 
 #include <linux/close_range.h>
 #include <sys/uio.h>
@@ -58,7 +57,8 @@ TEST_CASE("descriptors are the lowest free ones and end in EMFILE") {
     CHECK(w.call(SYS_fcntl, {100, F_GETFD}) == 0);
     CHECK(w.call(SYS_fcntl, {3, F_DUPFD, 1024}) == -EINVAL);
     std::int64_t last = 0;
-    while ((last = w.open("/dev/null")) >= 0) {}
+    while ((last = w.open("/dev/null")) >= 0) {
+    }
     CHECK(last == -EMFILE);
     CHECK(w.call(SYS_pipe, {world::buffer}) == -EMFILE);
     CHECK(w.call(SYS_dup, {0}) == -EMFILE);
@@ -89,10 +89,12 @@ TEST_CASE("writes append, truncate and keep to their offsets") {
     CHECK(w.call(SYS_ftruncate, {w.fd_of(fd), 3}) == 0);
     CHECK(w.read(fd) == "");
     CHECK(w.slurp("/tmp/f") == "Jel");
-    CHECK(w.call(SYS_pwrite64, {w.fd_of(fd), world::buffer, 1, static_cast<std::uint64_t>(INT64_MAX)}) == -EFBIG);
+    CHECK(w.call(SYS_pwrite64,
+                 {w.fd_of(fd), world::buffer, 1, static_cast<std::uint64_t>(INT64_MAX)}) == -EFBIG);
     CHECK(w.call(SYS_ftruncate, {w.fd_of(fd), static_cast<std::uint64_t>(-1)}) == -EINVAL);
     CHECK(w.call(SYS_ftruncate, {w.fd_of(fd), static_cast<std::uint64_t>(INT64_MAX)}) == -EFBIG);
-    CHECK(w.call(SYS_lseek, {w.fd_of(fd), static_cast<std::uint64_t>(INT64_MAX), SEEK_SET}) == INT64_MAX);
+    CHECK(w.call(SYS_lseek, {w.fd_of(fd), static_cast<std::uint64_t>(INT64_MAX), SEEK_SET}) ==
+          INT64_MAX);
     CHECK(w.call(SYS_lseek, {w.fd_of(fd), 1, SEEK_CUR}) == -EOVERFLOW);
     CHECK(w.read(fd) == "");
     CHECK(w.open("/tmp/f", O_WRONLY | O_TRUNC) > 0);
@@ -111,10 +113,12 @@ TEST_CASE("vectors are read and written in order, and counted") {
         std::uint64_t base, length;
     };
     const auto at = world::data + 0x8000;
-    w.put_value(at, std::array<piece, 3>{piece{world::buffer + 6, 5}, piece{0, 0}, piece{world::buffer, 3}});
+    w.put_value(at, std::array<piece, 3>{piece{world::buffer + 6, 5}, piece{0, 0},
+                                         piece{world::buffer, 3}});
     CHECK(w.call(SYS_writev, {w.fd_of(fd), at, 3}) == 8);
     CHECK(w.slurp("/tmp/v") == "threeone");
-    w.put_value(at, std::array<piece, 2>{piece{world::buffer + 100, 2}, piece{world::buffer + 200, 100}});
+    w.put_value(
+        at, std::array<piece, 2>{piece{world::buffer + 100, 2}, piece{world::buffer + 200, 100}});
     CHECK(w.call(SYS_preadv, {w.fd_of(fd), at, 2, 1}) == 7);
     CHECK(w.get(world::buffer + 100, 2) == "hr");
     CHECK(w.get(world::buffer + 200, 5) == "eeone");
@@ -122,7 +126,8 @@ TEST_CASE("vectors are read and written in order, and counted") {
     CHECK(w.call(SYS_readv, {w.fd_of(fd), world::bad, 1}) == -EFAULT);
     w.put_value(at, std::array<piece, 2>{piece{world::buffer, 2}, piece{0, ~0ull}});
     CHECK(w.call(SYS_readv, {w.fd_of(fd), at, 2}) == -EINVAL);
-    CHECK(w.call(SYS_preadv2, {w.fd_of(fd), at, 1, static_cast<std::uint64_t>(-1), 0, 0}) == 0);  // at the file's end
+    CHECK(w.call(SYS_preadv2, {w.fd_of(fd), at, 1, static_cast<std::uint64_t>(-1), 0, 0}) ==
+          0);  // at the file's end
     CHECK(w.call(SYS_preadv2, {w.fd_of(fd), at, 1, 0, 0, 0x100}) == -EOPNOTSUPP);
 }
 
@@ -201,7 +206,8 @@ TEST_CASE("a memory file has no name, may be sealed, and goes with its last desc
     CHECK(w.call(SYS_fcntl, {w.fd_of(fd), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW}) == 0);
     CHECK(w.write(fd, "more") == -EPERM);
     CHECK(w.call(SYS_fcntl, {w.fd_of(fd), F_GET_SEALS}) == (F_SEAL_WRITE | F_SEAL_GROW));
-    const auto n = w.call(SYS_readlink, {w.path("/proc/self/fd/" + std::to_string(fd)), world::buffer, 100});
+    const auto n =
+        w.call(SYS_readlink, {w.path("/proc/self/fd/" + std::to_string(fd)), world::buffer, 100});
     CHECK(w.get(world::buffer, static_cast<std::size_t>(n)) == "/memfd:buffer (deleted)");
     CHECK(w.state().files.bytes_used() > 0);
     w.close(fd);
@@ -272,11 +278,13 @@ TEST_CASE("/proc shows the process and the machine") {
     CHECK(w.slurp("/proc/self/environ") == std::string("A=1\0B=2\0", 8));
     CHECK(w.slurp("/proc/self/comm") == "test\n");
     CHECK(w.slurp("/proc/meminfo").find("MemTotal:          32768 kB") == 0);
-    CHECK(w.slurp("/proc/self/maps").find("00100000-00500000") == std::string::npos);  // as Linux: no leading zeroes
+    CHECK(w.slurp("/proc/self/maps").find("00100000-00500000") ==
+          std::string::npos);  // as Linux: no leading zeroes
     CHECK(w.slurp("/proc/self/maps").find("100000-500000 rw-p 00000000 00:00 0") == 0);
     CHECK(w.slurp("/proc/self/status").find("\nPid:\t8\n") != std::string::npos);
     CHECK(w.slurp("/proc/cpuinfo").find("processor\t: 0\n") == 0);
-    CHECK(w.slurp("/proc/self/mounts").find("tmpfs /tmp tmpfs rw,nosuid 0 0\n") != std::string::npos);
+    CHECK(w.slurp("/proc/self/mounts").find("tmpfs /tmp tmpfs rw,nosuid 0 0\n") !=
+          std::string::npos);
     const std::string stat = w.slurp("/proc/self/stat");
     CHECK(std::count(stat.begin(), stat.end(), ' ') == 51);
     CHECK(stat.find("8 (test) R 0 8 8 ") == 0);
@@ -287,18 +295,22 @@ TEST_CASE("/proc shows the process and the machine") {
     CHECK(w.open("/proc/new", O_CREAT | O_WRONLY) == -ENOENT);
     CHECK(w.open("/proc/1/maps") == -ENOENT);
     const auto top = w.names("/proc");
-    for (const char* n : {"self", "8", "cpuinfo", "meminfo", "sys", "uptime", "version"}) CHECK(top.contains(n));
+    for (const char* n : {"self", "8", "cpuinfo", "meminfo", "sys", "uptime", "version"})
+        CHECK(top.contains(n));
     CHECK(w.names("/proc/sys/kernel").contains("random"));
     const auto own = w.names("/proc/self");
     for (const char* n : {"exe", "fd", "maps", "status"}) CHECK(own.contains(n));
     // Every name listed can be looked up, and every file read.
-    for (const std::string dir : {"/proc/", "/proc/self/", "/proc/sys/kernel/", "/proc/sys/kernel/random/", "/proc/sys/vm/"}) {
+    for (const std::string dir : {"/proc/", "/proc/self/", "/proc/sys/kernel/",
+                                  "/proc/sys/kernel/random/", "/proc/sys/vm/"}) {
         for (const std::string& n : w.names(dir)) {
             INFO(dir << n);
             CHECK(w.call(SYS_lstat, {w.path(dir + n), world::buffer}) == 0);
-            if (S_ISREG(w.get_value<struct ::stat>(world::buffer).st_mode)) CHECK(w.slurp(dir + n).find("errno") != 0);
+            if (S_ISREG(w.get_value<struct ::stat>(world::buffer).st_mode))
+                CHECK(w.slurp(dir + n).find("errno") != 0);
         }
     }
     const auto d = w.open("/dev/null");
-    CHECK(w.names("/proc/self/fd") == std::set<std::string>{"0", "1", "2", std::to_string(d), std::to_string(d + 1)});
+    CHECK(w.names("/proc/self/fd") ==
+          std::set<std::string>{"0", "1", "2", std::to_string(d), std::to_string(d + 1)});
 }

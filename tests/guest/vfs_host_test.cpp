@@ -14,16 +14,19 @@ TEST_CASE("stat of a host file is what the host says") {
         REQUIRE(::stat((w.root.path / name).c_str(), &native) == 0);
         const auto mine = w.stat("/" + std::string(name));
         INFO(name);
-        CHECK(std::memcmp(&native, &mine, offsetof(struct ::stat, st_ctim) + sizeof(timespec)) == 0);
+        CHECK(std::memcmp(&native, &mine, offsetof(struct ::stat, st_ctim) + sizeof(timespec)) ==
+              0);
     }
     REQUIRE(w.call(SYS_lstat, {w.path("/dir/link"), world::buffer}) == 0);
     const auto link = w.get_value<struct ::stat>(world::buffer);
     CHECK(S_ISLNK(link.st_mode));
     CHECK(link.st_size == 4);
 
-    REQUIRE(w.call(SYS_statx, {static_cast<std::uint64_t>(AT_FDCWD), w.path("/dir/file"), 0, STATX_BASIC_STATS, world::buffer}) == 0);
+    REQUIRE(w.call(SYS_statx, {static_cast<std::uint64_t>(AT_FDCWD), w.path("/dir/file"), 0,
+                               STATX_BASIC_STATS, world::buffer}) == 0);
     struct ::statx native {};
-    REQUIRE(::statx(AT_FDCWD, (w.root.path / "dir/file").c_str(), 0, STATX_BASIC_STATS, &native) == 0);
+    REQUIRE(::statx(AT_FDCWD, (w.root.path / "dir/file").c_str(), 0, STATX_BASIC_STATS, &native) ==
+            0);
     const auto mine = w.get_value<struct ::statx>(world::buffer);
     CHECK(mine.stx_size == native.stx_size);
     CHECK(mine.stx_ino == native.stx_ino);
@@ -53,7 +56,8 @@ TEST_CASE("nothing of the host can be changed") {
     CHECK(w.call(SYS_chmod, {w.path("/f"), 0777}) == -EROFS);
     CHECK(w.call(SYS_chown, {w.path("/f"), 1, 1}) == -EROFS);
     CHECK(w.call(SYS_truncate, {w.path("/f"), 0}) == -EROFS);
-    CHECK(w.call(SYS_utimensat, {static_cast<std::uint64_t>(AT_FDCWD), w.path("/f"), 0, 0}) == -EROFS);
+    CHECK(w.call(SYS_utimensat, {static_cast<std::uint64_t>(AT_FDCWD), w.path("/f"), 0, 0}) ==
+          -EROFS);
     CHECK(w.call(SYS_access, {w.path("/f"), W_OK}) == -EROFS);
     CHECK(w.call(SYS_access, {w.path("/f"), R_OK}) == 0);
     const auto fd = w.open("/f");
@@ -86,10 +90,12 @@ TEST_CASE("big files are read whole, at offsets and across pages") {
     REQUIRE(w.call(SYS_pread64, {w.fd_of(fd), world::buffer + 7, 10'000, 123'456}) == 10'000);
     CHECK(w.get(world::buffer + 7, 10'000) == text.substr(123'456, 10'000));
     CHECK(w.call(SYS_lseek, {w.fd_of(fd), 0, SEEK_CUR}) == 0);
-    CHECK(w.call(SYS_lseek, {w.fd_of(fd), static_cast<std::uint64_t>(-5), SEEK_END}) == static_cast<std::int64_t>(text.size()) - 5);
+    CHECK(w.call(SYS_lseek, {w.fd_of(fd), static_cast<std::uint64_t>(-5), SEEK_END}) ==
+          static_cast<std::int64_t>(text.size()) - 5);
     CHECK(w.read(fd) == text.substr(text.size() - 5));
     CHECK(w.read(fd) == "");
-    CHECK(w.call(SYS_pread64, {w.fd_of(fd), world::buffer, 10, static_cast<std::uint64_t>(-1)}) == -EINVAL);
+    CHECK(w.call(SYS_pread64, {w.fd_of(fd), world::buffer, 10, static_cast<std::uint64_t>(-1)}) ==
+          -EINVAL);
     CHECK(w.call(SYS_pread64, {w.fd_of(fd), world::buffer, 10, text.size() + 5}) == 0);
 }
 
@@ -109,7 +115,8 @@ TEST_CASE("a directory of the host is listed in small steps without losing or re
     world w;
     std::set<std::string> expected;
     for (int i = 0; i < 300; ++i) {
-        const std::string name = "entry-" + std::to_string(i) + std::string(static_cast<std::size_t>(i % 60), 'x');
+        const std::string name =
+            "entry-" + std::to_string(i) + std::string(static_cast<std::size_t>(i % 60), 'x');
         w.root.file("many/" + name, "");
         expected.insert(name);
     }
@@ -138,7 +145,9 @@ TEST_CASE("many files open at once keep the host's descriptors bounded") {
     std::vector<std::int64_t> fds;
     for (int i = 0; i < 400; ++i) fds.push_back(w.open("/n/" + std::to_string(i)));
     std::size_t host_fds = 0;
-    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/self/fd")) ++host_fds;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/self/fd"))
+        ++host_fds;
     CHECK(host_fds < vfs::host_tree::max_cached_files + 64);
-    for (int i = 0; i < 400; ++i) CHECK(w.read(fds[static_cast<std::size_t>(i)]) == std::to_string(i));
+    for (int i = 0; i < 400; ++i)
+        CHECK(w.read(fds[static_cast<std::size_t>(i)]) == std::to_string(i));
 }

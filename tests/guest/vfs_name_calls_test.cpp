@@ -109,13 +109,17 @@ TEST_CASE("links, symlinks and renames through the calls") {
     CHECK(w.call(SYS_rename, {w.path("/tmp/none"), w.path("/tmp/x")}) == -ENOENT);
     CHECK(w.call(SYS_rename, {w.path("/tmp"), w.path("/tmp/x")}) == -EXDEV);
     CHECK(w.call(SYS_rename, {w.path("/tmp/f"), w.path("/tmp/f/")}) == -ENOTDIR);
-    CHECK(w.call(SYS_renameat2, {here, w.path("/tmp/made"), here, w.path("/tmp/f"), RENAME_NOREPLACE}) == -EEXIST);
-    CHECK(w.call(SYS_renameat2, {here, w.path("/tmp/made"), here, w.path("/tmp/f"), RENAME_EXCHANGE}) == 0);
+    CHECK(w.call(SYS_renameat2,
+                 {here, w.path("/tmp/made"), here, w.path("/tmp/f"), RENAME_NOREPLACE}) == -EEXIST);
+    CHECK(w.call(SYS_renameat2,
+                 {here, w.path("/tmp/made"), here, w.path("/tmp/f"), RENAME_EXCHANGE}) == 0);
     CHECK(w.slurp("/tmp/f") == "through");
-    CHECK(w.call(SYS_renameat2, {here, w.path("/tmp/made"), here, w.path("/tmp/f"), 64}) == -EINVAL);
+    CHECK(w.call(SYS_renameat2, {here, w.path("/tmp/made"), here, w.path("/tmp/f"), 64}) ==
+          -EINVAL);
     // A file without a name gets one.
     const auto fd = w.open("/tmp", O_TMPFILE | O_RDWR);
-    CHECK(w.call(SYS_linkat, {w.fd_of(fd), w.path(""), here, w.path("/tmp/named"), AT_EMPTY_PATH}) == -ENOENT);
+    CHECK(w.call(SYS_linkat,
+                 {w.fd_of(fd), w.path(""), here, w.path("/tmp/named"), AT_EMPTY_PATH}) == -ENOENT);
 }
 
 TEST_CASE("modes, owners and times are kept") {

@@ -1,6 +1,5 @@
-#include "vfs_world.hpp"
-
 #include "guest/vfs/procfs.hpp"
+#include "vfs_world.hpp"
 
 using namespace vfs_test;
 
@@ -134,7 +133,8 @@ TEST_CASE("a directory that leads to a mount point exists although no tree has i
     vfs::filesystem_options options;
     vfs::mount root, deep;
     root.point = "/";
-    root.tree = std::make_shared<const vfs::memory_tree>(std::map<std::string, vfs::memory_tree::node, std::less<>>{});
+    root.tree = std::make_shared<const vfs::memory_tree>(
+        std::map<std::string, vfs::memory_tree::node, std::less<>>{});
     deep.point = "/a/b/c";
     deep.what = vfs::mount::kind::tmpfs;
     options.mounts = {root, deep};
@@ -147,7 +147,8 @@ TEST_CASE("a directory that leads to a mount point exists although no tree has i
     REQUIRE(a);
     CHECK(a->attr.is_directory());
     std::set<std::string> names;
-    REQUIRE(fs->list(c, "/a", 0, [&](const vfs::directory_entry& e) { return names.insert(e.name).second; }));
+    REQUIRE(fs->list(c, "/a", 0,
+                     [&](const vfs::directory_entry& e) { return names.insert(e.name).second; }));
     CHECK(names == std::set<std::string>{".", "..", "b"});
     CHECK(fs->resolve(c, "/", "/a/x").error().number == ENOENT);
     CHECK(fs->resolve(c, "/a/b", "c")->path == "/a/b/c");
@@ -206,7 +207,9 @@ TEST_CASE("the function's root shows the package, and of the host only what it n
     string_host h;
     const vfs::context c{state, state.processes[1], h};
     const auto has = [&](const char* p) { return fs->resolve(c, "/", p).has_value(); };
-    for (const char* p : {"/usr/lib/libx.so", "/lib/libx.so", "/etc/passwd", "/etc/ld.so.cache", "/etc/ssl/certs/ca.pem", "/opt", "/var/task", "/var/runtime", "/tmp", "/dev/null", "/proc/self/maps", "/root"}) {
+    for (const char* p : {"/usr/lib/libx.so", "/lib/libx.so", "/etc/passwd", "/etc/ld.so.cache",
+                          "/etc/ssl/certs/ca.pem", "/opt", "/var/task", "/var/runtime", "/tmp",
+                          "/dev/null", "/proc/self/maps", "/root"}) {
         INFO(p);
         // There is no process 1's directory without a process of that id.
         if (std::string_view(p).starts_with("/proc")) state.processes[1].id = 1;

@@ -1,7 +1,6 @@
-#include "vfs_world.hpp"
-
 #include "guest/abi/file.hpp"
 #include "guest/vfs/service_sockets.hpp"
+#include "vfs_world.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -18,7 +17,10 @@ struct sockets : world {
     static constexpr std::uint32_t loopback = 0x7f00'0001;
     static constexpr std::uint64_t address_at = data + 0x8000;
 
-    std::int64_t socket(int type = SOCK_STREAM, int family = AF_INET) { return call(SYS_socket, {static_cast<std::uint64_t>(family), static_cast<std::uint64_t>(type), 0}); }
+    std::int64_t socket(int type = SOCK_STREAM, int family = AF_INET) {
+        return call(SYS_socket,
+                    {static_cast<std::uint64_t>(family), static_cast<std::uint64_t>(type), 0});
+    }
     std::int64_t connect(std::int64_t fd, std::uint32_t to, std::uint16_t port) {
         sockaddr_in a{};
         a.sin_family = AF_INET;
@@ -38,7 +40,8 @@ struct sockets : world {
     }
     std::pair<std::uint64_t, std::uint64_t> pair(int type) {
         REQUIRE(call(SYS_socketpair, {AF_UNIX, static_cast<std::uint64_t>(type), 0, buffer}) == 0);
-        return {static_cast<std::uint64_t>(get_value<int>(buffer)), static_cast<std::uint64_t>(get_value<int>(buffer + 4))};
+        return {static_cast<std::uint64_t>(get_value<int>(buffer)),
+                static_cast<std::uint64_t>(get_value<int>(buffer + 4))};
     }
 };
 
@@ -114,13 +117,15 @@ TEST_CASE("a guest that writes without being read is stopped, and goes on when i
     sockets s;
     const auto [fd, c] = s.service();
     s.put(world::buffer, std::string(2u << 20, 'b'));
-    for (int i = 0; i < 4; ++i) REQUIRE(s.call(SYS_write, {s.fd_of(fd), world::buffer, 2u << 20}) == (2 << 20));
+    for (int i = 0; i < 4; ++i)
+        REQUIRE(s.call(SYS_write, {s.fd_of(fd), world::buffer, 2u << 20}) == (2 << 20));
     s.parks(SYS_write, {s.fd_of(fd), world::buffer, 2u << 20});
     CHECK(s.still_parked());
     CHECK(vfs::service_input(s.state(), c)->size() == vfs::service_connection::window);
     vfs::service_input(s.state(), c)->erase(0, 3u << 20);
     CHECK(s.resume() == (2 << 20));
-    CHECK(s.call(SYS_sendto, {s.fd_of(fd), world::buffer, 2u << 20, MSG_DONTWAIT, 0, 0}) == (1 << 20));
+    CHECK(s.call(SYS_sendto, {s.fd_of(fd), world::buffer, 2u << 20, MSG_DONTWAIT, 0, 0}) ==
+          (1 << 20));
     CHECK(s.call(SYS_sendto, {s.fd_of(fd), world::buffer, 1, MSG_DONTWAIT, 0, 0}) == -EAGAIN);
 }
 
@@ -132,7 +137,8 @@ TEST_CASE("all connections together hold a bounded amount, and there are not man
     for (int i = 0; i < 100; ++i) {
         const auto fd = s.socket(SOCK_STREAM | SOCK_NONBLOCK);
         const auto r = s.connect(fd, s.loopback, 9001);
-        if (r == -ECONNREFUSED) ++refused;
+        if (r == -ECONNREFUSED)
+            ++refused;
         else
             for (int j = 0; j < 5; ++j) s.call(SYS_write, {s.fd_of(fd), world::buffer, 2u << 20});
     }
@@ -154,20 +160,27 @@ TEST_CASE("names, options and flags of a connected socket") {
     REQUIRE(s.call(SYS_getsockname, {s.fd_of(fd), world::buffer, world::data}) == 0);
     CHECK(s.get_value<int>(world::data) == 16);
     s.put_value<int>(world::data, 4);
-    REQUIRE(s.call(SYS_getsockopt, {s.fd_of(fd), SOL_SOCKET, SO_ERROR, world::buffer, world::data}) == 0);
+    REQUIRE(s.call(SYS_getsockopt,
+                   {s.fd_of(fd), SOL_SOCKET, SO_ERROR, world::buffer, world::data}) == 0);
     CHECK(s.get_value<int>(world::buffer) == 0);
-    REQUIRE(s.call(SYS_getsockopt, {s.fd_of(fd), SOL_SOCKET, SO_TYPE, world::buffer, world::data}) == 0);
+    REQUIRE(s.call(SYS_getsockopt,
+                   {s.fd_of(fd), SOL_SOCKET, SO_TYPE, world::buffer, world::data}) == 0);
     CHECK(s.get_value<int>(world::buffer) == SOCK_STREAM);
     s.put_value<int>(world::buffer, 1);
     CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), IPPROTO_TCP, TCP_NODELAY, world::buffer, 4}) == 0);
     s.put_value<int>(world::buffer, 0);
-    CHECK(s.call(SYS_getsockopt, {s.fd_of(fd), IPPROTO_TCP, TCP_NODELAY, world::buffer, world::data}) == 0);
+    CHECK(s.call(SYS_getsockopt,
+                 {s.fd_of(fd), IPPROTO_TCP, TCP_NODELAY, world::buffer, world::data}) == 0);
     CHECK(s.get_value<int>(world::buffer) == 1);
-    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, 9999, world::buffer, 4}) == -ENOPROTOOPT);
-    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, SO_KEEPALIVE, world::bad, 4}) == -EFAULT);
-    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, SO_KEEPALIVE, world::buffer, 2}) == -EINVAL);
+    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, 9999, world::buffer, 4}) ==
+          -ENOPROTOOPT);
+    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, SO_KEEPALIVE, world::bad, 4}) ==
+          -EFAULT);
+    CHECK(s.call(SYS_setsockopt, {s.fd_of(fd), SOL_SOCKET, SO_KEEPALIVE, world::buffer, 2}) ==
+          -EINVAL);
     CHECK(s.connect(fd, s.loopback, 9001) == -EISCONN);
-    CHECK(s.call(SYS_recvfrom, {s.fd_of(fd), world::buffer, 1, 0x40000000 | MSG_DONTWAIT, 0, 0}) == -EAGAIN);
+    CHECK(s.call(SYS_recvfrom, {s.fd_of(fd), world::buffer, 1, 0x40000000 | MSG_DONTWAIT, 0, 0}) ==
+          -EAGAIN);
     CHECK(s.call(SYS_recvfrom, {s.fd_of(fd), world::buffer, 1, 0x80, 0, 0}) == -EINVAL);
     REQUIRE(s.call(SYS_fstat, {s.fd_of(fd), world::buffer}) == 0);
     CHECK(S_ISSOCK(s.get_value<struct ::stat>(world::buffer).st_mode));
@@ -250,7 +263,8 @@ TEST_CASE("messages gather and scatter") {
     m.control_length = 16;
     s.put_value(header, m);
     CHECK(s.call(SYS_sendmsg, {a, header, 0}) == -EOPNOTSUPP);
-    s.put_value(iov, std::array<piece, 2>{piece{world::buffer + 100, 6}, piece{world::buffer + 200, 6}});
+    s.put_value(iov,
+                std::array<piece, 2>{piece{world::buffer + 100, 6}, piece{world::buffer + 200, 6}});
     CHECK(s.call(SYS_recvmsg, {b, header, 0}) == 8);
     CHECK(s.get(world::buffer + 100, 6) == "headbo");
     CHECK(s.get(world::buffer + 200, 2) == "dy");

@@ -1,6 +1,5 @@
-#include "vfs_world.hpp"
-
 #include "guest/vfs/readiness.hpp"
+#include "vfs_world.hpp"
 
 #include <sys/socket.h>
 
@@ -92,6 +91,42 @@ TEST_CASE("ids are not given twice while they are in use") {
         CHECK(id != 0);
         CHECK(seen.insert(id).second);
     }
+}
+
+TEST_CASE("descriptors cannot make the host hold more than a bounded amount") {
+    world w;
+    // A large environment, opened over and over as /proc/self/environ.
+    w.process().environment.assign(64, std::string(1 << 20, 'e'));
+    CHECK(w.open("/proc/self/environ") == -ENOMEM);
+    w.process().environment.resize(8);
+    std::int64_t r = 0;
+    int opened = 0;
+    while ((r = w.open("/proc/self/environ")) >= 0) ++opened;
+    CHECK(r == -ENOMEM);
+    CHECK(opened == 3);
+    int pairs = 0;
+    while ((r = w.call(SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, world::buffer})) == 0) ++pairs;
+    CHECK(r == -ENFILE);
+    CHECK(pairs == static_cast<int>(vfs::max_pairs));
+    REQUIRE(w.call(SYS_close_range, {3, ~0u, 0}) == 0);
+    std::int64_t grown = 0;
+    while (w.call(SYS_pipe, {world::buffer}) == 0)
+        grown += w.call(SYS_fcntl, {static_cast<std::uint64_t>(w.get_value<int>(world::buffer)),
+                                    F_SETPIPE_SZ, 1u << 20}) > 0;
+    CHECK(grown <= 64);
+    std::size_t capacity = 0;
+    for (const auto& [id, p] : w.state().pipes) capacity += p.capacity;
+    CHECK(capacity <= vfs::max_pipe_bytes + 512 * vfs::pipe::default_capacity);
+}
+
+TEST_CASE("exec closes what asked for it and exit closes all") {
+    world w;
+    const auto kept = w.open("/dev/null"), gone = w.open("/dev/null", O_CLOEXEC);
+    vfs::close_on_exec(w.state(), w.process().files);
+    CHECK(w.call(SYS_fcntl, {w.fd_of(kept), F_GETFD}) == 0);
+    CHECK(w.call(SYS_fcntl, {w.fd_of(gone), F_GETFD}) == -EBADF);
+    vfs::close_all(w.state(), w.process().files);
+    CHECK(w.state().descriptions.empty());
 }
 
 TEST_CASE("an id that is no more polls as POLLNVAL") {

@@ -1,12 +1,10 @@
 #include "guest/vfs/tmpfs.hpp"
-
 #include "vfs_outcome.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <linux/fs.h>
-
 #include <fcntl.h>
+#include <linux/fs.h>
 
 #include <cerrno>
 #include <string>
@@ -23,7 +21,9 @@ struct box {
     inode_id root = fs.add_root(01777, now);
 
     inode_id file(std::string_view name) { return *fs.create_file(root, name, 0644, {}, now); }
-    inode_id directory(std::string_view name) { return *fs.create_directory(root, name, 0755, {}, now); }
+    inode_id directory(std::string_view name) {
+        return *fs.create_directory(root, name, 0755, {}, now);
+    }
     std::int64_t write(inode_id id, std::uint64_t at, std::string_view text) {
         auto n = fs.write(id, at, std::as_bytes(std::span(text)), now);
         return n ? static_cast<std::int64_t>(*n) : -n.error().number;

@@ -1,6 +1,5 @@
-#include "vfs_world.hpp"
-
 #include "guest/abi/signal.hpp"
+#include "vfs_world.hpp"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -31,7 +30,9 @@ struct pipes : world {
         }
         return call(SYS_poll, {data + 0x8000, list.size(), static_cast<std::uint64_t>(timeout)});
     }
-    short revents(std::size_t i) { return get_value<pollfd>(data + 0x8000 + i * sizeof(pollfd)).revents; }
+    short revents(std::size_t i) {
+        return get_value<pollfd>(data + 0x8000 + i * sizeof(pollfd)).revents;
+    }
 };
 
 bool has_signal(world& w, int number) {
@@ -53,7 +54,8 @@ TEST_CASE("a pipe carries bytes, then end of file") {
     CHECK(p.call(SYS_pread64, {p.r, world::buffer, 1, 0}) == -ESPIPE);
     p.parks(SYS_read, {p.r, world::buffer, 10});
     CHECK(p.still_parked());
-    // Another holder of the other end would close it; here the state itself stands in for that thread.
+    // Another holder of the other end would close it; here the state itself stands in for that
+    // thread.
     p.process().files.remove(static_cast<int>(p.w));
     for (auto& [id, d] : p.state().descriptions)
         if (auto* end = std::get_if<vfs::pipe_end>(&d.body); end && end->writes) {
@@ -114,7 +116,10 @@ TEST_CASE("a long blocking write goes on where it stopped and counts everything"
 
 TEST_CASE("poll tells readable, writable, hung up and not open") {
     pipes p;
-    CHECK(p.poll({{static_cast<int>(p.r), POLLIN, 0}, {static_cast<int>(p.w), POLLOUT, 0}, {77, POLLIN, 0}, {-1, POLLIN, 0}}) == 2);
+    CHECK(p.poll({{static_cast<int>(p.r), POLLIN, 0},
+                  {static_cast<int>(p.w), POLLOUT, 0},
+                  {77, POLLIN, 0},
+                  {-1, POLLIN, 0}}) == 2);
     CHECK(p.revents(0) == 0);
     CHECK(p.revents(1) == POLLOUT);
     CHECK(p.revents(2) == POLLNVAL);
@@ -156,7 +161,8 @@ TEST_CASE("ppoll writes back the rest of its time") {
     p.host.monotonic += 400ms;
     p.state().pipes.begin()->second.bytes.append("x");
     CHECK(p.resume() == 1);
-    CHECK(p.get_value<std::array<std::int64_t, 2>>(world::data + 0x9000) == std::array<std::int64_t, 2>{0, 600'000'000});
+    CHECK(p.get_value<std::array<std::int64_t, 2>>(world::data + 0x9000) ==
+          std::array<std::int64_t, 2>{0, 600'000'000});
     CHECK(p.call(SYS_ppoll, {world::data + 0x8000, 1, 0, world::data, 4}) == -EINVAL);
 }
 
@@ -209,12 +215,14 @@ TEST_CASE("eventfd counts, or counts down") {
 TEST_CASE("epoll reports levels, edges and one shots") {
     pipes p;
     const auto ep = p.call(SYS_epoll_create1, {0});
-    const auto add = [&](std::uint64_t fd, std::uint32_t events, std::uint64_t data, int op = EPOLL_CTL_ADD) {
+    const auto add = [&](std::uint64_t fd, std::uint32_t events, std::uint64_t data,
+                         int op = EPOLL_CTL_ADD) {
         epoll_event e{};
         e.events = events;
         e.data.u64 = data;
         p.put_value(world::data + 0x8000, e);
-        return p.call(SYS_epoll_ctl, {p.fd_of(ep), static_cast<std::uint64_t>(op), fd, world::data + 0x8000});
+        return p.call(SYS_epoll_ctl,
+                      {p.fd_of(ep), static_cast<std::uint64_t>(op), fd, world::data + 0x8000});
     };
     const auto wait = [&] {
         const auto n = p.call(SYS_epoll_wait, {p.fd_of(ep), world::data + 0x9000, 8, 0});
@@ -266,7 +274,8 @@ TEST_CASE("an epoll wait with nothing new does not wake for an old edge") {
     p.put_value(world::data + 0x8000, e);
     REQUIRE(p.call(SYS_epoll_ctl, {p.fd_of(ep), EPOLL_CTL_ADD, p.r, world::data + 0x8000}) == 0);
     p.put_n(p.w, 1);
-    REQUIRE(p.call(SYS_epoll_wait, {p.fd_of(ep), world::data + 0x9000, 8, static_cast<std::uint64_t>(-1)}) == 1);
+    REQUIRE(p.call(SYS_epoll_wait,
+                   {p.fd_of(ep), world::data + 0x9000, 8, static_cast<std::uint64_t>(-1)}) == 1);
     p.parks(SYS_epoll_wait, {p.fd_of(ep), world::data + 0x9000, 8, static_cast<std::uint64_t>(-1)});
     CHECK(p.still_parked());
     auto& pipe = p.state().pipes.begin()->second;
@@ -288,7 +297,8 @@ TEST_CASE("a signal ends a wait with EINTR, and a write that moved something wit
     p.kernel->post_signal(p.task(), s);
     const auto step = p.kernel->resume(p.regs);
     CHECK(step.what == guest::step::kind::set_registers);
-    CHECK(p.regs.rip == 0x40'0000);  // in the handler; the count stands in the frame it returns from
+    CHECK(p.regs.rip ==
+          0x40'0000);  // in the handler; the count stands in the frame it returns from
     CHECK_FALSE(has_signal(p, abi::sigusr1));
     CHECK(p.state().pipes.begin()->second.bytes.size() == 65'536);
 }

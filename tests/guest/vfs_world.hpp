@@ -1,9 +1,8 @@
 #pragma once
 
-/// A guest with files and no KVM: a kernel over real guest memory, a filesystem with a host directory made for
-/// the test, and a host of strings. System calls go through the table, as the sandbox makes them.
-
-#include "vfs_outcome.hpp"
+/// A guest with files and no KVM: a kernel over real guest memory, a filesystem with a host
+/// directory made for the test, and a host of strings. System calls go through the table, as the
+/// sandbox makes them.
 
 #include "guest/kernel/identity.hpp"
 #include "guest/kernel/kernel.hpp"
@@ -12,6 +11,7 @@
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
 #include "guest/vfs/open.hpp"
+#include "vfs_outcome.hpp"
 #include "vmm/x86_64/layout.hpp"
 
 #include <catch2/catch.hpp>
@@ -19,7 +19,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -59,11 +58,13 @@ class string_host final : public guest::host {
     }
     std::size_t write_stream(guest::stream which, std::span<const std::byte> bytes) override {
         auto& to = which == guest::stream::error ? errors : output;
-        if (to.size() < (1u << 20)) to.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (to.size() < (1u << 20))
+            to.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         return bytes.size();
     }
     input_result read_input(std::span<std::byte> into) override {
-        if (input.empty()) return {input_closed ? input_status::end_of_file : input_status::would_block, 0};
+        if (input.empty())
+            return {input_closed ? input_status::end_of_file : input_status::would_block, 0};
         const auto n = std::min(into.size(), input.size());
         std::memcpy(into.data(), input.data(), n);
         input.erase(0, n);
@@ -71,7 +72,9 @@ class string_host final : public guest::host {
     }
     bool input_ready() override { return !input.empty() || input_closed; }
     terminal terminal_of(guest::stream) override { return {is_terminal, 24, 80}; }
-    bool service_listens(std::uint32_t address, std::uint16_t port) override { return services.contains({address, port}); }
+    bool service_listens(std::uint32_t address, std::uint16_t port) override {
+        return services.contains({address, port});
+    }
     vmm::fpu_state read_fpu() override { return {}; }
     bool write_fpu(const vmm::fpu_state&) override { return true; }
     bool tracing() const override { return false; }
@@ -102,7 +105,8 @@ struct host_directory {
 };
 
 /// "/" is a host directory; /own a tree in memory; /tmp, /dev, /proc as everywhere.
-inline std::shared_ptr<vfs::filesystem> make_filesystem(const host_directory& root, byte_count tmp_size = 1_MiB) {
+inline std::shared_ptr<vfs::filesystem> make_filesystem(const host_directory& root,
+                                                        byte_count tmp_size = 1_MiB) {
     auto options = vfs::host_root(root.path, tmp_size).value();
     std::map<std::string, vfs::memory_tree::node, std::less<>> nodes;
     nodes["hello"] = vfs::memory_tree::text("hello, world\n");
@@ -163,7 +167,8 @@ struct world {
         std::uint64_t a[6] = {};
         std::copy(args.begin(), args.end(), a);
         regs.rax = static_cast<std::uint64_t>(number);
-        regs.rdi = a[0], regs.rsi = a[1], regs.rdx = a[2], regs.r10 = a[3], regs.r8 = a[4], regs.r9 = a[5];
+        regs.rdi = a[0], regs.rsi = a[1], regs.rdx = a[2], regs.r10 = a[3], regs.r8 = a[4],
+        regs.r9 = a[5];
         const auto s = kernel->on_syscall(regs);
         if (s.what == guest::step::kind::return_value) regs.rax = s.rax;
         return s;
@@ -175,7 +180,9 @@ struct world {
         return static_cast<std::int64_t>(regs.rax);
     }
     /// The call parks.
-    void parks(long number, std::initializer_list<std::uint64_t> args = {}) { REQUIRE(step(number, args).what == guest::step::kind::parked); }
+    void parks(long number, std::initializer_list<std::uint64_t> args = {}) {
+        REQUIRE(step(number, args).what == guest::step::kind::parked);
+    }
     /// What the parked call comes to now.
     std::int64_t resume() {
         const auto s = kernel->resume(regs);
@@ -190,7 +197,9 @@ struct world {
         REQUIRE(space().write(gva{at}, std::as_bytes(std::span(text.c_str(), text.size() + 1))));
         return at;
     }
-    void put(std::uint64_t at, std::string_view text) { REQUIRE(space().write(gva{at}, std::as_bytes(std::span(text)))); }
+    void put(std::uint64_t at, std::string_view text) {
+        REQUIRE(space().write(gva{at}, std::as_bytes(std::span(text))));
+    }
     template <class T>
     void put_value(std::uint64_t at, const T& v) {
         REQUIRE(space().write(gva{at}, std::as_bytes(std::span(&v, 1))));
@@ -207,7 +216,8 @@ struct world {
         return v;
     }
 
-    // -- shorthands ------------------------------------------------------------------------------------------
+    // -- shorthands
+    // ------------------------------------------------------------------------------------------
     std::int64_t open(const std::string& p, int flags = O_RDONLY, unsigned mode = 0644) {
         return call(SYS_open, {path(p), static_cast<std::uint64_t>(flags), mode});
     }
@@ -218,7 +228,8 @@ struct world {
     /// What read gives, as text; "errno N" when it fails.
     std::string read(std::int64_t fd, std::size_t n = 4096) {
         const auto got = call(SYS_read, {fd_of(fd), buffer, n});
-        return got < 0 ? "errno " + std::to_string(-got) : get(buffer, static_cast<std::size_t>(got));
+        return got < 0 ? "errno " + std::to_string(-got)
+                       : get(buffer, static_cast<std::size_t>(got));
     }
     std::string slurp(const std::string& p) {
         const auto fd = open(p);
