@@ -2,6 +2,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
     kernel/identity.cpp
     kernel/kernel.cpp
+    kernel/services.cpp
     kernel/signal_frame.cpp
     kernel/signals.cpp
     kernel/task.cpp
@@ -11,6 +12,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/process.cpp
     sys/random.cpp
     sys/signal.cpp
+    sys/since.cpp
     sys/system.cpp
     sys/table.cpp
     sys/time.cpp)

@@ -43,7 +43,7 @@ result<floor_timing> measure_floor(const kvm& kvm, int n) {
     auto last = clock::now();
     for (int i = 0; i < n + warm_up;) {
         const int rc = kvm_call(vcpu.fd.get(), KVM_RUN);
-        if (rc == -EINTR || rc == -EAGAIN) continue;  // a signal of the embedder's
+        if (rc == -EINTR) continue;  // a signal of the embedder's
         if (rc < 0 || run.exit_reason != KVM_EXIT_IO || run.io.port != syscall_port)
             return system_failure(errc::kvm_failed, "KVM_RUN while measuring the floor",
                                   rc < 0 ? -rc : EIO);

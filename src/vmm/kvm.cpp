@@ -170,7 +170,7 @@ result<void> kvm::probe() {
     int rc = 0;
     // A signal to this thread: the state is kept, go on.
     do rc = kvm_call(vcpu.fd.get(), KVM_RUN);
-    while (rc == -EINTR || rc == -EAGAIN);
+    while (rc == -EINTR);
     if (rc < 0) return system_failure(errc::kvm_failed, "KVM_RUN", -rc);
     HEARTH_TRY(flavour_, flavour_by_behaviour(run));
     return {};

@@ -105,7 +105,9 @@ struct vcpu::impl {
     [[nodiscard]] kvm_sregs& sregs() const noexcept { return page().s.regs.sregs; }
 
     vm_exit run(std::uint64_t mask);
-    int enter() noexcept;
+    bool enlist(bool heed_kick) noexcept;
+    void discharge() noexcept;
+    void clear_kick() noexcept;
     int use_mask(std::uint64_t mask) noexcept;
     [[nodiscard]] std::optional<vm_exit> refuse_wild_rip() const noexcept;
     [[nodiscard]] bool exception_in_flight() const noexcept;
@@ -176,17 +178,17 @@ int vcpu::impl::use_mask(std::uint64_t mask) noexcept {
 }
 
 vm_exit vcpu::impl::run(std::uint64_t mask) {
-    {
-        // Not even entered: what return_from_syscall or set_state wrote stays in the run page.
-        std::lock_guard lock(mutex);
-        if (std::exchange(kicked, false)) return interrupted_exit{};
-    }
     if (auto refused = refuse_wild_rip()) return *refused;
     if (int rc = use_mask(mask); rc < 0) return classify(rc);
 
+    // Not even entered: what return_from_syscall or set_state wrote stays in the run page.
+    if (!enlist(true)) return interrupted_exit{};
     for (;;) {
-        const int rc = enter();
-        if (rc != -EINTR && rc != -EAGAIN) return classify(rc);
+        const int rc = kvm_call(bare.fd.get(), KVM_RUN);
+        discharge();
+        at = boundary::stopped;
+        if (rc != -EINTR) return classify(rc);
+
         // Inside an exception's delivery there is no boundary, and no set of registers that would
         // tell the state. Its stub's OUT is a few instructions away: go there; the kick stays for
         // the next run.
@@ -194,32 +196,37 @@ vm_exit vcpu::impl::run(std::uint64_t mask) {
             if (auto vector = exception_vector_at(regs().rip)) return take_exception(*vector);
             if (!in_stub(regs().rip)) return unusable(KVM_EXIT_INTR, sregs().cs.dpl);
         }
-        if (exception_in_flight()) continue;
-
-        std::lock_guard lock(mutex);
-        kicked = false;
-        return interrupted_exit{};
+        if (!exception_in_flight()) {
+            clear_kick();
+            return interrupted_exit{};
+        }
+        enlist(false);
     }
 }
 
-/// KVM_RUN, with this thread the one to signal while it lasts.
-int vcpu::impl::enter() noexcept {
-    {
-        std::lock_guard lock(mutex);
-        runner = pthread_self();
-    }
-    const int rc = kvm_call(bare.fd.get(), KVM_RUN);
-    bool late = false;
+/// From here on a kick signals this thread. False: one came before, and is hereby delivered.
+bool vcpu::impl::enlist(bool heed_kick) noexcept {
+    std::lock_guard lock(mutex);
+    if (heed_kick && std::exchange(kicked, false)) return false;
+    runner = pthread_self();
+    return true;
+}
+
+/// From here on it does not. The signal has no handler to take it: left pending it would end every
+/// KVM_RUN to come, and the process once it is unblocked.
+void vcpu::impl::discharge() noexcept {
     {
         std::lock_guard lock(mutex);
         runner.reset();
-        late = std::exchange(signalled, false);
-        if (late) page().immediate_exit = 0;
+        if (!std::exchange(signalled, false)) return;
+        page().immediate_exit = 0;
     }
-    // No handler takes the signal: left pending it would end every KVM_RUN to come.
-    if (late) drain(kick_signal);
-    at = boundary::stopped;
-    return rc;
+    drain(kick_signal);
+}
+
+void vcpu::impl::clear_kick() noexcept {
+    std::lock_guard lock(mutex);
+    kicked = false;
 }
 
 /// A RIP outside the user half never enters KVM, where a failed VM entry would cost the vCPU: the
@@ -432,10 +439,7 @@ void vcpu::kick() noexcept {
     pthread_kill(*impl_->runner, impl_->kick_signal);
 }
 
-void vcpu::clear_kick() noexcept {
-    std::lock_guard lock(impl_->mutex);
-    impl_->kicked = false;
-}
+void vcpu::clear_kick() noexcept { impl_->clear_kick(); }
 
 int vcpu::kick_signal() const noexcept { return impl_->kick_signal; }
 

@@ -61,8 +61,8 @@ class vcpu {
 
     /// User registers at the last boundary. Inside the stub page, after an interrupted_exit, they are those
     /// of a SYSCALL about to be executed (RIP = RCX - 2, RAX the number) or, once it was answered, just past
-    /// it; so they can be set in any vCPU. After an OUT outside the stub (reported as #GP) RIP is at the
-    /// instruction on hardware KVM, past it on software KVM.
+    /// it; so they can be set in any vCPU. Where software KVM had to let an IN or OUT of the
+    /// program's own through to us (reported as #GP), RIP may be past it.
     [[nodiscard]] vcpu_state state() const noexcept;
 
     /// Fast path, right after a syscall_exit: returns `rax` to the guest, all else as it was.

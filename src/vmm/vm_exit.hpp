@@ -16,7 +16,7 @@ struct syscall_exit {};
 /// another way than through the stub (reported as #GP).
 struct exception_exit {
     std::uint8_t vector = 0;
-    std::uint32_t error_code = 0;
+    std::uint32_t error_code = 0;  ///< as Linux shows it: above the user half always "protection"
     gva fault_address;  ///< CR2, for #PF
 };
 
@@ -28,10 +28,11 @@ struct memory_exit {
     std::uint64_t rip = 0;
 };
 
-/// Triple fault, failed entry, internal error, or a reason we do not know: the sandbox is poisoned.
+/// Triple fault, failed entry, internal error, or a reason we do not know: the sandbox is poisoned, and the
+/// microVM must be destroyed, not used again.
 struct unusable_exit {
-    std::uint32_t reason = 0;     ///< KVM_EXIT_*
-    std::uint64_t detail = 0;     ///< suberror or hardware reason
+    std::uint32_t reason = 0;     ///< KVM_EXIT_*; 0 also where KVM_RUN itself failed
+    std::uint64_t detail = 0;     ///< suberror, hardware reason, port, or the errno of KVM_RUN
     std::uint64_t rip = 0;
 };
 

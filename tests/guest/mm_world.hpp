@@ -41,8 +41,17 @@ inline constexpr protection none{}, r{true, false, false}, rw{true, true, false}
 
 struct world {
     explicit world(byte_count region = 64_MiB, std::uint64_t limit_pages = 8192)
-        : memory(vmm::guest_memory::create(region).value()),
+        : own(vmm::guest_memory::create(region).value()),
+          memory(*own),
           frames(layout::first_free, gpa{region.bytes()}, limit_pages) {
+        start();
+    }
+    /// The memory of a VM.
+    world(vmm::guest_memory& of_vm, std::uint64_t limit_pages)
+        : memory(of_vm), frames(layout::first_free, gpa{of_vm.size()}, limit_pages) {
+        start();
+    }
+    void start() {
         state.stack_top = layout::system_area;
         state.mmap_base = layout::system_area - (16ULL << 20);
         state.brk_start = state.brk = gva{0x60'0000};
@@ -153,7 +162,8 @@ struct world {
                 (memory.size() - layout::first_free.value) / page_size);
     }
 
-    vmm::guest_memory memory;
+    std::optional<vmm::guest_memory> own;
+    vmm::guest_memory& memory;
     mm_state state;
     frame_allocator frames;
     std::optional<address_space> space;

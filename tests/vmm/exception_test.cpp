@@ -100,6 +100,7 @@ TEST_CASE("the common exceptions arrive with their vectors") {
         {"wrmsr", {0x0f, 0x30}, 13, 0},
         {"lgdt", {0x0f, 0x01, 0x10}, 13, 0},
         {"in from a port", {0xe4, 0x60}, 13, 0},
+        {"sysexit", {0x0f, 0x35}, 13, 0},
         {"out to a port", {0xe6, 0x80}, 13, 0},
         {"a vector stub's port", {0xe6, 14}, 13, 0},
     };
@@ -207,6 +208,32 @@ TEST_CASE("the syscall port touched outside the stub is a protection fault") {
         REQUIRE(describe(m.start()) == "syscall");
         CHECK(m.cpu().state().rbx == 0x77);
         CHECK(m.cpu().state().rip == code_at.value + 0x85);
+    }
+}
+
+TEST_CASE("endless port input ends") {
+    machine m;
+    m.code({0xba, x86_64::syscall_port, 0, 0, 0, 0xf3, 0x6c});  // rep insb
+    m.state.rdi = data_at.value;
+    m.state.rcx = 1ull << 40;
+    const vm_exit e = m.start();
+    // Software KVM may fault at the end of the page instead.
+    INFO(describe(e));
+    CHECK((is<exception_exit>(e) || is<unusable_exit>(e)));
+}
+
+TEST_CASE("ways into the kernel other than SYSCALL are no way in") {
+    for (std::initializer_list<int> code : {std::initializer_list<int>{0x0f, 0x34},  // sysenter
+                                            {0xcd, 0x80},                            // int 0x80
+                                            {0x0f, 0x01, 0xc1, 0x0f, 0x0b},          // vmcall ; ud2
+                                            {0x0f, 0x01, 0xd9, 0x0f, 0x0b},  // vmmcall ; ud2
+                                            {0x0f, 0x01, 0xf8}}) {           // swapgs
+        machine m;
+        m.code(code);
+        const vm_exit e = m.start();
+        INFO(describe(e));
+        CHECK(is<exception_exit>(e));
+        CHECK(m.cpu().state().rip >= code_at.value);
     }
 }
 

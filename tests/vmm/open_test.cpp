@@ -4,6 +4,7 @@
 #include <hearth/error.hpp>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,23 @@ TEST_CASE("bad options are refused") {
     CHECK(vm::create(the_kvm(), {.memory = hearth::byte_count(4096)}).has_error());
     CHECK(vm::create(the_kvm(), {.memory = hearth::byte_count(2u << 20), .kick_signal = 9})
               .has_error());
+}
+
+TEST_CASE("a process out of file descriptors is told there is no room") {
+    (void)the_kvm();
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(lowest);
+    for (int spare : {0, 1}) {
+        rlimit tight = before;
+        tight.rlim_cur = static_cast<rlim_t>(lowest + spare);
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+        const auto v = vm::create(the_kvm(), {.memory = hearth::byte_count(2u << 20)});
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+        REQUIRE(v.has_error());
+        CHECK(v.error() == hearth::errc::no_room);
+    }
 }
 
 TEST_CASE("creating and destroying microVMs leaks no descriptor") {

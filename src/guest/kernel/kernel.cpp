@@ -6,6 +6,7 @@
 #include "guest/kernel/tracer.hpp"
 #include "guest/sys/bind.hpp"
 #include "guest/sys/exchange.hpp"
+#include "guest/vfs/readiness.hpp"
 
 #include <fmt/format.h>
 
@@ -14,9 +15,6 @@
 #include <algorithm>
 
 namespace hearth::guest {
-namespace vfs {
-short poll_events(kernel& k, description_id description);  // vfs/readiness.hpp
-}
 namespace {
 
 /// Linux takes the number from EAX, sign-extended (do_syscall_64); a negative one is in no table
@@ -78,6 +76,8 @@ step kernel::on_syscall(vmm::vcpu_state& registers) {
 step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_registers) {
     auto& ts = t.state();
     auto& r = t.registers();
+    if (state_.frames.exhausted()) [[unlikely]]
+        return {step::kind::out_of_memory, 0};
     expire_timers();
 
     const wait_state* held = t.wait();
@@ -102,8 +102,11 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             const auto& a = t.process().actions[static_cast<std::size_t>(action->number)];
             const bool again = !result.wait().deadline && (a.flags & abi::sa_restart) &&
                                signals::restartable(number_of(r));
-            if (host_.tracing()) trace_result(result, r, held != nullptr);
             if (again) {
+                if (host_.tracing()) {
+                    if (held) traced_ = fmt::format("<... {} resumed>", row->name);
+                    host_.trace(traced_ + " = ? ERESTARTSYS (To be restarted if SA_RESTART is set)");
+                }
                 r.rip -= syscall_length;
                 ts.run = task_running{};
                 return deliver_signals(t);
@@ -155,6 +158,7 @@ step kernel::deliver_signals(task& t) {
         }
         const signal_action used = action;
         if (!signals::push_frame(t, *info, used)) {
+            if (state_.frames.exhausted()) return {step::kind::out_of_memory, 0};
             // force_sigsegv: no room for the frame. If it was SIGSEGV's own, there is nothing left
             // to try.
             if (info->number == abi::sigsegv) action = {};

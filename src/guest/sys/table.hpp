@@ -36,7 +36,7 @@ struct syscall_row {
     support_level level = support_level::refused;
     binding handler;
     std::string_view note = {};
-    std::string_view since = {};  ///< the kernel that brought it, e.g. "2.6.16"; empty: before 2.6
+    std::string_view since = {};  ///< the release that brought it (introduced_in); empty: 2.4 or before
 };
 
 /// A table belongs to a kernel instance; an embedder's override is a copy of it with rows replaced.

@@ -18,7 +18,7 @@ inline constexpr gpa idt{0x6000};
 inline constexpr gpa exception_stubs{0x7000};
 inline constexpr gpa exception_stack{0x8000};
 inline constexpr gpa syscall_stub{0x9000};
-inline constexpr gpa vvar{0xa000};        ///< read by vDSO and stub: `guest/abi/vvar.hpp`
+inline constexpr gpa vvar{0xa000};        ///< read by vDSO and stub: vvar.hpp
 inline constexpr gpa vdso{0xb000};        ///< up to vdso_pages
 inline constexpr std::uint64_t vdso_pages = 4;
 inline constexpr gpa first_free{0x10000};
