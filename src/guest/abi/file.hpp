@@ -1,8 +1,8 @@
 #pragma once
 
-/// Layouts of file system calls on x86-64 that differ from the host library's headers or are missing there.
-/// struct stat, statx, statfs, iovec, pollfd, epoll_event and sockaddr_* are the host's own: the same ABI, pinned
-/// below. Depends on nothing.
+/// Layouts of file system calls on x86-64 that differ from the host library's headers or are
+/// missing there. struct stat, statx, statfs, iovec, pollfd, epoll_event and sockaddr_* are the
+/// host's own: the same ABI, pinned below. Depends on nothing.
 
 #include <poll.h>
 #include <sys/epoll.h>

@@ -12,19 +12,23 @@
 namespace hearth::guest {
 namespace {
 
-/// One record of getdents64: d_ino, d_off, d_reclen, d_type, d_name; of getdents: the type stands in the last byte.
-/// man 2 getdents.
+/// One record of getdents64: d_ino, d_off, d_reclen, d_type, d_name; of getdents: the type stands
+/// in the last byte. man 2 getdents.
 std::vector<std::byte> record(const vfs::directory_entry& e, bool new_layout) {
     const std::size_t head = new_layout ? 19 : 18;
     const std::size_t tail = new_layout ? 1 : 2;  // the zero, and the old layout's type
     const std::size_t length = (head + e.name.size() + tail + 7) & ~std::size_t{7};
     std::vector<std::byte> r(length);
-    const auto put = [&](std::size_t at, auto value) { std::memcpy(r.data() + at, &value, sizeof value); };
+    const auto put = [&](std::size_t at, auto value) {
+        std::memcpy(r.data() + at, &value, sizeof value);
+    };
     put(0, e.inode);
     put(8, e.cookie);
     put(16, static_cast<std::uint16_t>(length));
-    if (new_layout) put(18, e.type);
-    else put(length - 1, e.type);
+    if (new_layout)
+        put(18, e.type);
+    else
+        put(length - 1, e.type);
     std::memcpy(r.data() + head, e.name.data(), e.name.size());
     return r;
 }
@@ -32,7 +36,8 @@ std::vector<std::byte> record(const vfs::directory_entry& e, bool new_layout) {
 sysret list(task& t, int fd, gva out, unsigned size, bool new_layout) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
-    if (!std::holds_alternative<vfs::open_directory>(o->description->body)) return sysret::error(ENOTDIR);
+    if (!std::holds_alternative<vfs::open_directory>(o->description->body))
+        return sysret::error(ENOTDIR);
     const auto c = files::context_of(t);
     auto path = files::tree_of(t).path_of(c, *o->description);
     if (!path) return path.error();  // removed while open: ENOENT
@@ -65,14 +70,21 @@ sysret change_to(task& t, const vfs::attributes& attr, std::string path) {
 
 }  // namespace
 
-sysret sys_getdents64(task& t, int fd, guest_ptr<void> out, unsigned size) { return list(t, fd, out.address, size, true); }
-sysret sys_getdents(task& t, int fd, guest_ptr<void> out, unsigned size) { return list(t, fd, out.address, size, false); }
+sysret sys_getdents64(task& t, int fd, guest_ptr<void> out, unsigned size) {
+    return list(t, fd, out.address, size, true);
+}
+sysret sys_getdents(task& t, int fd, guest_ptr<void> out, unsigned size) {
+    return list(t, fd, out.address, size, false);
+}
 
 sysret sys_getcwd(task& t, guest_ptr<char> out, std::uint64_t size) {
     const std::string& path = t.process().working_directory;
     if (auto here = files::tree_of(t).at(files::context_of(t), path); !here) return here.error();
     if (path.size() + 1 > size) return sysret::error(ERANGE);
-    if (auto ok = t.memory().write(out.address, std::as_bytes(std::span(path.c_str(), path.size() + 1))); !ok) return ok.error();
+    if (auto ok =
+            t.memory().write(out.address, std::as_bytes(std::span(path.c_str(), path.size() + 1)));
+        !ok)
+        return ok.error();
     return static_cast<std::int64_t>(path.size() + 1);
 }
 

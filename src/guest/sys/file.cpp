@@ -18,7 +18,11 @@ using files::opened;
 using vfs::guest_buffers;
 using vfs::segment;
 
-sysret read_into(task& t, int fd, outcome<std::vector<segment>> segments, std::optional<std::uint64_t> offset, bool no_wait = false) {
+sysret read_into(task& t,
+                 int fd,
+                 outcome<std::vector<segment>> segments,
+                 std::optional<std::uint64_t> offset,
+                 bool no_wait = false) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
     if (!segments) return segments.error();
@@ -28,7 +32,11 @@ sysret read_into(task& t, int fd, outcome<std::vector<segment>> segments, std::o
     return n;
 }
 
-sysret write_from(task& t, int fd, outcome<std::vector<segment>> segments, std::optional<std::uint64_t> offset, bool no_wait = false) {
+sysret write_from(task& t,
+                  int fd,
+                  outcome<std::vector<segment>> segments,
+                  std::optional<std::uint64_t> offset,
+                  bool no_wait = false) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
     if (!segments) return segments.error();
@@ -39,13 +47,15 @@ sysret write_from(task& t, int fd, outcome<std::vector<segment>> segments, std::
     for (;;) {
         auto n = vfs::write(files::context_of(t), files::tree_of(t), *o->description, from, offset);
         if (!n) {
-            if (n.error().number == EAGAIN && !no_wait) return files::would_block(t, o->id, POLLOUT, done);
+            if (n.error().number == EAGAIN && !no_wait)
+                return files::would_block(t, o->id, POLLOUT, done);
             if (n.error().number == EPIPE) files::broken_pipe(t);
             if (done) return static_cast<std::int64_t>(done);
             return n.error();
         }
         done += *n;
-        if (*n == 0 || from.size() == 0 || !vfs::is_stream(*o->description)) return static_cast<std::int64_t>(done);
+        if (*n == 0 || from.size() == 0 || !vfs::is_stream(*o->description))
+            return static_cast<std::int64_t>(done);
     }
 }
 
@@ -73,16 +83,23 @@ outcome<std::uint64_t> size_of(task& t, const vfs::description& d) {
     return a->size;
 }
 
-outcome<std::uint64_t> seek_target(task& t, const vfs::description& d, std::int64_t offset, int whence) {
+outcome<std::uint64_t> seek_target(task& t,
+                                   const vfs::description& d,
+                                   std::int64_t offset,
+                                   int whence) {
     const auto add = [&](std::uint64_t from) -> outcome<std::uint64_t> {
         std::int64_t sum = 0;
-        if (from > static_cast<std::uint64_t>(INT64_MAX) || __builtin_add_overflow(static_cast<std::int64_t>(from), offset, &sum)) return os_error{EOVERFLOW};
+        if (from > static_cast<std::uint64_t>(INT64_MAX) ||
+            __builtin_add_overflow(static_cast<std::int64_t>(from), offset, &sum))
+            return os_error{EOVERFLOW};
         if (sum < 0) return os_error{EINVAL};
         return static_cast<std::uint64_t>(sum);
     };
     switch (whence) {
-        case SEEK_SET: return checked(offset);
-        case SEEK_CUR: return add(d.offset);
+        case SEEK_SET:
+            return checked(offset);
+        case SEEK_CUR:
+            return add(d.offset);
         case SEEK_END: {
             auto size = size_of(t, d);
             if (!size) return size.error();
@@ -95,19 +112,23 @@ outcome<std::uint64_t> seek_target(task& t, const vfs::description& d, std::int6
             if (offset < 0 || static_cast<std::uint64_t>(offset) >= *size) return os_error{ENXIO};
             const auto at = static_cast<std::uint64_t>(offset);
             const vfs::inode* node = nullptr;
-            if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) node = files::state_of(t).files.find(file->inode);
+            if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body))
+                node = files::state_of(t).files.find(file->inode);
             const auto* content = node ? std::get_if<vfs::file_content>(&node->body) : nullptr;
-            if (!content) return whence == SEEK_DATA ? at : *size;  // one piece of data, then the end
+            if (!content)
+                return whence == SEEK_DATA ? at : *size;  // one piece of data, then the end
             if (whence == SEEK_HOLE) return content->next_hole(at);
             const auto data = content->next_data(at);
             if (!data) return os_error{ENXIO};
             return *data;
         }
-        default: return os_error{EINVAL};
+        default:
+            return os_error{EINVAL};
     }
 }
 
-/// Moves bytes between two descriptions through a bounded buffer of the host; stops at the first short step.
+/// Moves bytes between two descriptions through a bounded buffer of the host; stops at the first
+/// short step.
 outcome<std::uint64_t> copy(task& t,
                             vfs::description& in,
                             std::optional<std::uint64_t>& in_offset,
@@ -136,8 +157,10 @@ outcome<std::uint64_t> copy(task& t,
             return put.error();
         }
         total += *put;
-        if (in_offset) *in_offset += *put;
-        else in.offset += *put;
+        if (in_offset)
+            *in_offset += *put;
+        else
+            in.offset += *put;
         if (out_offset) *out_offset += *put;
         if (*put < *got) break;
     }
@@ -152,12 +175,14 @@ sysret sys_read(task& t, int fd, guest_ptr<void> buffer, std::uint64_t count) {
 sysret sys_write(task& t, int fd, guest_ptr<const void> buffer, std::uint64_t count) {
     return write_from(t, fd, files::one_segment(buffer.address.value, count), {});
 }
-sysret sys_pread64(task& t, int fd, guest_ptr<void> buffer, std::uint64_t count, std::int64_t offset) {
+sysret sys_pread64(
+    task& t, int fd, guest_ptr<void> buffer, std::uint64_t count, std::int64_t offset) {
     auto at = checked(offset);
     if (!at) return at.error();
     return read_into(t, fd, files::one_segment(buffer.address.value, count), *at);
 }
-sysret sys_pwrite64(task& t, int fd, guest_ptr<const void> buffer, std::uint64_t count, std::int64_t offset) {
+sysret sys_pwrite64(
+    task& t, int fd, guest_ptr<const void> buffer, std::uint64_t count, std::int64_t offset) {
     auto at = checked(offset);
     if (!at) return at.error();
     return write_from(t, fd, files::one_segment(buffer.address.value, count), *at);
@@ -168,23 +193,45 @@ sysret sys_readv(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t
 sysret sys_writev(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count) {
     return write_from(t, fd, files::read_segments(t, iov, count), {});
 }
-sysret sys_preadv(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, std::int64_t offset, std::uint64_t) {
+sysret sys_preadv(task& t,
+                  int fd,
+                  guest_ptr<const abi::iovec> iov,
+                  std::uint64_t count,
+                  std::int64_t offset,
+                  std::uint64_t) {
     auto at = checked(offset);
     if (!at) return at.error();
     return read_into(t, fd, files::read_segments(t, iov, count), *at);
 }
-sysret sys_pwritev(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, std::int64_t offset, std::uint64_t) {
+sysret sys_pwritev(task& t,
+                   int fd,
+                   guest_ptr<const abi::iovec> iov,
+                   std::uint64_t count,
+                   std::int64_t offset,
+                   std::uint64_t) {
     auto at = checked(offset);
     if (!at) return at.error();
     return write_from(t, fd, files::read_segments(t, iov, count), *at);
 }
-sysret sys_preadv2(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, std::int64_t offset, std::uint64_t, int flags) {
+sysret sys_preadv2(task& t,
+                   int fd,
+                   guest_ptr<const abi::iovec> iov,
+                   std::uint64_t count,
+                   std::int64_t offset,
+                   std::uint64_t,
+                   int flags) {
     if (flags & ~rw_flags_known) return sysret::error(EOPNOTSUPP);
     auto at = checked_or_current(offset);
     if (!at) return at.error();
     return read_into(t, fd, files::read_segments(t, iov, count), *at, flags & RWF_NOWAIT);
 }
-sysret sys_pwritev2(task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, std::int64_t offset, std::uint64_t, int flags) {
+sysret sys_pwritev2(task& t,
+                    int fd,
+                    guest_ptr<const abi::iovec> iov,
+                    std::uint64_t count,
+                    std::int64_t offset,
+                    std::uint64_t,
+                    int flags) {
     if (flags & ~rw_flags_known) return sysret::error(EOPNOTSUPP);
     auto at = checked_or_current(offset);
     if (!at) return at.error();
@@ -211,8 +258,11 @@ sysret sys_sendfile(task& t, int out, int in, guest_ptr<std::int64_t> offset, st
     if (!from) return from.error();
     auto to = files::find(t, out);
     if (!to) return to.error();
-    if ((to->description->flags & O_ACCMODE) == O_RDONLY || (from->description->flags & O_ACCMODE) == O_WRONLY) return sysret::error(EBADF);
-    if (!vfs::seekable(*from->description) || (to->description->flags & O_APPEND)) return sysret::error(EINVAL);
+    if ((to->description->flags & O_ACCMODE) == O_RDONLY ||
+        (from->description->flags & O_ACCMODE) == O_WRONLY)
+        return sysret::error(EBADF);
+    if (!vfs::seekable(*from->description) || (to->description->flags & O_APPEND))
+        return sysret::error(EINVAL);
     std::optional<std::uint64_t> at, none;
     if (offset) {
         auto value = t.read(offset);
@@ -221,7 +271,8 @@ sysret sys_sendfile(task& t, int out, int in, guest_ptr<std::int64_t> offset, st
         if (!ok) return ok.error();
         at = *ok;
     }
-    auto n = copy(t, *from->description, at, *to->description, none, std::min(count, vfs::max_count));
+    auto n =
+        copy(t, *from->description, at, *to->description, none, std::min(count, vfs::max_count));
     if (!n && n.error().number == EAGAIN) return files::would_block(t, to->id, POLLOUT);
     if (!n && n.error().number == EPIPE) files::broken_pipe(t);
     if (n && offset)
@@ -229,21 +280,33 @@ sysret sys_sendfile(task& t, int out, int in, guest_ptr<std::int64_t> offset, st
     return n;
 }
 
-sysret sys_copy_file_range(task& t, int in, guest_ptr<std::int64_t> in_offset, int out, guest_ptr<std::int64_t> out_offset, std::uint64_t count, unsigned flags) {
+sysret sys_copy_file_range(task& t,
+                           int in,
+                           guest_ptr<std::int64_t> in_offset,
+                           int out,
+                           guest_ptr<std::int64_t> out_offset,
+                           std::uint64_t count,
+                           unsigned flags) {
     if (flags) return sysret::error(EINVAL);
     auto from = files::find(t, in);
     if (!from) return from.error();
     auto to = files::find(t, out);
     if (!to) return to.error();
     const auto regular = [](const vfs::description& d) {
-        return std::holds_alternative<vfs::tree_file>(d.body) || std::holds_alternative<vfs::tmpfs_file>(d.body);
+        return std::holds_alternative<vfs::tree_file>(d.body) ||
+               std::holds_alternative<vfs::tmpfs_file>(d.body);
     };
     for (const opened* o : {&*from, &*to})
-        if (!regular(*o->description)) return sysret::error(std::holds_alternative<vfs::open_directory>(o->description->body) ? EISDIR : EINVAL);
-    if ((to->description->flags & O_ACCMODE) == O_RDONLY || (from->description->flags & O_ACCMODE) == O_WRONLY || (to->description->flags & O_APPEND))
+        if (!regular(*o->description))
+            return sysret::error(std::holds_alternative<vfs::open_directory>(o->description->body)
+                                     ? EISDIR
+                                     : EINVAL);
+    if ((to->description->flags & O_ACCMODE) == O_RDONLY ||
+        (from->description->flags & O_ACCMODE) == O_WRONLY || (to->description->flags & O_APPEND))
         return sysret::error(EBADF);
     std::optional<std::uint64_t> from_at, to_at;
-    const auto read_offset = [&](guest_ptr<std::int64_t> p, std::optional<std::uint64_t>& at) -> outcome<void> {
+    const auto read_offset = [&](guest_ptr<std::int64_t> p,
+                                 std::optional<std::uint64_t>& at) -> outcome<void> {
         if (!p) return {};
         auto value = t.read(p);
         if (!value) return value.error();
@@ -258,15 +321,19 @@ sysret sys_copy_file_range(task& t, int in, guest_ptr<std::int64_t> in_offset, i
     const auto* a = std::get_if<vfs::tmpfs_file>(&from->description->body);
     const auto* b = std::get_if<vfs::tmpfs_file>(&to->description->body);
     if (a && b && a->inode == b->inode) {
-        const std::uint64_t x = from_at.value_or(from->description->offset), y = to_at.value_or(to->description->offset);
+        const std::uint64_t x = from_at.value_or(from->description->offset),
+                            y = to_at.value_or(to->description->offset);
         if ((x > y ? x - y : y - x) < count) return sysret::error(EINVAL);
     }
-    auto n = copy(t, *from->description, from_at, *to->description, to_at, std::min(count, vfs::max_count));
+    auto n = copy(t, *from->description, from_at, *to->description, to_at,
+                  std::min(count, vfs::max_count));
     if (!n) return n.error();
     if (in_offset)
-        if (auto ok = t.write(in_offset, static_cast<std::int64_t>(*from_at)); !ok) return ok.error();
+        if (auto ok = t.write(in_offset, static_cast<std::int64_t>(*from_at)); !ok)
+            return ok.error();
     if (out_offset)
-        if (auto ok = t.write(out_offset, static_cast<std::int64_t>(*to_at)); !ok) return ok.error();
+        if (auto ok = t.write(out_offset, static_cast<std::int64_t>(*to_at)); !ok)
+            return ok.error();
     return n;
 }
 
@@ -274,7 +341,9 @@ sysret sys_readahead(task& t, int fd, std::int64_t, std::uint64_t) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
     if ((o->description->flags & O_ACCMODE) == O_WRONLY) return sysret::error(EBADF);
-    if (!std::holds_alternative<vfs::tree_file>(o->description->body) && !std::holds_alternative<vfs::tmpfs_file>(o->description->body)) return sysret::error(EINVAL);
+    if (!std::holds_alternative<vfs::tree_file>(o->description->body) &&
+        !std::holds_alternative<vfs::tmpfs_file>(o->description->body))
+        return sysret::error(EINVAL);
     return 0;
 }
 
@@ -282,7 +351,8 @@ sysret sys_fadvise64(task& t, int fd, std::int64_t, std::int64_t length, int adv
     auto o = files::find(t, fd);
     if (!o) return o.error();
     if (!vfs::seekable(*o->description)) return sysret::error(ESPIPE);
-    if (length < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE) return sysret::error(EINVAL);
+    if (length < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE)
+        return sysret::error(EINVAL);
     return 0;
 }
 

@@ -81,7 +81,9 @@ outcome<place> find_place(task& t, int directory, guest_ptr<const char> path, in
     }
     auto base = base_of(t, directory, *name);
     if (!base) return base.error();
-    auto l = tree_of(t).resolve(context_of(t), *base, *name, how & no_follow ? vfs::filesystem::last::no_follow : vfs::filesystem::last::follow);
+    auto l = tree_of(t).resolve(
+        context_of(t), *base, *name,
+        how & no_follow ? vfs::filesystem::last::no_follow : vfs::filesystem::last::follow);
     if (!l) return l.error();
     if (l->what == vfs::location::kind::open_file) {  // /proc/self/fd/N, followed
         p.is_open = true;
@@ -101,9 +103,12 @@ outcome<place> find_place(task& t, int directory, guest_ptr<const char> path, in
 outcome<vfs::inode_id> changeable(task& t, const vfs::location& l) {
     if (l.what != vfs::location::kind::node) return os_error{EROFS};
     switch (tree_of(t).mount_of(l.node).what) {
-        case vfs::mount::kind::tree: return os_error{EROFS};
-        case vfs::mount::kind::proc: return os_error{EPERM};
-        case vfs::mount::kind::tmpfs: break;
+        case vfs::mount::kind::tree:
+            return os_error{EROFS};
+        case vfs::mount::kind::proc:
+            return os_error{EPERM};
+        case vfs::mount::kind::tmpfs:
+            break;
     }
     return l.node.inode;
 }
@@ -114,7 +119,9 @@ outcome<vfs::inode_id> changeable(task& t, const vfs::description& d) {
     if (const auto* directory = std::get_if<vfs::open_directory>(&d.body)) node = &directory->node;
     if (const auto* place = std::get_if<vfs::path_only>(&d.body)) node = &place->node;
     if (node && node->inode != vfs::inode_id::none) return node->inode;
-    if (node || std::holds_alternative<vfs::tree_file>(d.body) || std::holds_alternative<vfs::device>(d.body)) return os_error{EROFS};
+    if (node || std::holds_alternative<vfs::tree_file>(d.body) ||
+        std::holds_alternative<vfs::device>(d.body))
+        return os_error{EROFS};
     static_cast<void>(t);
     return os_error{EPERM};
 }
@@ -138,7 +145,8 @@ outcome<entry> find_entry(task& t, int directory, guest_ptr<const char> path) {
 
 outcome<vfs::inode_id> changeable_directory(task& t, const entry& e) {
     if (!tree_of(t).writable(e.directory)) {
-        const bool proc = e.directory.what == vfs::location::kind::node && tree_of(t).mount_of(e.directory.node).what == vfs::mount::kind::proc;
+        const bool proc = e.directory.what == vfs::location::kind::node &&
+                          tree_of(t).mount_of(e.directory.node).what == vfs::mount::kind::proc;
         return os_error{proc ? EPERM : EROFS};
     }
     return e.directory.node.inode;
@@ -152,12 +160,15 @@ outcome<std::vector<vfs::segment>> one_segment(std::uint64_t address, std::uint6
     return std::vector<vfs::segment>{{gva{address}, length}};
 }
 
-outcome<std::vector<vfs::segment>> read_segments(task& t, guest_ptr<const abi::iovec> iov, std::uint64_t count) {
+outcome<std::vector<vfs::segment>> read_segments(task& t,
+                                                 guest_ptr<const abi::iovec> iov,
+                                                 std::uint64_t count) {
     std::vector<vfs::segment> out;
     if (count > abi::iov_max) return os_error{EINVAL};
     if (count == 0) return out;
     std::vector<abi::iovec> raw(count);
-    if (auto ok = t.memory().read(iov.address, std::as_writable_bytes(std::span(raw))); !ok) return ok.error();
+    if (auto ok = t.memory().read(iov.address, std::as_writable_bytes(std::span(raw))); !ok)
+        return ok.error();
     std::uint64_t left = vfs::max_count;
     for (const abi::iovec& v : raw) {
         if (v.length > static_cast<std::uint64_t>(INT64_MAX)) return os_error{EINVAL};
@@ -170,15 +181,22 @@ outcome<std::vector<vfs::segment>> read_segments(task& t, guest_ptr<const abi::i
     return out;
 }
 
-sysret would_block(task& t, description_id id, short events, std::uint64_t progress, std::optional<std::chrono::nanoseconds> timeout) {
+sysret would_block(task& t,
+                   description_id id,
+                   short events,
+                   std::uint64_t progress,
+                   std::optional<std::chrono::nanoseconds> timeout) {
     const vfs::description* d = state_of(t).find(id);
-    if (!d || (d->flags & O_NONBLOCK)) return progress ? sysret(static_cast<std::int64_t>(progress)) : sysret::error(EAGAIN);
+    if (!d || (d->flags & O_NONBLOCK))
+        return progress ? sysret(static_cast<std::int64_t>(progress)) : sysret::error(EAGAIN);
     if (t.interrupted() && progress) return static_cast<std::int64_t>(progress);
     wait_state wait;
     wait.watches.push_back({id, events});
     wait.progress = progress;
-    if (const wait_state* before = t.wait()) wait.deadline = before->deadline;
-    else if (timeout) wait.deadline = deadline_after(t.kernel().host().monotonic_now(), *timeout);
+    if (const wait_state* before = t.wait())
+        wait.deadline = before->deadline;
+    else if (timeout)
+        wait.deadline = deadline_after(t.kernel().host().monotonic_now(), *timeout);
     if (wait.deadline && t.kernel().host().monotonic_now() >= *wait.deadline)
         return progress ? sysret(static_cast<std::int64_t>(progress)) : sysret::error(EAGAIN);
     return sysret::park(std::move(wait));

@@ -1,6 +1,7 @@
 #pragma once
 
-/// What the file-like system calls share: from a task's numbers and pointers to descriptions and places.
+/// What the file-like system calls share: from a task's numbers and pointers to descriptions and
+/// places.
 
 #include "guest/abi/file.hpp"
 #include "guest/kernel/kernel.hpp"
@@ -15,7 +16,9 @@
 
 namespace hearth::guest::files {
 
-inline vfs::context context_of(task& t) { return {t.kernel().state(), t.process(), t.kernel().host()}; }
+inline vfs::context context_of(task& t) {
+    return {t.kernel().state(), t.process(), t.kernel().host()};
+}
 inline vfs::filesystem& tree_of(task& t) { return t.kernel().filesystem(); }
 inline vfs::vfs_state& state_of(task& t) { return t.kernel().state().vfs; }
 
@@ -37,12 +40,13 @@ void close_descriptor(task& t, int fd);
 /// Where a relative path of an *at call starts. EBADF, ENOTDIR.
 outcome<std::string> base_of(task& t, int directory, std::string_view path);
 
-/// A place named by (directory, path), as the *at calls do; with AT_EMPTY_PATH possibly the descriptor itself.
+/// A place named by (directory, path), as the *at calls do; with AT_EMPTY_PATH possibly the
+/// descriptor itself.
 struct place {
-    bool is_open = false;   ///< the descriptor itself
-    opened open;            ///< then this
-    vfs::location location; ///< else this
-    vfs::attributes attr;   ///< either way
+    bool is_open = false;    ///< the descriptor itself
+    opened open;             ///< then this
+    vfs::location location;  ///< else this
+    vfs::attributes attr;    ///< either way
 };
 enum : int { no_follow = 1, empty_path = 2 };
 outcome<place> find_place(task& t, int directory, guest_ptr<const char> path, int how);
@@ -60,14 +64,21 @@ outcome<entry> find_entry(task& t, int directory, guest_ptr<const char> path);
 /// The entry's directory as a tmpfs inode; EROFS.
 outcome<vfs::inode_id> changeable_directory(task& t, const entry& e);
 
-/// Segments of readv and friends: EINVAL beyond IOV_MAX or for a negative length, EFAULT; cut at MAX_RW_COUNT.
-outcome<std::vector<vfs::segment>> read_segments(task& t, guest_ptr<const abi::iovec> iov, std::uint64_t count);
+/// Segments of readv and friends: EINVAL beyond IOV_MAX or for a negative length, EFAULT; cut at
+/// MAX_RW_COUNT.
+outcome<std::vector<vfs::segment>> read_segments(task& t,
+                                                 guest_ptr<const abi::iovec> iov,
+                                                 std::uint64_t count);
 /// One buffer, cut at MAX_RW_COUNT. EFAULT beyond user addresses.
 outcome<std::vector<vfs::segment>> one_segment(std::uint64_t address, std::uint64_t length);
 
-/// An EAGAIN of a description that may block: parks for `events`, else answers it. `progress`: bytes already
-/// moved, which are the answer when a signal comes.
-sysret would_block(task& t, description_id id, short events, std::uint64_t progress = 0, std::optional<std::chrono::nanoseconds> timeout = {});
+/// An EAGAIN of a description that may block: parks for `events`, else answers it. `progress`:
+/// bytes already moved, which are the answer when a signal comes.
+sysret would_block(task& t,
+                   description_id id,
+                   short events,
+                   std::uint64_t progress = 0,
+                   std::optional<std::chrono::nanoseconds> timeout = {});
 
 /// SIGPIPE to the caller's thread.
 void broken_pipe(task& t);

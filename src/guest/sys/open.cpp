@@ -45,14 +45,17 @@ sysret duplicate_to(task& t, int fd, int to, bool close_on_exec) {
     return to;
 }
 
-/// Record locks: a guest has one process, so none conflicts with another's. man 2 fcntl, "Advisory record locking".
+/// Record locks: a guest has one process, so none conflicts with another's. man 2 fcntl, "Advisory
+/// record locking".
 sysret record_lock(task& t, const files::opened& o, int command, std::uint64_t argument) {
     const guest_ptr<abi::flock> p{gva{argument}};
     auto lock = t.read(p);
     if (!lock) return lock.error();
-    if (lock->type != F_RDLCK && lock->type != F_WRLCK && lock->type != F_UNLCK) return sysret::error(EINVAL);
+    if (lock->type != F_RDLCK && lock->type != F_WRLCK && lock->type != F_UNLCK)
+        return sysret::error(EINVAL);
     if (lock->whence < SEEK_SET || lock->whence > SEEK_END) return sysret::error(EINVAL);
-    const bool of_description = command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
+    const bool of_description =
+        command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
     if (of_description && lock->pid != 0) return sysret::error(EINVAL);
     if (command == F_GETLK || command == F_OFD_GETLK) {
         if (lock->type == F_UNLCK) return sysret::error(EINVAL);
@@ -75,6 +78,10 @@ sysret pipe_size(task& t, const files::opened& o, int command, std::uint64_t arg
         const std::size_t size = std::max<std::size_t>(std::bit_ceil(wanted), 4096);
         if (size > vfs::pipe::max_capacity) return sysret::error(EPERM);
         if (size < pipe.bytes.size()) return sysret::error(EBUSY);
+        std::size_t all = size;
+        for (const auto& [id, p] : files::state_of(t).pipes)
+            all += id == end->pipe ? 0 : p.capacity;
+        if (size > pipe.capacity && all > vfs::max_pipe_bytes) return sysret::error(EPERM);
         pipe.capacity = size;
     }
     return static_cast<std::int64_t>(pipe.capacity);
@@ -85,9 +92,11 @@ sysret seals(task& t, const files::opened& o, int command, std::uint64_t argumen
     vfs::inode* node = file ? files::state_of(t).files.find(file->inode) : nullptr;
     if (!node) return sysret::error(EINVAL);
     if (command == F_GET_SEALS) return static_cast<std::int64_t>(node->seals);
-    constexpr std::uint64_t known = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
+    constexpr std::uint64_t known =
+        F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
     if (argument & ~known) return sysret::error(EINVAL);
-    if ((o.description->flags & O_ACCMODE) == O_RDONLY || (node->seals & F_SEAL_SEAL)) return sysret::error(EPERM);
+    if ((o.description->flags & O_ACCMODE) == O_RDONLY || (node->seals & F_SEAL_SEAL))
+        return sysret::error(EPERM);
     // Without shared mappings, no future write is no write.
     if (argument & F_SEAL_FUTURE_WRITE) argument |= F_SEAL_WRITE;
     node->seals |= static_cast<std::uint32_t>(argument);
@@ -96,28 +105,47 @@ sysret seals(task& t, const files::opened& o, int command, std::uint64_t argumen
 
 }  // namespace
 
-sysret sys_open(task& t, guest_ptr<const char> path, int flags, std::uint32_t mode) { return open_at(t, AT_FDCWD, path, flags, mode); }
-sysret sys_creat(task& t, guest_ptr<const char> path, std::uint32_t mode) { return open_at(t, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
-sysret sys_openat(task& t, int directory, guest_ptr<const char> path, int flags, std::uint32_t mode) { return open_at(t, directory, path, flags, mode); }
+sysret sys_open(task& t, guest_ptr<const char> path, int flags, std::uint32_t mode) {
+    return open_at(t, AT_FDCWD, path, flags, mode);
+}
+sysret sys_creat(task& t, guest_ptr<const char> path, std::uint32_t mode) {
+    return open_at(t, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+sysret sys_openat(
+    task& t, int directory, guest_ptr<const char> path, int flags, std::uint32_t mode) {
+    return open_at(t, directory, path, flags, mode);
+}
 
-sysret sys_openat2(task& t, int directory, guest_ptr<const char> path, guest_ptr<const void> how, std::uint64_t size) {
+sysret sys_openat2(task& t,
+                   int directory,
+                   guest_ptr<const char> path,
+                   guest_ptr<const void> how,
+                   std::uint64_t size) {
     if (size < sizeof(abi::open_how)) return sysret::error(EINVAL);
     if (size > 4096) return sysret::error(E2BIG);
     std::vector<std::byte> raw(size);
     if (auto ok = t.memory().read(how.address, raw); !ok) return ok.error();
-    // A longer structure of a later kernel must hold nothing we do not know (copy_struct_from_user).
-    if (std::any_of(raw.begin() + sizeof(abi::open_how), raw.end(), [](std::byte b) { return b != std::byte{0}; })) return sysret::error(E2BIG);
+    // A longer structure of a later kernel must hold nothing we do not know
+    // (copy_struct_from_user).
+    if (std::any_of(raw.begin() + sizeof(abi::open_how), raw.end(),
+                    [](std::byte b) { return b != std::byte{0}; }))
+        return sysret::error(E2BIG);
     abi::open_how h{};
     std::memcpy(&h, raw.data(), sizeof h);
-    constexpr std::uint64_t known = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | FASYNC |
-                                    O_DIRECT | 0100000u | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE;
+    constexpr std::uint64_t known = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
+                                    O_NONBLOCK | O_SYNC | FASYNC | O_DIRECT | 0100000u |
+                                    O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
+                                    O_TMPFILE;
     if ((h.flags & ~known) || (h.mode & ~std::uint64_t{07777})) return sysret::error(EINVAL);
     if (h.mode && !(h.flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))) return sysret::error(EINVAL);
-    constexpr std::uint64_t resolve_known = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
+    constexpr std::uint64_t resolve_known = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS |
+                                            RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |
+                                            RESOLVE_IN_ROOT | RESOLVE_CACHED;
     if (h.resolve & ~resolve_known) return sysret::error(EINVAL);
     // A promise of confinement that the walk does not make is refused, not ignored.
     if (h.resolve) return sysret::error(EOPNOTSUPP);
-    return open_at(t, directory, path, static_cast<int>(h.flags), static_cast<std::uint32_t>(h.mode));
+    return open_at(t, directory, path, static_cast<int>(h.flags),
+                   static_cast<std::uint32_t>(h.mode));
 }
 
 sysret sys_close(task& t, int fd) {
@@ -131,10 +159,13 @@ sysret sys_close_range(task& t, unsigned first, unsigned last, unsigned flags) {
     if (first > last) return sysret::error(EINVAL);
     std::vector<int> hit;
     for (const auto& [fd, d] : t.process().files.all())
-        if (static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last) hit.push_back(fd);
+        if (static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last)
+            hit.push_back(fd);
     for (int fd : hit) {
-        if (flags & CLOSE_RANGE_CLOEXEC) t.process().files.find(fd)->close_on_exec = true;
-        else files::close_descriptor(t, fd);
+        if (flags & CLOSE_RANGE_CLOEXEC)
+            t.process().files.find(fd)->close_on_exec = true;
+        else
+            files::close_descriptor(t, fd);
     }
     return 0;
 }
@@ -153,33 +184,46 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
     auto o = files::find(t, fd, true);
     if (!o) return o.error();
     // Of an O_PATH descriptor only these (fcntl.c, check_fcntl_cmd).
-    const bool on_place = command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD || command == F_GETFL;
+    const bool on_place = command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD ||
+                          command == F_SETFD || command == F_GETFL;
     if ((o->description->flags & O_PATH) && !on_place) return sysret::error(EBADF);
     const int number = static_cast<int>(argument);
     constexpr std::uint32_t settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
     switch (command) {
-        case F_DUPFD: return duplicate(t, fd, number, false);
-        case F_DUPFD_CLOEXEC: return duplicate(t, fd, number, true);
-        case F_GETFD: return o->descriptor->close_on_exec ? FD_CLOEXEC : 0;
-        case F_SETFD: o->descriptor->close_on_exec = number & FD_CLOEXEC; return 0;
-        case F_GETFL: return static_cast<std::int64_t>(o->description->flags);
+        case F_DUPFD:
+            return duplicate(t, fd, number, false);
+        case F_DUPFD_CLOEXEC:
+            return duplicate(t, fd, number, true);
+        case F_GETFD:
+            return o->descriptor->close_on_exec ? FD_CLOEXEC : 0;
+        case F_SETFD:
+            o->descriptor->close_on_exec = number & FD_CLOEXEC;
+            return 0;
+        case F_GETFL:
+            return static_cast<std::int64_t>(o->description->flags);
         case F_SETFL:
             if (number & FASYNC) return sysret::error(EINVAL);  // no SIGIO
-            o->description->flags = (o->description->flags & ~settable) | (static_cast<std::uint32_t>(number) & settable);
+            o->description->flags = (o->description->flags & ~settable) |
+                                    (static_cast<std::uint32_t>(number) & settable);
             return 0;
         case F_GETLK:
         case F_SETLK:
         case F_SETLKW:
         case F_OFD_GETLK:
         case F_OFD_SETLK:
-        case F_OFD_SETLKW: return record_lock(t, *o, command, argument);
+        case F_OFD_SETLKW:
+            return record_lock(t, *o, command, argument);
         case F_GETPIPE_SZ:
-        case F_SETPIPE_SZ: return pipe_size(t, *o, command, argument);
+        case F_SETPIPE_SZ:
+            return pipe_size(t, *o, command, argument);
         case F_ADD_SEALS:
-        case F_GET_SEALS: return seals(t, *o, command, argument);
+        case F_GET_SEALS:
+            return seals(t, *o, command, argument);
         case F_GETOWN:
-        case F_GETSIG: return 0;
-        default: return sysret::error(EINVAL);
+        case F_GETSIG:
+            return 0;
+        default:
+            return sysret::error(EINVAL);
     }
 }
 

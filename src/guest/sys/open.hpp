@@ -10,7 +10,11 @@ namespace hearth::guest {
 sysret sys_open(task&, guest_ptr<const char> path, int flags, std::uint32_t mode);
 sysret sys_creat(task&, guest_ptr<const char> path, std::uint32_t mode);
 sysret sys_openat(task&, int directory, guest_ptr<const char> path, int flags, std::uint32_t mode);
-sysret sys_openat2(task&, int directory, guest_ptr<const char> path, guest_ptr<const void> how, std::uint64_t size);
+sysret sys_openat2(task&,
+                   int directory,
+                   guest_ptr<const char> path,
+                   guest_ptr<const void> how,
+                   std::uint64_t size);
 sysret sys_close(task&, int fd);
 sysret sys_close_range(task&, unsigned first, unsigned last, unsigned flags);
 sysret sys_dup(task&, int fd);

@@ -25,7 +25,8 @@ bool is_name(std::string_view s) { return !s.empty() && s != "." && s != ".."; }
 bool is_mount_point(task& t, const vfs::location& l) {
     if (l.what == vfs::location::kind::implied) return true;
     const auto& mounts = files::tree_of(t).mounts();
-    return std::any_of(mounts.begin(), mounts.end(), [&](const vfs::mount& m) { return m.point == l.path; });
+    return std::any_of(mounts.begin(), mounts.end(),
+                       [&](const vfs::mount& m) { return m.point == l.path; });
 }
 
 /// Of an entry that is to be made: EEXIST before the read-only tree's EROFS, as Linux has it.
@@ -49,14 +50,24 @@ sysret remove(task& t, int directory, guest_ptr<const char> path, bool is_direct
     if (is_mount_point(t, e->walk.child)) return sysret::error(EBUSY);
     auto parent = files::changeable_directory(t, *e);
     if (!parent) return parent.error();
-    if (!is_directory && e->walk.must_be_directory) return sysret::error(e->walk.child.attr.is_directory() ? EISDIR : ENOTDIR);
-    return is_directory ? tmp(t).remove_directory(*parent, name, files::now_of(t)) : tmp(t).unlink(*parent, name, files::now_of(t));
+    if (!is_directory && e->walk.must_be_directory)
+        return sysret::error(e->walk.child.attr.is_directory() ? EISDIR : ENOTDIR);
+    return is_directory ? tmp(t).remove_directory(*parent, name, files::now_of(t))
+                        : tmp(t).unlink(*parent, name, files::now_of(t));
 }
 
-sysret rename(task& t, int from_directory, guest_ptr<const char> from, int to_directory, guest_ptr<const char> to, unsigned flags) {
-    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) return sysret::error(EINVAL);
-    if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))) return sysret::error(EINVAL);
-    if (flags & RENAME_WHITEOUT) return sysret::error(EINVAL);  // the filesystem does not support it
+sysret rename(task& t,
+              int from_directory,
+              guest_ptr<const char> from,
+              int to_directory,
+              guest_ptr<const char> to,
+              unsigned flags) {
+    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+        return sysret::error(EINVAL);
+    if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
+        return sysret::error(EINVAL);
+    if (flags & RENAME_WHITEOUT)
+        return sysret::error(EINVAL);  // the filesystem does not support it
     auto a = files::find_entry(t, from_directory, from);
     if (!a) return a.error();
     auto b = files::find_entry(t, to_directory, to);
@@ -65,13 +76,15 @@ sysret rename(task& t, int from_directory, guest_ptr<const char> from, int to_di
     if (!is_name(a->walk.name) || !is_name(b->walk.name)) return sysret::error(EBUSY);
     if (!a->walk.found) return sysret::error(ENOENT);
     if (b->walk.found && (flags & RENAME_NOREPLACE)) return sysret::error(EEXIST);
-    if (is_mount_point(t, a->walk.child) || (b->walk.found && is_mount_point(t, b->walk.child))) return sysret::error(EBUSY);
+    if (is_mount_point(t, a->walk.child) || (b->walk.found && is_mount_point(t, b->walk.child)))
+        return sysret::error(EBUSY);
     auto source = files::changeable_directory(t, *a);
     if (!source) return source.error();
     auto target = files::changeable_directory(t, *b);
     if (!target) return target.error();
     const bool moves_directory = a->walk.child.attr.is_directory();
-    if ((a->walk.must_be_directory || b->walk.must_be_directory) && !moves_directory) return sysret::error(ENOTDIR);
+    if ((a->walk.must_be_directory || b->walk.must_be_directory) && !moves_directory)
+        return sysret::error(ENOTDIR);
     return tmp(t).rename(*source, a->walk.name, *target, b->walk.name, flags, files::now_of(t));
 }
 
@@ -92,7 +105,8 @@ sysret change_owner(task& t, outcome<vfs::inode_id> id, std::uint32_t uid, std::
     constexpr std::uint32_t keep = ~std::uint32_t{0};
     if (uid != keep) node->uid = uid;
     if (gid != keep) node->gid = gid;
-    if (std::holds_alternative<vfs::file_content>(node->body) && (uid != keep || gid != keep)) node->permissions &= ~06000u;
+    if (std::holds_alternative<vfs::file_content>(node->body) && (uid != keep || gid != keep))
+        node->permissions &= ~06000u;
     node->changed = files::now_of(t);
     return 0;
 }
@@ -103,10 +117,13 @@ outcome<std::optional<std::chrono::nanoseconds>> wanted_time(task& t, const abi:
     if (ts.nanoseconds == UTIME_NOW) return std::optional(files::now_of(t));
     if (ts.nanoseconds < 0 || ts.nanoseconds > 999'999'999) return os_error{EINVAL};
     constexpr std::int64_t most = INT64_MAX / 1'000'000'000 - 1;
-    return std::optional(std::chrono::nanoseconds(std::clamp(ts.seconds, -most, most) * 1'000'000'000 + ts.nanoseconds));
+    return std::optional(std::chrono::nanoseconds(
+        std::clamp(ts.seconds, -most, most) * 1'000'000'000 + ts.nanoseconds));
 }
 
-sysret set_times(task& t, outcome<vfs::inode_id> id, std::optional<std::array<abi::timespec, 2>> times) {
+sysret set_times(task& t,
+                 outcome<vfs::inode_id> id,
+                 std::optional<std::array<abi::timespec, 2>> times) {
     const auto now = files::now_of(t);
     std::optional<std::chrono::nanoseconds> accessed = now, modified = now;
     if (times) {
@@ -126,7 +143,8 @@ sysret set_times(task& t, outcome<vfs::inode_id> id, std::optional<std::array<ab
     return 0;
 }
 
-outcome<std::optional<std::array<abi::timespec, 2>>> read_timevals(task& t, guest_ptr<const abi::timeval> times) {
+outcome<std::optional<std::array<abi::timespec, 2>>> read_timevals(
+    task& t, guest_ptr<const abi::timeval> times) {
     std::optional<std::array<abi::timespec, 2>> out;
     if (!times) return out;
     out.emplace();
@@ -153,7 +171,8 @@ outcome<vfs::inode_id> inode_of(task& t, int fd) {
 
 }  // namespace
 
-sysret sys_readlinkat(task& t, int directory, guest_ptr<const char> path, guest_ptr<char> out, int size) {
+sysret sys_readlinkat(
+    task& t, int directory, guest_ptr<const char> path, guest_ptr<char> out, int size) {
     if (size <= 0) return sysret::error(EINVAL);
     auto p = files::find_place(t, directory, path, files::no_follow | files::empty_path);
     if (!p) return p.error();
@@ -171,34 +190,47 @@ sysret sys_readlinkat(task& t, int directory, guest_ptr<const char> path, guest_
     }
     if (!target) return target.error();
     const std::size_t n = std::min(target->size(), static_cast<std::size_t>(size));
-    if (auto ok = t.memory().write(out.address, std::as_bytes(std::span(*target).first(n))); !ok) return ok.error();
+    if (auto ok = t.memory().write(out.address, std::as_bytes(std::span(*target).first(n))); !ok)
+        return ok.error();
     return static_cast<std::int64_t>(n);
 }
-sysret sys_readlink(task& t, guest_ptr<const char> path, guest_ptr<char> out, int size) { return sys_readlinkat(t, AT_FDCWD, path, out, size); }
+sysret sys_readlink(task& t, guest_ptr<const char> path, guest_ptr<char> out, int size) {
+    return sys_readlinkat(t, AT_FDCWD, path, out, size);
+}
 
 sysret sys_mkdirat(task& t, int directory, guest_ptr<const char> path, std::uint32_t mode) {
     auto e = files::find_entry(t, directory, path);
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    auto made = tmp(t).create_directory(*parent, e->walk.name, mode & 01777 & ~t.process().umask, owner_of(t), files::now_of(t));
+    auto made = tmp(t).create_directory(*parent, e->walk.name, mode & 01777 & ~t.process().umask,
+                                        owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
-sysret sys_mkdir(task& t, guest_ptr<const char> path, std::uint32_t mode) { return sys_mkdirat(t, AT_FDCWD, path, mode); }
+sysret sys_mkdir(task& t, guest_ptr<const char> path, std::uint32_t mode) {
+    return sys_mkdirat(t, AT_FDCWD, path, mode);
+}
 
-sysret sys_mknodat(task& t, int directory, guest_ptr<const char> path, std::uint32_t mode, unsigned) {
+sysret sys_mknodat(
+    task& t, int directory, guest_ptr<const char> path, std::uint32_t mode, unsigned) {
     const std::uint32_t type = mode & S_IFMT;
-    if (type != 0 && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK) return sysret::error(EINVAL);
+    if (type != 0 && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR &&
+        type != S_IFBLK)
+        return sysret::error(EINVAL);
     auto e = files::find_entry(t, directory, path);
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    if (type != 0 && type != S_IFREG) return sysret::error(EPERM);  // the filesystem has no such nodes
+    if (type != 0 && type != S_IFREG)
+        return sysret::error(EPERM);  // the filesystem has no such nodes
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
-    auto made = tmp(t).create_file(*parent, e->walk.name, mode & 07777 & ~t.process().umask, owner_of(t), files::now_of(t));
+    auto made = tmp(t).create_file(*parent, e->walk.name, mode & 07777 & ~t.process().umask,
+                                   owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
-sysret sys_mknod(task& t, guest_ptr<const char> path, std::uint32_t mode, unsigned device) { return sys_mknodat(t, AT_FDCWD, path, mode, device); }
+sysret sys_mknod(task& t, guest_ptr<const char> path, std::uint32_t mode, unsigned device) {
+    return sys_mknodat(t, AT_FDCWD, path, mode, device);
+}
 
 sysret sys_rmdir(task& t, guest_ptr<const char> path) { return remove(t, AT_FDCWD, path, true); }
 sysret sys_unlink(task& t, guest_ptr<const char> path) { return remove(t, AT_FDCWD, path, false); }
@@ -207,17 +239,35 @@ sysret sys_unlinkat(task& t, int directory, guest_ptr<const char> path, int flag
     return remove(t, directory, path, flags & AT_REMOVEDIR);
 }
 
-sysret sys_rename(task& t, guest_ptr<const char> from, guest_ptr<const char> to) { return rename(t, AT_FDCWD, from, AT_FDCWD, to, 0); }
-sysret sys_renameat(task& t, int from_directory, guest_ptr<const char> from, int to_directory, guest_ptr<const char> to) {
+sysret sys_rename(task& t, guest_ptr<const char> from, guest_ptr<const char> to) {
+    return rename(t, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+sysret sys_renameat(task& t,
+                    int from_directory,
+                    guest_ptr<const char> from,
+                    int to_directory,
+                    guest_ptr<const char> to) {
     return rename(t, from_directory, from, to_directory, to, 0);
 }
-sysret sys_renameat2(task& t, int from_directory, guest_ptr<const char> from, int to_directory, guest_ptr<const char> to, unsigned flags) {
+sysret sys_renameat2(task& t,
+                     int from_directory,
+                     guest_ptr<const char> from,
+                     int to_directory,
+                     guest_ptr<const char> to,
+                     unsigned flags) {
     return rename(t, from_directory, from, to_directory, to, flags);
 }
 
-sysret sys_linkat(task& t, int from_directory, guest_ptr<const char> from, int to_directory, guest_ptr<const char> to, int flags) {
+sysret sys_linkat(task& t,
+                  int from_directory,
+                  guest_ptr<const char> from,
+                  int to_directory,
+                  guest_ptr<const char> to,
+                  int flags) {
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) return sysret::error(EINVAL);
-    auto p = files::find_place(t, from_directory, from, (flags & AT_SYMLINK_FOLLOW ? 0 : files::no_follow) | (flags & AT_EMPTY_PATH ? files::empty_path : 0));
+    auto p = files::find_place(t, from_directory, from,
+                               (flags & AT_SYMLINK_FOLLOW ? 0 : files::no_follow) |
+                                   (flags & AT_EMPTY_PATH ? files::empty_path : 0));
     if (!p) return p.error();
     auto e = files::find_entry(t, to_directory, to);
     if (!e) return e.error();
@@ -231,9 +281,14 @@ sysret sys_linkat(task& t, int from_directory, guest_ptr<const char> from, int t
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
     return tmp(t).link(*file, *parent, e->walk.name, files::now_of(t));
 }
-sysret sys_link(task& t, guest_ptr<const char> from, guest_ptr<const char> to) { return sys_linkat(t, AT_FDCWD, from, AT_FDCWD, to, 0); }
+sysret sys_link(task& t, guest_ptr<const char> from, guest_ptr<const char> to) {
+    return sys_linkat(t, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 
-sysret sys_symlinkat(task& t, guest_ptr<const char> target, int directory, guest_ptr<const char> path) {
+sysret sys_symlinkat(task& t,
+                     guest_ptr<const char> target,
+                     int directory,
+                     guest_ptr<const char> path) {
     auto text = t.read_path(target);
     if (!text) return text.error();
     auto e = files::find_entry(t, directory, path);
@@ -244,23 +299,48 @@ sysret sys_symlinkat(task& t, guest_ptr<const char> target, int directory, guest
     auto made = tmp(t).create_symlink(*parent, e->walk.name, *text, owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
-sysret sys_symlink(task& t, guest_ptr<const char> target, guest_ptr<const char> path) { return sys_symlinkat(t, target, AT_FDCWD, path); }
-
-sysret sys_fchmodat(task& t, int directory, guest_ptr<const char> path, std::uint32_t mode) { return change_mode(t, inode_at(t, directory, path, 0), mode); }
-sysret sys_chmod(task& t, guest_ptr<const char> path, std::uint32_t mode) { return sys_fchmodat(t, AT_FDCWD, path, mode); }
-sysret sys_fchmod(task& t, int fd, std::uint32_t mode) { return change_mode(t, inode_of(t, fd), mode); }
-
-sysret sys_fchownat(task& t, int directory, guest_ptr<const char> path, std::uint32_t uid, std::uint32_t gid, int flags) {
-    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return sysret::error(EINVAL);
-    return change_owner(t, inode_at(t, directory, path, (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) | (flags & AT_EMPTY_PATH ? files::empty_path : 0)), uid, gid);
+sysret sys_symlink(task& t, guest_ptr<const char> target, guest_ptr<const char> path) {
+    return sys_symlinkat(t, target, AT_FDCWD, path);
 }
-sysret sys_chown(task& t, guest_ptr<const char> path, std::uint32_t uid, std::uint32_t gid) { return sys_fchownat(t, AT_FDCWD, path, uid, gid, 0); }
+
+sysret sys_fchmodat(task& t, int directory, guest_ptr<const char> path, std::uint32_t mode) {
+    return change_mode(t, inode_at(t, directory, path, 0), mode);
+}
+sysret sys_chmod(task& t, guest_ptr<const char> path, std::uint32_t mode) {
+    return sys_fchmodat(t, AT_FDCWD, path, mode);
+}
+sysret sys_fchmod(task& t, int fd, std::uint32_t mode) {
+    return change_mode(t, inode_of(t, fd), mode);
+}
+
+sysret sys_fchownat(task& t,
+                    int directory,
+                    guest_ptr<const char> path,
+                    std::uint32_t uid,
+                    std::uint32_t gid,
+                    int flags) {
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return sysret::error(EINVAL);
+    return change_owner(t,
+                        inode_at(t, directory, path,
+                                 (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) |
+                                     (flags & AT_EMPTY_PATH ? files::empty_path : 0)),
+                        uid, gid);
+}
+sysret sys_chown(task& t, guest_ptr<const char> path, std::uint32_t uid, std::uint32_t gid) {
+    return sys_fchownat(t, AT_FDCWD, path, uid, gid, 0);
+}
 sysret sys_lchown(task& t, guest_ptr<const char> path, std::uint32_t uid, std::uint32_t gid) {
     return sys_fchownat(t, AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
-sysret sys_fchown(task& t, int fd, std::uint32_t uid, std::uint32_t gid) { return change_owner(t, inode_of(t, fd), uid, gid); }
+sysret sys_fchown(task& t, int fd, std::uint32_t uid, std::uint32_t gid) {
+    return change_owner(t, inode_of(t, fd), uid, gid);
+}
 
-sysret sys_utimensat(task& t, int directory, guest_ptr<const char> path, guest_ptr<const abi::timespec> times, int flags) {
+sysret sys_utimensat(task& t,
+                     int directory,
+                     guest_ptr<const char> path,
+                     guest_ptr<const abi::timespec> times,
+                     int flags) {
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return sysret::error(EINVAL);
     std::optional<std::array<abi::timespec, 2>> wanted;
     if (times) {
@@ -270,23 +350,33 @@ sysret sys_utimensat(task& t, int directory, guest_ptr<const char> path, guest_p
             if (!v) return v.error();
             (*wanted)[i] = *v;
         }
-        if ((*wanted)[0].nanoseconds == UTIME_OMIT && (*wanted)[1].nanoseconds == UTIME_OMIT) return 0;
+        if ((*wanted)[0].nanoseconds == UTIME_OMIT && (*wanted)[1].nanoseconds == UTIME_OMIT)
+            return 0;
     }
     if (!path) {  // futimens
         if (directory == AT_FDCWD) return sysret::error(EFAULT);
         if (flags) return sysret::error(EINVAL);
         return set_times(t, inode_of(t, directory), wanted);
     }
-    return set_times(t, inode_at(t, directory, path, (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) | (flags & AT_EMPTY_PATH ? files::empty_path : 0)), wanted);
+    return set_times(t,
+                     inode_at(t, directory, path,
+                              (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) |
+                                  (flags & AT_EMPTY_PATH ? files::empty_path : 0)),
+                     wanted);
 }
 
-sysret sys_futimesat(task& t, int directory, guest_ptr<const char> path, guest_ptr<const abi::timeval> times) {
+sysret sys_futimesat(task& t,
+                     int directory,
+                     guest_ptr<const char> path,
+                     guest_ptr<const abi::timeval> times) {
     auto wanted = read_timevals(t, times);
     if (!wanted) return wanted.error();
     if (!path) return set_times(t, inode_of(t, directory), *wanted);
     return set_times(t, inode_at(t, directory, path, 0), *wanted);
 }
-sysret sys_utimes(task& t, guest_ptr<const char> path, guest_ptr<const abi::timeval> times) { return sys_futimesat(t, AT_FDCWD, path, times); }
+sysret sys_utimes(task& t, guest_ptr<const char> path, guest_ptr<const abi::timeval> times) {
+    return sys_futimesat(t, AT_FDCWD, path, times);
+}
 
 sysret sys_utime(task& t, guest_ptr<const char> path, guest_ptr<const std::int64_t> times) {
     std::optional<std::array<abi::timespec, 2>> wanted;
@@ -331,9 +421,12 @@ sysret sys_fallocate(task& t, int fd, int mode, std::int64_t offset, std::int64_
     const auto at = static_cast<std::uint64_t>(offset), n = static_cast<std::uint64_t>(length);
     switch (mode) {
         case 0:
-        case FALLOC_FL_KEEP_SIZE: return tmp(t).allocate(file->inode, at, n, mode != 0, files::now_of(t));
-        case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: return tmp(t).punch(file->inode, at, n, files::now_of(t));
-        default: return sysret::error(EOPNOTSUPP);
+        case FALLOC_FL_KEEP_SIZE:
+            return tmp(t).allocate(file->inode, at, n, mode != 0, files::now_of(t));
+        case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+            return tmp(t).punch(file->inode, at, n, files::now_of(t));
+        default:
+            return sysret::error(EOPNOTSUPP);
     }
 }
 
@@ -341,14 +434,17 @@ sysret sys_fsync(task& t, int fd) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
     // Pipes and sockets cannot be synchronised (man 2 fsync).
-    const bool file = vfs::seekable(*o->description) && !std::holds_alternative<vfs::device>(o->description->body);
+    const bool file = vfs::seekable(*o->description) &&
+                      !std::holds_alternative<vfs::device>(o->description->body);
     return file ? 0 : sysret::error(EINVAL);
 }
 sysret sys_sync(task&) { return 0; }
-sysret sys_sync_file_range(task& t, int fd, std::int64_t offset, std::int64_t length, unsigned flags) {
+sysret sys_sync_file_range(
+    task& t, int fd, std::int64_t offset, std::int64_t length, unsigned flags) {
     auto o = files::find(t, fd);
     if (!o) return o.error();
-    if (offset < 0 || length < 0 || offset > INT64_MAX - length || (flags & ~7u)) return sysret::error(EINVAL);
+    if (offset < 0 || length < 0 || offset > INT64_MAX - length || (flags & ~7u))
+        return sysret::error(EINVAL);
     if (!vfs::seekable(*o->description)) return sysret::error(ESPIPE);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "guest/sys/files.hpp"
 #include "guest/sys/time.hpp"
+#include "guest/vfs/open.hpp"
 #include "guest/vfs/readiness.hpp"
 
 #include <fcntl.h>
@@ -30,7 +31,9 @@ std::optional<nanoseconds> deadline_of(task& t, timeout_length length) {
     return deadline_after(t.kernel().host().monotonic_now(), *length);
 }
 
-bool is_over(task& t, std::optional<nanoseconds> deadline) { return deadline && t.kernel().host().monotonic_now() >= *deadline; }
+bool is_over(task& t, std::optional<nanoseconds> deadline) {
+    return deadline && t.kernel().host().monotonic_now() >= *deadline;
+}
 
 /// The mask for the length of the call. EINVAL for another size than the kernel's sigset_t.
 outcome<void> apply_mask(task& t, guest_ptr<const signal_set> mask, std::uint64_t size) {
@@ -42,13 +45,16 @@ outcome<void> apply_mask(task& t, guest_ptr<const signal_set> mask, std::uint64_
     return {};
 }
 
-/// What is left of a timeout, written back by ppoll and pselect6; a bad address is not worth an error then.
+/// What is left of a timeout, written back by ppoll and pselect6; a bad address is not worth an
+/// error then.
 template <class Time>
 void write_rest(task& t, guest_ptr<Time> out, std::optional<nanoseconds> deadline) {
     if (!out || !deadline) return;
     const auto rest = std::max(nanoseconds{0}, *deadline - t.kernel().host().monotonic_now());
-    if constexpr (std::is_same_v<Time, abi::timeval>) (void)t.write(out, to_timeval(rest));
-    else (void)t.write(out, to_timespec(rest));
+    if constexpr (std::is_same_v<Time, abi::timeval>)
+        (void)t.write(out, to_timeval(rest));
+    else
+        (void)t.write(out, to_timespec(rest));
 }
 
 /// A poll's outcome: how many are ready, or the wait to park with.
@@ -62,7 +68,8 @@ sysret poll(task& t, guest_ptr<::pollfd> fds, unsigned count, std::optional<nano
     if (count > static_cast<unsigned>(files::descriptor_limit(t))) return sysret::error(EINVAL);
     std::vector<::pollfd> list(count);
     if (count)
-        if (auto ok = t.memory().read(fds.address, std::as_writable_bytes(std::span(list))); !ok) return ok.error();
+        if (auto ok = t.memory().read(fds.address, std::as_writable_bytes(std::span(list))); !ok)
+            return ok.error();
     std::int64_t ready = 0;
     wait_state wait;
     for (::pollfd& p : list) {
@@ -94,13 +101,20 @@ using fd_words = std::array<std::uint64_t, 16>;  // 1,024 descriptors
 outcome<fd_words> read_set(task& t, guest_ptr<std::uint64_t> from, std::size_t words) {
     fd_words out{};
     if (!from) return out;
-    if (auto ok = t.memory().read(from.address, std::as_writable_bytes(std::span(out).first(words))); !ok) return ok.error();
+    if (auto ok =
+            t.memory().read(from.address, std::as_writable_bytes(std::span(out).first(words)));
+        !ok)
+        return ok.error();
     return out;
 }
 
-sysret select(task& t, int count, std::array<guest_ptr<std::uint64_t>, 3> sets, std::optional<nanoseconds> deadline) {
+sysret select(task& t,
+              int count,
+              std::array<guest_ptr<std::uint64_t>, 3> sets,
+              std::optional<nanoseconds> deadline) {
     // Which events make a descriptor ready for each set: fs/select.c, POLLIN_SET and its kin.
-    constexpr std::array<short, 3> wanted{POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR, POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR, POLLPRI};
+    constexpr std::array<short, 3> wanted{POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR,
+                                          POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR, POLLPRI};
     if (count < 0) return sysret::error(EINVAL);
     count = std::min(count, vfs::max_descriptors);
     const std::size_t words = (static_cast<std::size_t>(count) + 63) / 64;
@@ -135,9 +149,19 @@ sysret select(task& t, int count, std::array<guest_ptr<std::uint64_t>, 3> sets, 
     }
     for (std::size_t s = 0; s < 3; ++s) {
         if (!sets[s]) continue;
-        if (auto ok = t.memory().write(sets[s].address, std::as_bytes(std::span(out[s]).first(words))); !ok) return ok.error();
+        if (auto ok =
+                t.memory().write(sets[s].address, std::as_bytes(std::span(out[s]).first(words)));
+            !ok)
+            return ok.error();
     }
     return ready;
+}
+
+std::size_t count_items(const vfs::vfs_state& state) {
+    std::size_t total = 0;
+    for (const auto& [id, d] : state.descriptions)
+        if (const auto* set = std::get_if<vfs::epoll_set>(&d.body)) total += set->items.size();
+    return total;
 }
 
 outcome<vfs::epoll_set*> find_epoll(task& t, int fd, description_id* id = nullptr) {
@@ -150,7 +174,8 @@ outcome<vfs::epoll_set*> find_epoll(task& t, int fd, description_id* id = nullpt
 }
 
 sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeout_length length) {
-    if (most <= 0 || most > static_cast<int>(INT32_MAX / sizeof(::epoll_event))) return sysret::error(EINVAL);
+    if (most <= 0 || most > static_cast<int>(INT32_MAX / sizeof(::epoll_event)))
+        return sysret::error(EINVAL);
     description_id id{};
     auto set = find_epoll(t, fd, &id);
     if (!set) return set.error();
@@ -162,13 +187,16 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
         const std::uint32_t ready = vfs::epoll_ready(state, t.kernel().host(), key.second, item);
         if (!ready) {
             // A source without a count of its own (stdin) is armed again by being seen not ready.
-            if (item.reported) item.reported &= static_cast<unsigned short>(vfs::poll_events(t.kernel(), key.second));
+            if (item.reported)
+                item.reported &=
+                    static_cast<unsigned short>(vfs::poll_events(t.kernel(), key.second));
             continue;
         }
         ::epoll_event event{};
         event.events = ready;
         event.data.u64 = item.data;
-        if (auto ok = t.write(out + static_cast<std::uint64_t>(count), event); !ok) return count ? sysret(count) : sysret(ok.error());
+        if (auto ok = t.write(out + static_cast<std::uint64_t>(count), event); !ok)
+            return count ? sysret(count) : sysret(ok.error());
         item.reported = ready;
         item.activity = vfs::activity_of(state, *state.find(key.second));
         if (item.events & EPOLLONESHOT) item.disabled = true;
@@ -183,9 +211,16 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
 
 }  // namespace
 
-sysret sys_poll(task& t, guest_ptr<::pollfd> fds, unsigned count, int timeout_ms) { return poll(t, fds, count, deadline_of(t, of_milliseconds(timeout_ms))); }
+sysret sys_poll(task& t, guest_ptr<::pollfd> fds, unsigned count, int timeout_ms) {
+    return poll(t, fds, count, deadline_of(t, of_milliseconds(timeout_ms)));
+}
 
-sysret sys_ppoll(task& t, guest_ptr<::pollfd> fds, unsigned count, guest_ptr<abi::timespec> timeout, guest_ptr<const signal_set> mask, std::uint64_t mask_size) {
+sysret sys_ppoll(task& t,
+                 guest_ptr<::pollfd> fds,
+                 unsigned count,
+                 guest_ptr<abi::timespec> timeout,
+                 guest_ptr<const signal_set> mask,
+                 std::uint64_t mask_size) {
     timeout_length length;
     if (timeout) {
         auto value = t.read(timeout);
@@ -201,7 +236,12 @@ sysret sys_ppoll(task& t, guest_ptr<::pollfd> fds, unsigned count, guest_ptr<abi
     return r;
 }
 
-sysret sys_select(task& t, int count, guest_ptr<std::uint64_t> read, guest_ptr<std::uint64_t> write, guest_ptr<std::uint64_t> except, guest_ptr<abi::timeval> timeout) {
+sysret sys_select(task& t,
+                  int count,
+                  guest_ptr<std::uint64_t> read,
+                  guest_ptr<std::uint64_t> write,
+                  guest_ptr<std::uint64_t> except,
+                  guest_ptr<abi::timeval> timeout) {
     timeout_length length;
     if (timeout) {
         auto value = t.read(timeout);
@@ -209,7 +249,8 @@ sysret sys_select(task& t, int count, guest_ptr<std::uint64_t> read, guest_ptr<s
         if (value->seconds < 0 || value->microseconds < 0) return sysret::error(EINVAL);
         // Microseconds beyond a second count on (poll_select_set_timeout's caller normalises).
         const std::int64_t more = value->microseconds / 1'000'000;
-        const std::int64_t seconds = value->seconds > INT64_MAX - more ? INT64_MAX : value->seconds + more;
+        const std::int64_t seconds =
+            value->seconds > INT64_MAX - more ? INT64_MAX : value->seconds + more;
         auto duration = to_duration(abi::timespec{seconds, value->microseconds % 1'000'000 * 1000});
         if (!duration) return duration.error();
         length = *duration;
@@ -220,7 +261,13 @@ sysret sys_select(task& t, int count, guest_ptr<std::uint64_t> read, guest_ptr<s
     return r;
 }
 
-sysret sys_pselect6(task& t, int count, guest_ptr<std::uint64_t> read, guest_ptr<std::uint64_t> write, guest_ptr<std::uint64_t> except, guest_ptr<abi::timespec> timeout, guest_ptr<const abi::sigset_argument> mask) {
+sysret sys_pselect6(task& t,
+                    int count,
+                    guest_ptr<std::uint64_t> read,
+                    guest_ptr<std::uint64_t> write,
+                    guest_ptr<std::uint64_t> except,
+                    guest_ptr<abi::timespec> timeout,
+                    guest_ptr<const abi::sigset_argument> mask) {
     timeout_length length;
     if (timeout) {
         auto value = t.read(timeout);
@@ -253,7 +300,8 @@ sysret sys_epoll_create(task& t, int size) {
     return sys_epoll_create1(t, 0);
 }
 
-sysret sys_epoll_ctl(task& t, int epoll, int operation, int fd, guest_ptr<const ::epoll_event> event) {
+sysret sys_epoll_ctl(
+    task& t, int epoll, int operation, int fd, guest_ptr<const ::epoll_event> event) {
     ::epoll_event wanted{};
     if (operation != EPOLL_CTL_DEL) {
         auto value = t.read(event);
@@ -266,11 +314,16 @@ sysret sys_epoll_ctl(task& t, int epoll, int operation, int fd, guest_ptr<const 
     auto set = find_epoll(t, epoll, &own);
     if (!set) return set.error();
     const vfs::description& d = *target->description;
-    // Regular files and directories are always ready and refused (man 2 epoll_ctl); an epoll in an epoll is not there yet.
-    if (std::holds_alternative<vfs::tree_file>(d.body) || std::holds_alternative<vfs::tmpfs_file>(d.body) ||
-        std::holds_alternative<vfs::text_file>(d.body) || std::holds_alternative<vfs::open_directory>(d.body) || std::holds_alternative<vfs::device>(d.body))
+    // Regular files and directories are always ready and refused (man 2 epoll_ctl); an epoll in an
+    // epoll is not there yet.
+    if (std::holds_alternative<vfs::tree_file>(d.body) ||
+        std::holds_alternative<vfs::tmpfs_file>(d.body) ||
+        std::holds_alternative<vfs::text_file>(d.body) ||
+        std::holds_alternative<vfs::open_directory>(d.body) ||
+        std::holds_alternative<vfs::device>(d.body))
         return sysret::error(EPERM);
-    if (own == target->id || std::holds_alternative<vfs::epoll_set>(d.body)) return sysret::error(EINVAL);
+    if (own == target->id || std::holds_alternative<vfs::epoll_set>(d.body))
+        return sysret::error(EINVAL);
     auto& items = (*set)->items;
     const std::pair key{fd, target->id};
     const auto it = items.find(key);
@@ -280,9 +333,10 @@ sysret sys_epoll_ctl(task& t, int epoll, int operation, int fd, guest_ptr<const 
     switch (operation) {
         case EPOLL_CTL_ADD:
             if (it != items.end()) return sysret::error(EEXIST);
-            // By descriptors that were closed while a duplicate lived, a set could grow without end.
-            if (items.size() >= static_cast<std::size_t>(vfs::max_descriptors)) return sysret::error(ENOSPC);
-            if ((wanted.events & EPOLLEXCLUSIVE) && (wanted.events & EPOLLONESHOT)) return sysret::error(EINVAL);
+            if (count_items(files::state_of(t)) >= vfs::max_epoll_items)
+                return sysret::error(ENOSPC);
+            if ((wanted.events & EPOLLEXCLUSIVE) && (wanted.events & EPOLLONESHOT))
+                return sysret::error(EINVAL);
             items.emplace(key, item);
             return 0;
         case EPOLL_CTL_MOD:
@@ -294,16 +348,32 @@ sysret sys_epoll_ctl(task& t, int epoll, int operation, int fd, guest_ptr<const 
             if (it == items.end()) return sysret::error(ENOENT);
             items.erase(it);
             return 0;
-        default: return sysret::error(EINVAL);
+        default:
+            return sysret::error(EINVAL);
     }
 }
 
-sysret sys_epoll_wait(task& t, int epoll, guest_ptr<::epoll_event> events, int most, int timeout_ms) { return wait_epoll(t, epoll, events, most, of_milliseconds(timeout_ms)); }
-sysret sys_epoll_pwait(task& t, int epoll, guest_ptr<::epoll_event> events, int most, int timeout_ms, guest_ptr<const signal_set> mask, std::uint64_t mask_size) {
+sysret sys_epoll_wait(
+    task& t, int epoll, guest_ptr<::epoll_event> events, int most, int timeout_ms) {
+    return wait_epoll(t, epoll, events, most, of_milliseconds(timeout_ms));
+}
+sysret sys_epoll_pwait(task& t,
+                       int epoll,
+                       guest_ptr<::epoll_event> events,
+                       int most,
+                       int timeout_ms,
+                       guest_ptr<const signal_set> mask,
+                       std::uint64_t mask_size) {
     if (auto ok = apply_mask(t, mask, mask_size); !ok) return ok.error();
     return wait_epoll(t, epoll, events, most, of_milliseconds(timeout_ms));
 }
-sysret sys_epoll_pwait2(task& t, int epoll, guest_ptr<::epoll_event> events, int most, guest_ptr<const abi::timespec> timeout, guest_ptr<const signal_set> mask, std::uint64_t mask_size) {
+sysret sys_epoll_pwait2(task& t,
+                        int epoll,
+                        guest_ptr<::epoll_event> events,
+                        int most,
+                        guest_ptr<const abi::timespec> timeout,
+                        guest_ptr<const signal_set> mask,
+                        std::uint64_t mask_size) {
     timeout_length length;
     if (timeout) {
         auto value = t.read(timeout);

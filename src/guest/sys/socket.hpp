@@ -1,7 +1,7 @@
 #pragma once
 
-/// Sockets: man 2 socket, connect, sendmsg, recvmsg and their kin. Connections lead to services in this process
-/// (the Runtime API); socketpairs stay inside the guest.
+/// Sockets: man 2 socket, connect, sendmsg, recvmsg and their kin. Connections lead to services in
+/// this process (the Runtime API); socketpairs stay inside the guest.
 
 #include "guest/abi/file.hpp"
 #include "guest/kernel/task.hpp"
@@ -17,10 +17,24 @@ sysret sys_accept(task&, int fd, guest_ptr<void> address, guest_ptr<int> length)
 sysret sys_accept4(task&, int fd, guest_ptr<void> address, guest_ptr<int> length, int flags);
 sysret sys_getsockname(task&, int fd, guest_ptr<void> address, guest_ptr<int> length);
 sysret sys_getpeername(task&, int fd, guest_ptr<void> address, guest_ptr<int> length);
-sysret sys_getsockopt(task&, int fd, int level, int option, guest_ptr<void> value, guest_ptr<int> length);
-sysret sys_setsockopt(task&, int fd, int level, int option, guest_ptr<const void> value, int length);
-sysret sys_sendto(task&, int fd, guest_ptr<const void> buffer, std::uint64_t count, int flags, guest_ptr<const void> address, int length);
-sysret sys_recvfrom(task&, int fd, guest_ptr<void> buffer, std::uint64_t count, int flags, guest_ptr<void> address, guest_ptr<int> length);
+sysret sys_getsockopt(
+    task&, int fd, int level, int option, guest_ptr<void> value, guest_ptr<int> length);
+sysret sys_setsockopt(
+    task&, int fd, int level, int option, guest_ptr<const void> value, int length);
+sysret sys_sendto(task&,
+                  int fd,
+                  guest_ptr<const void> buffer,
+                  std::uint64_t count,
+                  int flags,
+                  guest_ptr<const void> address,
+                  int length);
+sysret sys_recvfrom(task&,
+                    int fd,
+                    guest_ptr<void> buffer,
+                    std::uint64_t count,
+                    int flags,
+                    guest_ptr<void> address,
+                    guest_ptr<int> length);
 sysret sys_sendmsg(task&, int fd, guest_ptr<const abi::msghdr> message, int flags);
 sysret sys_recvmsg(task&, int fd, guest_ptr<abi::msghdr> message, int flags);
 sysret sys_shutdown(task&, int fd, int how);

@@ -38,7 +38,8 @@ struct ::stat to_stat(const vfs::attributes& a) {
     return s;
 }
 
-sysret stat_at(task& t, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int how) {
+sysret stat_at(
+    task& t, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int how) {
     auto p = files::find_place(t, directory, path, how);
     if (!p) return p.error();
     return t.write(out, to_stat(p->attr));
@@ -50,9 +51,12 @@ sysret access_at(task& t, int directory, guest_ptr<const char> path, int mode, i
     if (!p) return p.error();
     if (p->is_open) {
         // By its mode bits, as for root; what a read-only tree holds cannot be written.
-        if ((mode & W_OK) && files::changeable(t, *p).has_error() && files::changeable(t, *p).error().number == EROFS && (p->attr.is_regular() || p->attr.is_directory()))
+        if ((mode & W_OK) && files::changeable(t, *p).has_error() &&
+            files::changeable(t, *p).error().number == EROFS &&
+            (p->attr.is_regular() || p->attr.is_directory()))
             return sysret::error(EROFS);
-        if ((mode & X_OK) && p->attr.is_regular() && !(p->attr.mode & 0111)) return sysret::error(EACCES);
+        if ((mode & X_OK) && p->attr.is_regular() && !(p->attr.mode & 0111))
+            return sysret::error(EACCES);
         return 0;
     }
     return files::tree_of(t).access(files::context_of(t), p->location, mode);
@@ -73,7 +77,8 @@ struct ::statfs statfs_of(task& t, std::uint32_t mount) {
         s.f_blocks = tmp.byte_limit() / 4096;
         s.f_bfree = s.f_bavail = (tmp.byte_limit() - tmp.bytes_used()) / 4096;
         s.f_files = tmp.inode_limit();
-        s.f_ffree = tmp.inode_limit() > tmp.inodes_used() ? tmp.inode_limit() - tmp.inodes_used() : 0;
+        s.f_ffree =
+            tmp.inode_limit() > tmp.inodes_used() ? tmp.inode_limit() - tmp.inodes_used() : 0;
     } else {
         s.f_type = SQUASHFS_MAGIC;  // a read-only tree, full as those are
         s.f_flags |= read_only;
@@ -83,8 +88,12 @@ struct ::statfs statfs_of(task& t, std::uint32_t mount) {
 
 }  // namespace
 
-sysret sys_stat(task& t, guest_ptr<const char> path, guest_ptr<struct ::stat> out) { return stat_at(t, AT_FDCWD, path, out, 0); }
-sysret sys_lstat(task& t, guest_ptr<const char> path, guest_ptr<struct ::stat> out) { return stat_at(t, AT_FDCWD, path, out, files::no_follow); }
+sysret sys_stat(task& t, guest_ptr<const char> path, guest_ptr<struct ::stat> out) {
+    return stat_at(t, AT_FDCWD, path, out, 0);
+}
+sysret sys_lstat(task& t, guest_ptr<const char> path, guest_ptr<struct ::stat> out) {
+    return stat_at(t, AT_FDCWD, path, out, files::no_follow);
+}
 
 sysret sys_fstat(task& t, int fd, guest_ptr<struct ::stat> out) {
     auto o = files::find(t, fd, true);
@@ -94,16 +103,30 @@ sysret sys_fstat(task& t, int fd, guest_ptr<struct ::stat> out) {
     return t.write(out, to_stat(*a));
 }
 
-sysret sys_newfstatat(task& t, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int flags) {
-    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) return sysret::error(EINVAL);
-    return stat_at(t, directory, path, out, (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) | (flags & AT_EMPTY_PATH ? files::empty_path : 0));
+sysret sys_newfstatat(
+    task& t, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int flags) {
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+        return sysret::error(EINVAL);
+    return stat_at(t, directory, path, out,
+                   (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) |
+                       (flags & AT_EMPTY_PATH ? files::empty_path : 0));
 }
 
-sysret sys_statx(task& t, int directory, guest_ptr<const char> path, int flags, unsigned mask, guest_ptr<struct ::statx> out) {
-    constexpr int known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC;
+sysret sys_statx(task& t,
+                 int directory,
+                 guest_ptr<const char> path,
+                 int flags,
+                 unsigned mask,
+                 guest_ptr<struct ::statx> out) {
+    constexpr int known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
+                          AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC;
     if ((flags & ~known) || (mask & STATX__RESERVED)) return sysret::error(EINVAL);
-    if ((flags & (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) == (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) return sysret::error(EINVAL);
-    auto p = files::find_place(t, directory, path, (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) | (flags & AT_EMPTY_PATH ? files::empty_path : 0));
+    if ((flags & (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) ==
+        (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC))
+        return sysret::error(EINVAL);
+    auto p = files::find_place(t, directory, path,
+                               (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) |
+                                   (flags & AT_EMPTY_PATH ? files::empty_path : 0));
     if (!p) return p.error();
     const vfs::attributes& a = p->attr;
     struct ::statx s {};
@@ -128,11 +151,17 @@ sysret sys_statx(task& t, int directory, guest_ptr<const char> path, int flags, 
     return t.write(out, s);
 }
 
-sysret sys_access(task& t, guest_ptr<const char> path, int mode) { return access_at(t, AT_FDCWD, path, mode, 0); }
-sysret sys_faccessat(task& t, int directory, guest_ptr<const char> path, int mode) { return access_at(t, directory, path, mode, 0); }
+sysret sys_access(task& t, guest_ptr<const char> path, int mode) {
+    return access_at(t, AT_FDCWD, path, mode, 0);
+}
+sysret sys_faccessat(task& t, int directory, guest_ptr<const char> path, int mode) {
+    return access_at(t, directory, path, mode, 0);
+}
 sysret sys_faccessat2(task& t, int directory, guest_ptr<const char> path, int mode, int flags) {
     if (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return sysret::error(EINVAL);
-    return access_at(t, directory, path, mode, (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) | (flags & AT_EMPTY_PATH ? files::empty_path : 0));
+    return access_at(t, directory, path, mode,
+                     (flags & AT_SYMLINK_NOFOLLOW ? files::no_follow : 0) |
+                         (flags & AT_EMPTY_PATH ? files::empty_path : 0));
 }
 
 sysret sys_statfs(task& t, guest_ptr<const char> path, guest_ptr<struct ::statfs> out) {
@@ -148,7 +177,8 @@ sysret sys_fstatfs(task& t, int fd, guest_ptr<struct ::statfs> out) {
     std::optional<std::uint32_t> mount;
     if (const auto* file = std::get_if<vfs::tree_file>(&d.body)) mount = file->node.mount;
     if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) mount = file->mount;
-    if (const auto* directory = std::get_if<vfs::open_directory>(&d.body)) mount = directory->node.mount;
+    if (const auto* directory = std::get_if<vfs::open_directory>(&d.body))
+        mount = directory->node.mount;
     if (const auto* place = std::get_if<vfs::path_only>(&d.body)) mount = place->node.mount;
     if (const auto* text = std::get_if<vfs::text_file>(&d.body)) mount = text->node.mount;
     if (const auto* dev = std::get_if<vfs::device>(&d.body)) mount = dev->node.mount;
@@ -156,7 +186,9 @@ sysret sys_fstatfs(task& t, int fd, guest_ptr<struct ::statfs> out) {
     struct ::statfs s {};
     s.f_bsize = s.f_frsize = 4096;
     s.f_namelen = vfs::max_name_length;
-    s.f_type = std::holds_alternative<vfs::pipe_end>(d.body) ? PIPEFS_MAGIC : vfs::is_socket(d) ? SOCKFS_MAGIC : ANON_INODE_FS_MAGIC;
+    s.f_type = std::holds_alternative<vfs::pipe_end>(d.body) ? PIPEFS_MAGIC
+               : vfs::is_socket(d)                           ? SOCKFS_MAGIC
+                                                             : ANON_INODE_FS_MAGIC;
     return t.write(out, s);
 }
 

@@ -10,8 +10,14 @@ namespace hearth::guest {
 sysret sys_stat(task&, guest_ptr<const char> path, guest_ptr<struct ::stat> out);
 sysret sys_lstat(task&, guest_ptr<const char> path, guest_ptr<struct ::stat> out);
 sysret sys_fstat(task&, int fd, guest_ptr<struct ::stat> out);
-sysret sys_newfstatat(task&, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int flags);
-sysret sys_statx(task&, int directory, guest_ptr<const char> path, int flags, unsigned mask, guest_ptr<struct ::statx> out);
+sysret sys_newfstatat(
+    task&, int directory, guest_ptr<const char> path, guest_ptr<struct ::stat> out, int flags);
+sysret sys_statx(task&,
+                 int directory,
+                 guest_ptr<const char> path,
+                 int flags,
+                 unsigned mask,
+                 guest_ptr<struct ::statx> out);
 sysret sys_access(task&, guest_ptr<const char> path, int mode);
 sysret sys_faccessat(task&, int directory, guest_ptr<const char> path, int mode);
 sysret sys_faccessat2(task&, int directory, guest_ptr<const char> path, int mode, int flags);

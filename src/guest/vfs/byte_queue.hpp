@@ -1,6 +1,7 @@
 #pragma once
 
-/// Bytes first in, first out: what a pipe or a socket holds. A value; equal when the waiting bytes are.
+/// Bytes first in, first out: what a pipe or a socket holds. A value; equal when the waiting bytes
+/// are.
 
 #include <algorithm>
 #include <cstddef>

@@ -1,7 +1,8 @@
 #pragma once
 
-/// An open file description: what `open` creates and `dup` shares. A value: it names what it stands for by
-/// ids and paths, never by a host descriptor, so a clone works on from a copy with its own offset.
+/// An open file description: what `open` creates and `dup` shares. A value: it names what it stands
+/// for by ids and paths, never by a host descriptor, so a clone works on from a copy with its own
+/// offset.
 
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/wait_state.hpp"
@@ -24,7 +25,8 @@ struct tree_node {
     bool operator==(const tree_node&) const = default;
 };
 
-/// A regular file of a read-only tree. The host's file is opened when needed and known again by its identity.
+/// A regular file of a read-only tree. The host's file is opened when needed and known again by its
+/// identity.
 struct tree_file {
     tree_node node;
     std::uint64_t device = 0, host_inode = 0;
@@ -85,9 +87,9 @@ struct epoll_set {
     struct item {
         std::uint32_t events = 0;
         std::uint64_t data = 0;
-        std::uint32_t reported = 0;       ///< edge-triggered: what was ready when last reported
-        std::uint64_t activity = 0;       ///< … and how far its source had come then
-        bool disabled = false;            ///< EPOLLONESHOT, and it has shot
+        std::uint32_t reported = 0;  ///< edge-triggered: what was ready when last reported
+        std::uint64_t activity = 0;  ///< … and how far its source had come then
+        bool disabled = false;       ///< EPOLLONESHOT, and it has shot
         bool operator==(const item&) const = default;
     };
     /// As in Linux, an interest is known by number and description.
@@ -124,7 +126,8 @@ struct description {
                  standard_stream,
                  device>
         body;
-    std::map<std::pair<int, int>, std::int64_t> socket_options;  ///< (level, option); times in microseconds
+    std::map<std::pair<int, int>, std::int64_t>
+        socket_options;        ///< (level, option); times in microseconds
     std::uint64_t serial = 0;  ///< st_ino of what has no inode of its own
     bool operator==(const description&) const = default;
 };

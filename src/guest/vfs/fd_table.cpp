@@ -16,7 +16,8 @@ descriptor* fd_table::find(int fd) noexcept {
 outcome<int> fd_table::insert(descriptor d, int from) {
     if (from < 0) from = 0;
     int free = from;
-    for (auto it = entries_.lower_bound(from); it != entries_.end() && it->first == free; ++it) ++free;
+    for (auto it = entries_.lower_bound(from); it != entries_.end() && it->first == free; ++it)
+        ++free;
     if (free >= max_descriptors) return os_error{EMFILE};
     entries_.emplace(free, d);
     return free;

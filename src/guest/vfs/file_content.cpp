@@ -29,7 +29,8 @@ std::vector<std::byte>& cow_bytes::own() {
     if (bytes_.use_count() != 1) {
         bytes_ = std::make_shared<std::vector<std::byte>>(*bytes_);
     } else {
-        // The last other owner may have let go on another thread: order its reads before our writes.
+        // The last other owner may have let go on another thread: order its reads before our
+        // writes.
         std::atomic_thread_fence(std::memory_order_acquire);
     }
     return *bytes_;
@@ -65,15 +66,16 @@ std::size_t file_content::read(std::uint64_t offset, std::span<std::byte> out) c
 
 void file_content::write(std::uint64_t offset, std::span<const std::byte> in) {
     const std::byte* from = in.data();
-    over_chunks(offset, in.size(), [&](std::uint64_t number, std::uint64_t within, std::uint64_t n) {
-        std::vector<std::byte>& bytes = chunks_[number].own();
-        if (const std::uint64_t need = page_up(within + n); need > bytes.size()) {
-            held_ += need - bytes.size();
-            bytes.resize(need);
-        }
-        std::memcpy(bytes.data() + within, from, n);
-        from += n;
-    });
+    over_chunks(offset, in.size(),
+                [&](std::uint64_t number, std::uint64_t within, std::uint64_t n) {
+                    std::vector<std::byte>& bytes = chunks_[number].own();
+                    if (const std::uint64_t need = page_up(within + n); need > bytes.size()) {
+                        held_ += need - bytes.size();
+                        bytes.resize(need);
+                    }
+                    std::memcpy(bytes.data() + within, from, n);
+                    from += n;
+                });
     size_ = std::max<std::uint64_t>(size_, offset + in.size());
 }
 
@@ -113,7 +115,8 @@ void file_content::resize(std::uint64_t size) {
 void file_content::punch(std::uint64_t offset, std::uint64_t length) {
     if (!length) return;
     const std::uint64_t end = offset + length;
-    for (auto it = chunks_.lower_bound(offset / chunk); it != chunks_.end() && it->first * chunk < end;) {
+    for (auto it = chunks_.lower_bound(offset / chunk);
+         it != chunks_.end() && it->first * chunk < end;) {
         const std::uint64_t first = it->first * chunk;
         const std::uint64_t from = offset > first ? offset - first : 0;
         const std::uint64_t to = std::min(end - first, chunk);

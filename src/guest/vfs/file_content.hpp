@@ -1,7 +1,7 @@
 #pragma once
 
-/// The bytes of a writable in-memory file: sparse, in chunks that copies share until one of them is written.
-/// A value: copying costs one reference per chunk, so a snapshot of a full /tmp is cheap.
+/// The bytes of a writable in-memory file: sparse, in chunks that copies share until one of them is
+/// written. A value: copying costs one reference per chunk, so a snapshot of a full /tmp is cheap.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,9 @@ class cow_bytes {
     cow_bytes() : bytes_(std::make_shared<std::vector<std::byte>>()) {}
     [[nodiscard]] const std::vector<std::byte>& get() const noexcept { return *bytes_; }
     [[nodiscard]] std::vector<std::byte>& own();
-    bool operator==(const cow_bytes& other) const { return bytes_ == other.bytes_ || *bytes_ == *other.bytes_; }
+    bool operator==(const cow_bytes& other) const {
+        return bytes_ == other.bytes_ || *bytes_ == *other.bytes_;
+    }
 
   private:
     std::shared_ptr<std::vector<std::byte>> bytes_;
@@ -47,7 +49,8 @@ class file_content {
     /// Zeroes a range and gives whole chunks back.
     void punch(std::uint64_t offset, std::uint64_t length);
 
-    /// The next byte of data, or of a hole, from `offset` on (lseek SEEK_DATA, SEEK_HOLE); offset < size.
+    /// The next byte of data, or of a hole, from `offset` on (lseek SEEK_DATA, SEEK_HOLE); offset <
+    /// size.
     [[nodiscard]] std::optional<std::uint64_t> next_data(std::uint64_t offset) const;
     [[nodiscard]] std::uint64_t next_hole(std::uint64_t offset) const;
 
@@ -56,7 +59,8 @@ class file_content {
     bool operator==(const file_content&) const = default;
 
   private:
-    std::map<std::uint64_t, cow_bytes> chunks_;  // chunk number → its first bytes, a page multiple of them
+    std::map<std::uint64_t, cow_bytes>
+        chunks_;  // chunk number → its first bytes, a page multiple of them
     std::uint64_t size_ = 0, held_ = 0;
 };
 

@@ -15,12 +15,19 @@
 namespace hearth::guest::vfs {
 namespace {
 
-bool may_read(const description& d) { return (d.flags & O_ACCMODE) != O_WRONLY && !(d.flags & O_PATH); }
-bool may_write(const description& d) { return (d.flags & O_ACCMODE) != O_RDONLY && !(d.flags & O_PATH); }
+bool may_read(const description& d) {
+    return (d.flags & O_ACCMODE) != O_WRONLY && !(d.flags & O_PATH);
+}
+bool may_write(const description& d) {
+    return (d.flags & O_ACCMODE) != O_RDONLY && !(d.flags & O_PATH);
+}
 
-/// Straight from the host's page cache into guest memory, one pread for each run of contiguous frames. (A span
-/// is good only until its callback returns, so they cannot be gathered for one preadv.)
-outcome<std::size_t> read_backing(const mm::file_backing& file, std::uint64_t offset, user_buffers& to) {
+/// Straight from the host's page cache into guest memory, one pread for each run of contiguous
+/// frames. (A span is good only until its callback returns, so they cannot be gathered for one
+/// preadv.)
+outcome<std::size_t> read_backing(const mm::file_backing& file,
+                                  std::uint64_t offset,
+                                  user_buffers& to) {
     if (offset >= file.size) return std::size_t{0};
     const std::uint64_t left = std::min({to.size(), file.size - offset, max_transfer});
     if (file.bytes) return to.put(std::span(*file.bytes).subspan(offset, left));
@@ -29,7 +36,8 @@ outcome<std::size_t> read_backing(const mm::file_backing& file, std::uint64_t of
     auto n = to.each(left, true, [&](std::span<std::byte> s) -> std::size_t {
         std::size_t done = 0;
         while (done < s.size()) {
-            const ssize_t got = ::pread(file.fd->get(), s.data() + done, s.size() - done, static_cast<off_t>(at));
+            const ssize_t got =
+                ::pread(file.fd->get(), s.data() + done, s.size() - done, static_cast<off_t>(at));
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) failure = errno;
             if (got <= 0) break;  // shorter than it was, or unreadable
@@ -64,7 +72,8 @@ outcome<std::size_t> write_pipe(vfs_state& state, const pipe_end& end, user_buff
     if (from.size() == 0) return std::size_t{0};
     if (p.readers == 0) return os_error{EPIPE};
     const std::size_t room = p.room();
-    if (room == 0 || (from.size() <= pipe::atomic_size && room < from.size())) return os_error{EAGAIN};
+    if (room == 0 || (from.size() <= pipe::atomic_size && room < from.size()))
+        return os_error{EAGAIN};
     auto n = from.each(room, false, [&](std::span<std::byte> s) {
         p.bytes.append(s);
         return s.size();
@@ -101,8 +110,10 @@ outcome<std::size_t> write_counter(event_counter& e, user_buffers& from) {
 outcome<std::size_t> read_device(const context& c, device_kind kind, user_buffers& to) {
     if (kind == device_kind::null) return std::size_t{0};
     return to.each(max_transfer, true, [&](std::span<std::byte> s) {
-        if (kind == device_kind::random) c.host.random(s);
-        else std::memset(s.data(), 0, s.size());
+        if (kind == device_kind::random)
+            c.host.random(s);
+        else
+            std::memset(s.data(), 0, s.size());
         return s.size();
     });
 }
@@ -130,12 +141,18 @@ outcome<std::size_t> read_stream(const context& c, stream which, user_buffers& t
 outcome<std::size_t> write_stream(const context& c, stream which, user_buffers& from) {
     if (which == stream::input) return os_error{EBADF};
     const std::uint64_t wanted = from.size();
-    auto n = from.each(max_transfer, false, [&](std::span<std::byte> s) { return std::min(c.host.write_stream(which, s), s.size()); });
+    auto n = from.each(max_transfer, false, [&](std::span<std::byte> s) {
+        return std::min(c.host.write_stream(which, s), s.size());
+    });
     if (n && *n == 0 && wanted) return os_error{EIO};
     return n;
 }
 
-outcome<std::size_t> write_tmpfs(const context& c, description& d, const tmpfs_file& file, user_buffers& from, std::optional<std::uint64_t> offset) {
+outcome<std::size_t> write_tmpfs(const context& c,
+                                 description& d,
+                                 const tmpfs_file& file,
+                                 user_buffers& from,
+                                 std::optional<std::uint64_t> offset) {
     tmpfs& files = c.state.vfs.files;
     std::uint64_t at = offset.value_or(d.offset);
     if (d.flags & O_APPEND) at = files.attributes_of(file.inode).size;
@@ -166,17 +183,25 @@ socket_pair* pair_of(vfs_state& state, const pair_end& end) {
 }  // namespace
 
 bool seekable(const description& d) {
-    return std::holds_alternative<tree_file>(d.body) || std::holds_alternative<tmpfs_file>(d.body) ||
-           std::holds_alternative<text_file>(d.body) || std::holds_alternative<open_directory>(d.body) ||
-           std::holds_alternative<device>(d.body);
+    return std::holds_alternative<tree_file>(d.body) ||
+           std::holds_alternative<tmpfs_file>(d.body) ||
+           std::holds_alternative<text_file>(d.body) ||
+           std::holds_alternative<open_directory>(d.body) || std::holds_alternative<device>(d.body);
 }
 bool is_socket(const description& d) {
-    return std::holds_alternative<pair_end>(d.body) || std::holds_alternative<service_socket>(d.body) ||
+    return std::holds_alternative<pair_end>(d.body) ||
+           std::holds_alternative<service_socket>(d.body) ||
            std::holds_alternative<unconnected_socket>(d.body);
 }
-bool is_stream(const description& d) { return std::holds_alternative<pipe_end>(d.body) || is_socket(d); }
+bool is_stream(const description& d) {
+    return std::holds_alternative<pipe_end>(d.body) || is_socket(d);
+}
 
-outcome<std::size_t> read(const context& c, const filesystem& fs, description& d, user_buffers& to, std::optional<std::uint64_t> offset) {
+outcome<std::size_t> read(const context& c,
+                          const filesystem& fs,
+                          description& d,
+                          user_buffers& to,
+                          std::optional<std::uint64_t> offset) {
     if (!may_read(d)) return os_error{EBADF};
     if (offset && !seekable(d)) return os_error{ESPIPE};
     vfs_state& state = c.state.vfs;
@@ -190,11 +215,12 @@ outcome<std::size_t> read(const context& c, const filesystem& fs, description& d
     } else if (const auto* tmp = std::get_if<tmpfs_file>(&d.body)) {
         std::uint64_t from = at;
         const std::uint64_t size = state.files.attributes_of(tmp->inode).size;
-        n = to.each(from < size ? std::min(size - from, max_transfer) : 0, true, [&](std::span<std::byte> s) {
-            const std::size_t got = state.files.read(tmp->inode, from, s);
-            from += got;
-            return got;
-        });
+        n = to.each(from < size ? std::min(size - from, max_transfer) : 0, true,
+                    [&](std::span<std::byte> s) {
+                        const std::size_t got = state.files.read(tmp->inode, from, s);
+                        from += got;
+                        return got;
+                    });
         if (inode* node = state.files.find(tmp->inode); node && n && *n && !(d.flags & O_NOATIME))
             node->accessed = c.host.realtime_now();
     } else if (const auto* text = std::get_if<text_file>(&d.body)) {
@@ -219,14 +245,20 @@ outcome<std::size_t> read(const context& c, const filesystem& fs, description& d
     return n;
 }
 
-outcome<std::size_t> write(const context& c, const filesystem&, description& d, user_buffers& from, std::optional<std::uint64_t> offset) {
+outcome<std::size_t> write(const context& c,
+                           const filesystem&,
+                           description& d,
+                           user_buffers& from,
+                           std::optional<std::uint64_t> offset) {
     if (!may_write(d)) return os_error{EBADF};
     if (offset && !seekable(d)) return os_error{ESPIPE};
     vfs_state& state = c.state.vfs;
-    if (const auto* file = std::get_if<tmpfs_file>(&d.body)) return write_tmpfs(c, d, *file, from, offset);
+    if (const auto* file = std::get_if<tmpfs_file>(&d.body))
+        return write_tmpfs(c, d, *file, from, offset);
     if (const auto* end = std::get_if<pipe_end>(&d.body)) return write_pipe(state, *end, from);
     if (auto* counter = std::get_if<event_counter>(&d.body)) return write_counter(*counter, from);
-    if (const auto* standard = std::get_if<standard_stream>(&d.body)) return write_stream(c, standard->which, from);
+    if (const auto* standard = std::get_if<standard_stream>(&d.body))
+        return write_stream(c, standard->which, from);
     if (const auto* dev = std::get_if<device>(&d.body)) return write_device(dev->kind, from);
     if (is_socket(d)) return send(state, d, from);
     return os_error{EINVAL};
@@ -293,10 +325,13 @@ outcome<received> receive(vfs_state& state, description& d, user_buffers& to, bo
 
 outcome<std::size_t> send(vfs_state& state, description& d, user_buffers& from) {
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body))
-        return os_error{idle->type == SOCK_DGRAM ? EDESTADDRREQ : idle->family == AF_UNIX ? ENOTCONN : EPIPE};
+        return os_error{idle->type == SOCK_DGRAM  ? EDESTADDRREQ
+                        : idle->family == AF_UNIX ? ENOTCONN
+                                                  : EPIPE};
     if (const auto* socket = std::get_if<service_socket>(&d.body)) {
         const auto it = state.connections.find(socket->connection);
-        if (it == state.connections.end() || it->second.guest_finished || it->second.service_closed) return os_error{EPIPE};
+        if (it == state.connections.end() || it->second.guest_finished || it->second.service_closed)
+            return os_error{EPIPE};
         service_connection& s = it->second;
         if (from.size() == 0) return std::size_t{0};
         const std::size_t room = service_room(state, s);
@@ -322,10 +357,11 @@ outcome<std::size_t> send(vfs_state& state, description& d, user_buffers& from) 
     if (pair->type == SOCK_STREAM) {
         if (from.size() == 0) return std::size_t{0};
         if (out.bytes.size() >= socket_pair::capacity) return os_error{EAGAIN};
-        auto n = from.each(socket_pair::capacity - out.bytes.size(), false, [&](std::span<std::byte> b) {
-            out.bytes.append(b);
-            return b.size();
-        });
+        auto n =
+            from.each(socket_pair::capacity - out.bytes.size(), false, [&](std::span<std::byte> b) {
+                out.bytes.append(b);
+                return b.size();
+            });
         if (n) ++pair->activity;
         return n;
     }
@@ -343,8 +379,10 @@ outcome<std::size_t> send(vfs_state& state, description& d, user_buffers& from) 
 
 outcome<attributes> attributes_of(const context& c, const filesystem& fs, const description& d) {
     if (const auto* file = std::get_if<tree_file>(&d.body)) return fs.attributes_of(c, file->node);
-    if (const auto* directory = std::get_if<open_directory>(&d.body)) return fs.attributes_of(c, directory->node);
-    if (const auto* place = std::get_if<path_only>(&d.body)) return fs.attributes_of(c, place->node);
+    if (const auto* directory = std::get_if<open_directory>(&d.body))
+        return fs.attributes_of(c, directory->node);
+    if (const auto* place = std::get_if<path_only>(&d.body))
+        return fs.attributes_of(c, place->node);
     if (const auto* text = std::get_if<text_file>(&d.body)) return fs.attributes_of(c, text->node);
     if (const auto* dev = std::get_if<device>(&d.body)) return fs.attributes_of(c, dev->node);
     if (const auto* file = std::get_if<tmpfs_file>(&d.body)) {

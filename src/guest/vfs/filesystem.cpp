@@ -44,7 +44,8 @@ void push_components(std::deque<std::string>& pending, std::string_view path) {
         if (slash > i) parts.emplace_back(path.substr(i, slash - i));
         i = slash + 1;
     }
-    pending.insert(pending.begin(), std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end()));
+    pending.insert(pending.begin(), std::make_move_iterator(parts.begin()),
+                   std::make_move_iterator(parts.end()));
 }
 
 }  // namespace
@@ -60,7 +61,8 @@ std::string join(std::string_view directory, std::string_view name) {
 
 std::string_view parent_path(std::string_view canonical) {
     const auto slash = canonical.rfind('/');
-    return slash == 0 || slash == std::string_view::npos ? std::string_view("/") : canonical.substr(0, slash);
+    return slash == 0 || slash == std::string_view::npos ? std::string_view("/")
+                                                         : canonical.substr(0, slash);
 }
 
 result<std::shared_ptr<filesystem>> filesystem::create(filesystem_options options) {
@@ -74,12 +76,14 @@ result<std::shared_ptr<filesystem>> filesystem::create(filesystem_options option
     bool has_root = false;
     for (std::size_t i = 0; i < fs->mounts_.size(); ++i) {
         const mount& m = fs->mounts_[i];
-        if (m.point.empty() || m.point.front() != '/' || (m.point.size() > 1 && m.point.back() == '/'))
+        if (m.point.empty() || m.point.front() != '/' ||
+            (m.point.size() > 1 && m.point.back() == '/'))
             return error{errc::invalid_argument, "not a canonical mount point: " + m.point};
         if (m.what == mount::kind::tree && !m.tree)
             return error{errc::invalid_argument, "nothing to mount at " + m.point};
         for (std::size_t j = 0; j < i; ++j)
-            if (fs->mounts_[j].point == m.point) return error{errc::invalid_argument, "two mounts at " + m.point};
+            if (fs->mounts_[j].point == m.point)
+                return error{errc::invalid_argument, "two mounts at " + m.point};
         has_root = has_root || m.point == "/";
         fs->root_number_.push_back(m.what == mount::kind::tmpfs ? roots++ : 0);
     }
@@ -93,7 +97,8 @@ vfs_state filesystem::initial_state(std::chrono::nanoseconds now) const {
     vfs_state state;
     state.files = tmpfs(options_.tmp_size.bytes(), options_.tmp_inodes);
     for (const mount& m : mounts_)
-        if (m.what == mount::kind::tmpfs) state.roots.push_back(state.files.add_root(m.permissions, now));
+        if (m.what == mount::kind::tmpfs)
+            state.roots.push_back(state.files.add_root(m.permissions, now));
     return state;
 }
 
@@ -135,8 +140,10 @@ outcome<location> filesystem::at(const context& c, std::string_view canonical) c
                 i = slash + 1;
             }
             l.node.inode = inode;
-            if (next) found = c.state.vfs.files.attributes_of(inode);
-            else found = next.error();
+            if (next)
+                found = c.state.vfs.files.attributes_of(inode);
+            else
+                found = next.error();
             break;
         }
     }
@@ -151,7 +158,10 @@ outcome<location> filesystem::at(const context& c, std::string_view canonical) c
     return l;
 }
 
-outcome<walked> filesystem::walk(const context& c, std::string_view base, std::string_view path, last l) const {
+outcome<walked> filesystem::walk(const context& c,
+                                 std::string_view base,
+                                 std::string_view path,
+                                 last l) const {
     if (path.empty()) return os_error{ENOENT};
     if (path.size() >= path_max) return os_error{ENAMETOOLONG};
     walked w;
@@ -248,10 +258,15 @@ outcome<walked> filesystem::walk(const context& c, std::string_view base, std::s
     }
 }
 
-outcome<location> filesystem::resolve(const context& c, std::string_view base, std::string_view path, last l) const {
-    // The common case costs one lookup: a canonical path without symlinks on a tree that can tell so.
-    if (!path.empty() && path.size() < path_max && path.back() != '/' && path.find("//") == std::string_view::npos &&
-        path.find("/.") == std::string_view::npos && path.front() != '.') {
+outcome<location> filesystem::resolve(const context& c,
+                                      std::string_view base,
+                                      std::string_view path,
+                                      last l) const {
+    // The common case costs one lookup: a canonical path without symlinks on a tree that can tell
+    // so.
+    if (!path.empty() && path.size() < path_max && path.back() != '/' &&
+        path.find("//") == std::string_view::npos && path.find("/.") == std::string_view::npos &&
+        path.front() != '.') {
         const std::string full = path.front() == '/' ? std::string(path) : join(base, path);
         const mount& m = mounts_[mount_at(full)];
         const bool long_name = full.size() >= path_max;
@@ -275,16 +290,22 @@ outcome<attributes> filesystem::attributes_of(const context& c, const tree_node&
     const mount& m = mounts_[node.mount];
     outcome<attributes> a = os_error{ENOENT};
     switch (m.what) {
-        case mount::kind::tree: a = m.tree->lookup(node.inner); break;
-        case mount::kind::proc: a = proc::lookup(c, node.inner); break;
+        case mount::kind::tree:
+            a = m.tree->lookup(node.inner);
+            break;
+        case mount::kind::proc:
+            a = proc::lookup(c, node.inner);
+            break;
         case mount::kind::tmpfs:
             if (c.state.vfs.files.find(node.inode)) a = c.state.vfs.files.attributes_of(node.inode);
             break;
     }
     if (!a) {
         // An implied directory has no node of its own.
-        if (m.what == mount::kind::tree && above_a_mount(join(m.point, node.inner))) a = implied_directory();
-        else return a.error();
+        if (m.what == mount::kind::tree && above_a_mount(join(m.point, node.inner)))
+            a = implied_directory();
+        else
+            return a.error();
     }
     if (a->device == 0) a->device = device_of_mount(node.mount);
     return a;
@@ -294,9 +315,12 @@ outcome<std::string> filesystem::read_link(const context& c, const location& l) 
     if (l.what == location::kind::implied) return os_error{EINVAL};
     const mount& m = mounts_[l.node.mount];
     switch (m.what) {
-        case mount::kind::tree: return m.tree->read_link(l.node.inner);
-        case mount::kind::proc: return proc::read_link(c, *this, l.node.inner);
-        case mount::kind::tmpfs: break;
+        case mount::kind::tree:
+            return m.tree->read_link(l.node.inner);
+        case mount::kind::proc:
+            return proc::read_link(c, *this, l.node.inner);
+        case mount::kind::tmpfs:
+            break;
     }
     const inode* node = c.state.vfs.files.find(l.node.inode);
     const auto* body = node ? std::get_if<symlink_body>(&node->body) : nullptr;
@@ -323,7 +347,8 @@ outcome<void> filesystem::list(const context& c,
         if (m.point.size() <= canonical.size() || !is_prefix(canonical, m.point)) continue;
         const std::string_view rest = below(canonical, m.point);
         std::string name(rest.substr(0, rest.find('/')));
-        if (std::find(extra.begin(), extra.end(), name) == extra.end()) extra.push_back(std::move(name));
+        if (std::find(extra.begin(), extra.end(), name) == extra.end())
+            extra.push_back(std::move(name));
     }
     const auto is_extra = [&](std::string_view name) {
         return std::find(extra.begin(), extra.end(), name) != extra.end();
@@ -338,7 +363,8 @@ outcome<void> filesystem::list(const context& c,
                 if (is_extra(it->second)) continue;
                 const inode_id id = body.names.find(it->second)->second.inode;
                 const attributes a = c.state.vfs.files.attributes_of(id);
-                more = give({it->second, a.inode, static_cast<std::uint8_t>(IFTODT(a.mode)), it->first});
+                more = give(
+                    {it->second, a.inode, static_cast<std::uint8_t>(IFTODT(a.mode)), it->first});
             }
         } else {
             const auto each = [&](const std::vector<directory_entry>& entries) {
@@ -366,7 +392,8 @@ outcome<void> filesystem::list(const context& c,
     return {};
 }
 
-outcome<mm::file_backing> filesystem::content(const tree_node& node, const file_identity* expected) const {
+outcome<mm::file_backing> filesystem::content(const tree_node& node,
+                                              const file_identity* expected) const {
     const mount& m = mounts_[node.mount];
     if (m.what != mount::kind::tree) return os_error{EINVAL};
     return m.tree->content(node.inner, expected);
@@ -382,9 +409,11 @@ outcome<void> filesystem::access(const context& c, const location& l, int mode) 
     const mount& m = mounts_[l.node.mount];
     const bool plain = l.attr.is_regular() || l.attr.is_directory() || l.attr.is_symlink();
     if ((mode & W_OK) && m.what == mount::kind::tree && plain) return os_error{EROFS};
-    if (m.what == mount::kind::tree) return mode ? m.tree->access(l.node.inner, mode) : outcome<void>();
+    if (m.what == mount::kind::tree)
+        return mode ? m.tree->access(l.node.inner, mode) : outcome<void>();
     if ((mode & X_OK) && l.attr.is_regular() && !(l.attr.mode & 0111)) return os_error{EACCES};
-    if ((mode & W_OK) && m.what == mount::kind::proc && !(l.attr.mode & 0222)) return os_error{EACCES};
+    if ((mode & W_OK) && m.what == mount::kind::proc && !(l.attr.mode & 0222))
+        return os_error{EACCES};
     static_cast<void>(c);
     return {};
 }

@@ -1,11 +1,11 @@
 #pragma once
 
-/// The guest's file namespace: one mount table, and the walk of a path through it. A resource: it holds trees
-/// and their host descriptors; what a guest changes is in `vfs_state`. Immutable after `create`, so sandboxes
-/// and clones may share one, on any threads.
+/// The guest's file namespace: one mount table, and the walk of a path through it. A resource: it
+/// holds trees and their host descriptors; what a guest changes is in `vfs_state`. Immutable after
+/// `create`, so sandboxes and clones may share one, on any threads.
 ///
-/// Mount points and the directories above them stand, whatever the trees below them say: a walk is decided by
-/// its canonical path, and the longest mount point that is a prefix of it.
+/// Mount points and the directories above them stand, whatever the trees below them say: a walk is
+/// decided by its canonical path, and the longest mount point that is a prefix of it.
 
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/kernel_state.hpp"
@@ -51,9 +51,9 @@ struct filesystem_options {
     std::uint64_t tmp_inodes = 64 * 1024;
 };
 
-/// What a function sees: the package at /var/task, /tmp, and of the host only /usr, the library and program
-/// directories at the root, and what ld.so and TLS clients read in /etc. package may be null (no /var/task
-/// content). @errors errc::io_failed
+/// What a function sees: the package at /var/task, /tmp, and of the host only /usr, the library and
+/// program directories at the root, and what ld.so and TLS clients read in /etc. package may be
+/// null (no /var/task content). @errors errc::io_failed
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const std::filesystem::path& guest_root,
                                        byte_count tmp_size);
@@ -77,7 +77,8 @@ struct location {
 /// A walk that stops before the last component.
 struct walked {
     std::string directory;  ///< canonical path of the last component's directory
-    std::string name;       ///< the last component; "." or ".." or "" (the path was "/") name no entry to make
+    std::string
+        name;  ///< the last component; "." or ".." or "" (the path was "/") name no entry to make
     bool must_be_directory = false;  ///< trailing slash
     bool found = false;
     location child;  ///< when found
@@ -90,16 +91,25 @@ class filesystem {
     /// The value side as a guest finds it at boot: empty tmpfs trees with their limits.
     [[nodiscard]] vfs_state initial_state(std::chrono::nanoseconds now) const;
 
-    // -- names -----------------------------------------------------------------------------------------------
+    // -- names
+    // -----------------------------------------------------------------------------------------------
     enum class last { follow, no_follow };
-    /// `base` is a canonical directory path, used when `path` is relative. ENOENT for an empty path.
-    [[nodiscard]] outcome<location> resolve(const context& c, std::string_view base, std::string_view path, last l = last::follow) const;
+    /// `base` is a canonical directory path, used when `path` is relative. ENOENT for an empty
+    /// path.
+    [[nodiscard]] outcome<location> resolve(const context& c,
+                                            std::string_view base,
+                                            std::string_view path,
+                                            last l = last::follow) const;
     /// For calls that make or remove a name; the directory exists.
-    [[nodiscard]] outcome<walked> walk(const context& c, std::string_view base, std::string_view path, last l) const;
+    [[nodiscard]] outcome<walked> walk(const context& c,
+                                       std::string_view base,
+                                       std::string_view path,
+                                       last l) const;
     /// What stands at a canonical path.
     [[nodiscard]] outcome<location> at(const context& c, std::string_view canonical) const;
 
-    // -- nodes -----------------------------------------------------------------------------------------------
+    // -- nodes
+    // -----------------------------------------------------------------------------------------------
     [[nodiscard]] const mount& mount_of(const tree_node& node) const { return mounts_[node.mount]; }
     [[nodiscard]] const std::vector<mount>& mounts() const noexcept { return mounts_; }
     [[nodiscard]] bool writable(const location& l) const;
@@ -111,15 +121,18 @@ class filesystem {
                                      std::uint64_t cookie,
                                      const std::function<bool(const directory_entry&)>& give) const;
     /// A regular file of a tree mount.
-    [[nodiscard]] outcome<mm::file_backing> content(const tree_node& node, const file_identity* expected = nullptr) const;
+    [[nodiscard]] outcome<mm::file_backing> content(const tree_node& node,
+                                                    const file_identity* expected = nullptr) const;
     /// access(2): F_OK, R_OK, W_OK, X_OK.
     [[nodiscard]] outcome<void> access(const context& c, const location& l, int mode) const;
-    /// The canonical path of an open directory (or O_PATH place) now: tmpfs directories may have been moved.
+    /// The canonical path of an open directory (or O_PATH place) now: tmpfs directories may have
+    /// been moved.
     [[nodiscard]] outcome<std::string> path_of(const context& c, const description& d) const;
 
-    /// For exec: resolves `path` from the process's working directory; a regular file with an x bit.
-    /// ENOENT, EACCES, ELOOP, …; the backing's path is the canonical one, for /proc/self/exe.
-    [[nodiscard]] outcome<mm::file_backing> open_program(const context& c, std::string_view path) const;
+    /// For exec: resolves `path` from the process's working directory; a regular file with an x
+    /// bit. ENOENT, EACCES, ELOOP, …; the backing's path is the canonical one, for /proc/self/exe.
+    [[nodiscard]] outcome<mm::file_backing> open_program(const context& c,
+                                                         std::string_view path) const;
 
   private:
     filesystem() = default;

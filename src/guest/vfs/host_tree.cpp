@@ -89,7 +89,8 @@ result<std::shared_ptr<const host_tree>> host_tree::open(const std::filesystem::
     if (!root) return system_failure(errc::io_failed, "cannot open " + directory.string());
     if (unique_fd probe(open_at2(root.get(), ".", O_PATH | O_CLOEXEC)); !probe) {
         if (errno == ENOSYS)
-            return error{errc::io_failed, "this host's kernel has no openat2: Linux 5.6 or later is needed"};
+            return error{errc::io_failed,
+                         "this host's kernel has no openat2: Linux 5.6 or later is needed"};
         return system_failure(errc::io_failed, "cannot look into " + directory.string());
     }
     return std::shared_ptr<const host_tree>(new host_tree(std::move(root)));
@@ -147,7 +148,8 @@ outcome<listing> host_tree::list(std::string_view path, bool again) const {
             entries.push_back({name, head.inode, head.type, 0});
         }
     }
-    std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    std::sort(entries.begin(), entries.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
     std::uint64_t cookie = 3;
     for (directory_entry& e : entries) e.cookie = cookie++;
     listing made = std::make_shared<const std::vector<directory_entry>>(std::move(entries));
@@ -157,11 +159,13 @@ outcome<listing> host_tree::list(std::string_view path, bool again) const {
     return made;
 }
 
-outcome<mm::file_backing> host_tree::content(std::string_view path, const file_identity* expected) const {
+outcome<mm::file_backing> host_tree::content(std::string_view path,
+                                             const file_identity* expected) const {
     opened file;
     {
         const std::lock_guard lock(mutex_);
-        if (const opened* known = files_.find(path); known && (!expected || known->identity == *expected))
+        if (const opened* known = files_.find(path);
+            known && (!expected || known->identity == *expected))
             file = *known;
     }
     const bool cached = file.fd != nullptr;
@@ -196,7 +200,8 @@ outcome<void> host_tree::access(std::string_view path, int mode) const {
     auto fd = open_beneath(path, O_PATH | O_NOFOLLOW);
     if (!fd) return fd.error();
     const int wanted = mode & (R_OK | X_OK);
-    if (::syscall(SYS_faccessat2, fd->get(), "", wanted, AT_EMPTY_PATH | AT_EACCESS) != 0) return os_error{errno};
+    if (::syscall(SYS_faccessat2, fd->get(), "", wanted, AT_EMPTY_PATH | AT_EACCESS) != 0)
+        return os_error{errno};
     return {};
 }
 

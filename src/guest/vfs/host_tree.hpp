@@ -1,12 +1,12 @@
 #pragma once
 
-/// A directory of the host, read-only. Every access goes through openat2 beneath the directory's own
-/// descriptor, with symlinks and magic links refused (the walker resolves links in the guest's namespace), so
-/// nothing outside can be named. Only regular files and directories are opened; devices, fifos and sockets of
-/// the host never. man 2 openat2.
+/// A directory of the host, read-only. Every access goes through openat2 beneath the directory's
+/// own descriptor, with symlinks and magic links refused (the walker resolves links in the guest's
+/// namespace), so nothing outside can be named. Only regular files and directories are opened;
+/// devices, fifos and sockets of the host never. man 2 openat2.
 ///
-/// Keeps a bounded cache of opened files, shared by all guests: the page cache and mappings with it.
-/// mutex_ guards the cache; it is a leaf and held over no system call.
+/// Keeps a bounded cache of opened files, shared by all guests: the page cache and mappings with
+/// it. mutex_ guards the cache; it is a leaf and held over no system call.
 
 #include "base/unique_fd.hpp"
 #include "guest/vfs/tree.hpp"
@@ -23,14 +23,15 @@ namespace hearth::guest::vfs {
 
 class host_tree final : public tree {
   public:
-    /// @errors errc::io_failed: no such directory, not readable, or the kernel has no openat2 (before 5.6)
+    /// @errors errc::io_failed: no such directory, not readable, or the kernel has no openat2
+    /// (before 5.6)
     static result<std::shared_ptr<const host_tree>> open(const std::filesystem::path& directory);
 
     [[nodiscard]] outcome<attributes> lookup(std::string_view path) const override;
     [[nodiscard]] outcome<std::string> read_link(std::string_view path) const override;
     [[nodiscard]] outcome<listing> list(std::string_view path, bool again) const override;
     [[nodiscard]] outcome<mm::file_backing> content(std::string_view path,
-                                                     const file_identity* expected) const override;
+                                                    const file_identity* expected) const override;
     [[nodiscard]] outcome<void> access(std::string_view path, int mode) const override;
     [[nodiscard]] bool walks_whole_paths() const noexcept override { return true; }
     [[nodiscard]] bool changes() const noexcept override { return true; }

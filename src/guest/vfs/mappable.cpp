@@ -17,7 +17,8 @@ std::uint64_t mapped_bytes(const process_state& p) {
     std::set<const void*> seen;
     std::uint64_t total = 0;
     for (const auto& [start, v] : p.mm.vmas)
-        if (v.file && v.file->bytes && seen.insert(v.file->bytes.get()).second) total += v.file->bytes->size();
+        if (v.file && v.file->bytes && seen.insert(v.file->bytes.get()).second)
+            total += v.file->bytes->size();
     return total;
 }
 
@@ -42,7 +43,8 @@ outcome<mm::file_backing> mappable(task& t, int fd, bool writable_shared) {
         const inode* node = state.files.find(file->inode);
         const auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
         if (!content) return os_error{ENODEV};
-        // The copy lives as long as the mapping, beside guest memory: no more of it than guest memory.
+        // The copy lives as long as the mapping, beside guest memory: no more of it than guest
+        // memory.
         const std::uint64_t limit = t.kernel().state().frames.limit_pages() * 4096;
         const std::uint64_t held = mapped_bytes(t.process());
         if (held > limit || content->size() > limit - held) return os_error{ENOMEM};

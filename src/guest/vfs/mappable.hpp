@@ -11,9 +11,10 @@ class task;
 
 namespace hearth::guest::vfs {
 
-/// EBADF; EACCES: not open for reading, or a shared writable mapping of a file not open for writing;
-/// ENODEV: no such mapping of that kind of file (directories, pipes, /proc, devices; shared writable mappings
-/// of memory files, which are not there yet). A memory file is mapped as it is at this moment.
+/// EBADF; EACCES: not open for reading, or a shared writable mapping of a file not open for
+/// writing; ENODEV: no such mapping of that kind of file (directories, pipes, /proc, devices;
+/// shared writable mappings of memory files, which are not there yet). A memory file is mapped as
+/// it is at this moment.
 outcome<mm::file_backing> mappable(task& t, int fd, bool writable_shared);
 
 }  // namespace hearth::guest::vfs

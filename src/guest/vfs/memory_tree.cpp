@@ -43,15 +43,14 @@ memory_tree::memory_tree(std::map<std::string, node, std::less<>> nodes) {
     for (auto& [path, p] : nodes_) {
         if (path.empty()) continue;
         auto& siblings = children[parent_of(path)];
-        siblings.push_back({std::string(last_of(path)),
-                            p.inode,
-                            static_cast<std::uint8_t>(IFTODT(p.mode)),
-                            siblings.size() + 3});
+        siblings.push_back({std::string(last_of(path)), p.inode,
+                            static_cast<std::uint8_t>(IFTODT(p.mode)), siblings.size() + 3});
         if (S_ISDIR(p.mode)) ++nodes_.find(parent_of(path))->second.subdirectories;
     }
     for (auto& [path, p] : nodes_) {
         if (!S_ISDIR(p.mode)) continue;
-        p.children = std::make_shared<const std::vector<directory_entry>>(std::move(children[path]));
+        p.children =
+            std::make_shared<const std::vector<directory_entry>>(std::move(children[path]));
     }
 }
 
@@ -61,7 +60,9 @@ std::shared_ptr<const memory_tree> memory_tree::of_package(const image::package_
         node n;
         n.modified = entry.mtime;
         switch (entry.type) {
-            case image::package_entry::kind::directory: n.mode = S_IFDIR | (entry.mode & 0777); break;
+            case image::package_entry::kind::directory:
+                n.mode = S_IFDIR | (entry.mode & 0777);
+                break;
             case image::package_entry::kind::symlink:
                 n.mode = S_IFLNK | 0777;
                 n.target = entry.target;
@@ -97,7 +98,9 @@ memory_tree::node memory_tree::symlink(std::string target) {
     n.target = std::move(target);
     return n;
 }
-memory_tree::node memory_tree::character_device(unsigned major, unsigned minor, std::uint32_t permissions) {
+memory_tree::node memory_tree::character_device(unsigned major,
+                                                unsigned minor,
+                                                std::uint32_t permissions) {
     node n;
     n.mode = S_IFCHR | permissions;
     n.special = makedev(major, minor);
@@ -144,7 +147,8 @@ outcome<void> memory_tree::access(std::string_view path, int mode) const {
     const auto it = nodes_.find(path);
     if (it == nodes_.end()) return os_error{ENOENT};
     // As for root: reading is always allowed, executing needs one x bit.
-    if ((mode & X_OK) && !S_ISDIR(it->second.mode) && !(it->second.mode & 0111)) return os_error{EACCES};
+    if ((mode & X_OK) && !S_ISDIR(it->second.mode) && !(it->second.mode & 0111))
+        return os_error{EACCES};
     return {};
 }
 

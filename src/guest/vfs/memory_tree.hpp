@@ -1,7 +1,7 @@
 #pragma once
 
-/// A tree whose every node is known: a deployment package, or made-up files (/etc/passwd, /dev/null).
-/// Immutable once built.
+/// A tree whose every node is known: a deployment package, or made-up files (/etc/passwd,
+/// /dev/null). Immutable once built.
 
 #include "guest/vfs/tree.hpp"
 #include "image/package_image.hpp"
@@ -36,7 +36,7 @@ class memory_tree final : public tree {
     [[nodiscard]] outcome<std::string> read_link(std::string_view path) const override;
     [[nodiscard]] outcome<listing> list(std::string_view path, bool again) const override;
     [[nodiscard]] outcome<mm::file_backing> content(std::string_view path,
-                                                     const file_identity* expected) const override;
+                                                    const file_identity* expected) const override;
     [[nodiscard]] outcome<void> access(std::string_view path, int mode) const override;
 
   private:

@@ -27,23 +27,43 @@ description make(int flags, std::string path) {
     return d;
 }
 
-outcome<description_id> open_device(const context& c, const filesystem& fs, const location& l, int flags) {
+std::size_t text_bytes(const vfs_state& state) {
+    std::size_t total = 0;
+    for (const auto& [id, d] : state.descriptions)
+        if (const auto* text = std::get_if<text_file>(&d.body)) total += text->text->size();
+    return total;
+}
+
+outcome<description_id> open_device(const context& c,
+                                    const filesystem& fs,
+                                    const location& l,
+                                    int flags) {
     // Devices of the host are never opened; ours stand in trees that do not change.
     if (fs.mount_of(l.node).tree->changes()) return os_error{EACCES};
     description d = make(flags | large_file, l.path);
     device dev;
     dev.node = l.node;
-    const auto is = [&](unsigned major, unsigned minor) { return l.attr.special == makedev(major, minor); };
-    if (is(1, 3)) dev.kind = device_kind::null;
-    else if (is(1, 5)) dev.kind = device_kind::zero;
-    else if (is(1, 7)) dev.kind = device_kind::full;
-    else if (is(1, 8) || is(1, 9)) dev.kind = device_kind::random;
-    else return os_error{ENXIO};  // /dev/tty: there is no controlling terminal
+    const auto is = [&](unsigned major, unsigned minor) {
+        return l.attr.special == makedev(major, minor);
+    };
+    if (is(1, 3))
+        dev.kind = device_kind::null;
+    else if (is(1, 5))
+        dev.kind = device_kind::zero;
+    else if (is(1, 7))
+        dev.kind = device_kind::full;
+    else if (is(1, 8) || is(1, 9))
+        dev.kind = device_kind::random;
+    else
+        return os_error{ENXIO};  // /dev/tty: there is no controlling terminal
     d.body = dev;
     return c.state.vfs.add(std::move(d));
 }
 
-outcome<description_id> open_regular(const context& c, const filesystem& fs, const location& l, int flags) {
+outcome<description_id> open_regular(const context& c,
+                                     const filesystem& fs,
+                                     const location& l,
+                                     int flags) {
     const mount& m = fs.mount_of(l.node);
     const bool writes = access_mode(flags) != O_RDONLY;
     description d = make(flags | large_file, l.path);
@@ -51,7 +71,8 @@ outcome<description_id> open_regular(const context& c, const filesystem& fs, con
         case mount::kind::tree: {
             if (writes || (flags & O_TRUNC)) return os_error{EROFS};
             const file_identity identity{l.attr.device, l.attr.inode};
-            // Opened now, so that "not readable" is open's answer and the first read finds it there.
+            // Opened now, so that "not readable" is open's answer and the first read finds it
+            // there.
             if (auto content = fs.content(l.node, &identity); !content) return content.error();
             d.body = tree_file{l.node, l.attr.device, l.attr.inode};
             break;
@@ -60,13 +81,16 @@ outcome<description_id> open_regular(const context& c, const filesystem& fs, con
             if (writes || (flags & O_TRUNC)) return os_error{EACCES};
             auto text = proc::text(c, fs, l.node.inner);
             if (!text) return text.error();
+            if (text->size() + text_bytes(c.state.vfs) > max_text_bytes) return os_error{ENOMEM};
             d.body = text_file{l.node, std::make_shared<const std::string>(std::move(*text))};
             break;
         }
         case mount::kind::tmpfs:
             if (flags & O_DIRECT) return os_error{EINVAL};
             if (flags & O_TRUNC) {
-                if (auto ok = c.state.vfs.files.truncate(l.node.inode, 0, c.host.realtime_now()); !ok) return ok.error();
+                if (auto ok = c.state.vfs.files.truncate(l.node.inode, 0, c.host.realtime_now());
+                    !ok)
+                    return ok.error();
             }
             d.body = tmpfs_file{l.node.inode, l.node.mount};
             break;
@@ -74,10 +98,16 @@ outcome<description_id> open_regular(const context& c, const filesystem& fs, con
     return c.state.vfs.add(std::move(d));
 }
 
-outcome<description_id> open_location(const context& c, const filesystem& fs, const location& l, int flags);
+outcome<description_id> open_location(const context& c,
+                                      const filesystem& fs,
+                                      const location& l,
+                                      int flags);
 
 /// /proc/self/fd/N: a new description of what that one stands for (man 5 proc).
-outcome<description_id> reopen(const context& c, const filesystem& fs, description_id id, int flags) {
+outcome<description_id> reopen(const context& c,
+                               const filesystem& fs,
+                               description_id id,
+                               int flags) {
     const description* found = c.state.vfs.find(id);
     if (!found) return os_error{ENOENT};
     const description old = *found;
@@ -92,7 +122,8 @@ outcome<description_id> reopen(const context& c, const filesystem& fs, descripti
     if (flags & O_DIRECTORY) return os_error{ENOTDIR};
     if (const auto* file = std::get_if<tmpfs_file>(&old.body)) {
         if (flags & O_TRUNC)
-            if (auto ok = c.state.vfs.files.truncate(file->inode, 0, c.host.realtime_now()); !ok) return ok.error();
+            if (auto ok = c.state.vfs.files.truncate(file->inode, 0, c.host.realtime_now()); !ok)
+                return ok.error();
         return c.state.vfs.add(std::move(d));
     }
     if (std::holds_alternative<tree_file>(old.body)) {
@@ -108,12 +139,16 @@ outcome<description_id> reopen(const context& c, const filesystem& fs, descripti
         end->writes = access_mode(flags) != O_RDONLY;
         return c.state.vfs.add(std::move(d));
     }
-    if (std::holds_alternative<standard_stream>(old.body) || std::holds_alternative<device>(old.body))
+    if (std::holds_alternative<standard_stream>(old.body) ||
+        std::holds_alternative<device>(old.body))
         return c.state.vfs.add(std::move(d));
     return os_error{ENXIO};
 }
 
-outcome<description_id> open_location(const context& c, const filesystem& fs, const location& l, int flags) {
+outcome<description_id> open_location(const context& c,
+                                      const filesystem& fs,
+                                      const location& l,
+                                      int flags) {
     if (l.what == location::kind::open_file) return reopen(c, fs, l.open_file, flags);
     if ((flags & O_DIRECTORY) && !l.attr.is_directory()) return os_error{ENOTDIR};
     if (flags & O_PATH) {
@@ -135,22 +170,35 @@ outcome<description_id> open_location(const context& c, const filesystem& fs, co
 }
 
 /// O_TMPFILE: a file without a name, in a writable directory.
-outcome<description_id> open_unnamed(const context& c, const filesystem& fs, std::string_view base, std::string_view path, int flags, std::uint32_t mode) {
+outcome<description_id> open_unnamed(const context& c,
+                                     const filesystem& fs,
+                                     std::string_view base,
+                                     std::string_view path,
+                                     int flags,
+                                     std::uint32_t mode) {
     if (access_mode(flags) == O_RDONLY) return os_error{EINVAL};
     auto l = fs.resolve(c, base, path);
     if (!l) return l.error();
     if (!l->attr.is_directory()) return os_error{ENOTDIR};
     if (!fs.writable(*l)) return os_error{EROFS};
-    auto inode = c.state.vfs.files.create_anonymous(mode & ~c.process.umask, F_SEAL_SEAL, {c.process.uid, c.process.gid}, c.host.realtime_now());
+    auto inode =
+        c.state.vfs.files.create_anonymous(mode & ~c.process.umask, F_SEAL_SEAL,
+                                           {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
-    description d = make((flags & ~(O_TMPFILE & ~O_DIRECTORY)) | large_file, fmt::format("{}/#{}", l->path, static_cast<std::uint64_t>(*inode)));
+    description d = make((flags & ~(O_TMPFILE & ~O_DIRECTORY)) | large_file,
+                         fmt::format("{}/#{}", l->path, static_cast<std::uint64_t>(*inode)));
     d.body = tmpfs_file{*inode, l->node.mount};
     return c.state.vfs.add(std::move(d));
 }
 
 }  // namespace
 
-outcome<description_id> open(const context& c, const filesystem& fs, std::string_view base, std::string_view path, int flags, std::uint32_t mode) {
+outcome<description_id> open(const context& c,
+                             const filesystem& fs,
+                             std::string_view base,
+                             std::string_view path,
+                             int flags,
+                             std::uint32_t mode) {
     if (flags & O_PATH) flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     if (access_mode(flags) == O_ACCMODE) return os_error{EINVAL};
     constexpr int unnamed = O_TMPFILE & ~O_DIRECTORY;
@@ -178,7 +226,9 @@ outcome<description_id> open(const context& c, const filesystem& fs, std::string
     if (!directory->attr.is_directory()) return os_error{ENOTDIR};
     if (!fs.writable(*directory))
         return os_error{fs.mount_of(directory->node).what == mount::kind::proc ? ENOENT : EROFS};
-    auto inode = c.state.vfs.files.create_file(directory->node.inode, w->name, mode & 07777 & ~c.process.umask, {c.process.uid, c.process.gid}, c.host.realtime_now());
+    auto inode = c.state.vfs.files.create_file(
+        directory->node.inode, w->name, mode & 07777 & ~c.process.umask,
+        {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make(flags | large_file, join(w->directory, w->name));
     d.body = tmpfs_file{*inode, directory->node.mount};
@@ -189,7 +239,8 @@ std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags)
     const auto id = static_cast<pipe_id>(state.fresh_id());
     state.pipes.emplace(id, pipe{});
     const auto end = [&](bool reads) {
-        description d = make((reads ? O_RDONLY : O_WRONLY) | (flags & O_NONBLOCK), fmt::format("pipe:[{}]", static_cast<std::uint32_t>(id)));
+        description d = make((reads ? O_RDONLY : O_WRONLY) | (flags & O_NONBLOCK),
+                             fmt::format("pipe:[{}]", static_cast<std::uint32_t>(id)));
         d.body = pipe_end{id, reads, !reads};
         return state.add(std::move(d));
     };
@@ -203,7 +254,8 @@ std::pair<description_id, description_id> make_pair(vfs_state& state, int type, 
     pair.type = type;
     state.pairs.emplace(id, std::move(pair));
     const auto end = [&](std::uint8_t side) {
-        description d = make(O_RDWR | (flags & O_NONBLOCK), fmt::format("socket:[{}]", static_cast<std::uint32_t>(id) + side));
+        description d = make(O_RDWR | (flags & O_NONBLOCK),
+                             fmt::format("socket:[{}]", static_cast<std::uint32_t>(id) + side));
         d.body = pair_end{id, side};
         return state.add(std::move(d));
     };
@@ -211,12 +263,29 @@ std::pair<description_id, description_id> make_pair(vfs_state& state, int type, 
     return {first, end(1)};
 }
 
-outcome<description_id> make_memory_file(const context& c, std::string_view name, bool sealable, bool executable) {
-    auto inode = c.state.vfs.files.create_anonymous(executable ? 0777 : 0666, sealable ? 0 : F_SEAL_SEAL, {c.process.uid, c.process.gid}, c.host.realtime_now());
+outcome<description_id> make_memory_file(const context& c,
+                                         std::string_view name,
+                                         bool sealable,
+                                         bool executable) {
+    auto inode =
+        c.state.vfs.files.create_anonymous(executable ? 0777 : 0666, sealable ? 0 : F_SEAL_SEAL,
+                                           {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make(O_RDWR | large_file, fmt::format("/memfd:{} (deleted)", name));
     d.body = tmpfs_file{*inode, 0};
     return c.state.vfs.add(std::move(d));
+}
+
+void close_on_exec(vfs_state& state, fd_table& files) {
+    std::vector<int> closing;
+    for (const auto& [fd, d] : files.all())
+        if (d.close_on_exec) closing.push_back(fd);
+    for (int fd : closing) state.release(files.remove(fd)->description);
+}
+
+void close_all(vfs_state& state, fd_table& files) {
+    while (!files.all().empty())
+        state.release(files.remove(files.all().begin()->first)->description);
 }
 
 void open_standard_streams(vfs_state& state, fd_table& files) {
@@ -225,7 +294,9 @@ void open_standard_streams(vfs_state& state, fd_table& files) {
         int flags;
         const char* path;
     };
-    constexpr one streams[] = {{stream::input, O_RDONLY, "/dev/stdin"}, {stream::output, O_WRONLY, "/dev/stdout"}, {stream::error, O_WRONLY, "/dev/stderr"}};
+    constexpr one streams[] = {{stream::input, O_RDONLY, "/dev/stdin"},
+                               {stream::output, O_WRONLY, "/dev/stdout"},
+                               {stream::error, O_WRONLY, "/dev/stderr"}};
     int fd = 0;
     for (const one& s : streams) {
         description d = make(s.flags | large_file, s.path);

@@ -29,7 +29,8 @@ struct pipe {
     }
 };
 
-/// A socketpair(2): two directions. Stream pairs keep bytes, datagram and seqpacket pairs keep messages.
+/// A socketpair(2): two directions. Stream pairs keep bytes, datagram and seqpacket pairs keep
+/// messages.
 struct socket_pair {
     static constexpr std::size_t capacity = 208 * 1024;  ///< net.core.wmem_default
     static constexpr std::size_t max_messages = 1024;
@@ -40,12 +41,13 @@ struct socket_pair {
         bool closed = false;         ///< the sender will send no more
         bool receiver_gone = false;  ///< the receiver will read no more
         bool operator==(const direction&) const = default;
-        /// Of whatever length: the same answer for send and for POLLOUT, so no wait for room ends in vain.
+        /// Of whatever length: the same answer for send and for POLLOUT, so no wait for room ends
+        /// in vain.
         [[nodiscard]] bool takes_message() const noexcept {
             return messages.size() < max_messages && queued <= capacity / 2;
         }
     };
-    int type = 0;  ///< SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
+    int type = 0;                 ///< SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
     std::array<direction, 2> to;  ///< what side i will receive
     std::array<bool, 2> open{true, true};
     std::uint64_t activity = 0;
@@ -54,7 +56,8 @@ struct socket_pair {
 
 /// A guest's TCP connection to a service in this process (the Runtime API).
 struct service_connection {
-    /// What the guest may have sent and the service not taken: one response of 6 MB and its headers.
+    /// What the guest may have sent and the service not taken: one response of 6 MB and its
+    /// headers.
     static constexpr std::size_t window = 8 * 1024 * 1024;
 
     std::string from_guest;  ///< consumed by the service, by erasing

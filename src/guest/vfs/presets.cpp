@@ -1,8 +1,7 @@
+#include "base/try.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
-
-#include "base/try.hpp"
 
 #include <array>
 #include <fstream>
@@ -73,21 +72,27 @@ void copy_etc_file(nodes& n, const fs::path& root, const std::string& name) {
 
 }  // namespace
 
-result<filesystem_options> lambda_root(const image::package_image* package, const fs::path& guest_root, byte_count tmp_size) {
+result<filesystem_options> lambda_root(const image::package_image* package,
+                                       const fs::path& guest_root,
+                                       byte_count tmp_size) {
     filesystem_options options;
     options.tmp_size = tmp_size;
     nodes n;
-    for (const char* empty : {"opt", "var/runtime", "var/task"}) n[empty] = memory_tree::directory();
+    for (const char* empty : {"opt", "var/runtime", "var/task"})
+        n[empty] = memory_tree::directory();
     n["root"] = memory_tree::directory(0700);
     n["etc/passwd"] = memory_tree::text(
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/"
+        "nologin\n");
     n["etc/group"] = memory_tree::text("root:x:0:\nnogroup:x:65534:\n");
     n["etc/hosts"] = memory_tree::text("127.0.0.1 localhost\n::1 localhost\n");
     n["etc/hostname"] = memory_tree::text("localhost\n");
     n["etc/nsswitch.conf"] = memory_tree::text("passwd: files\ngroup: files\nhosts: files dns\n");
     // No network yet: a resolver that asks loopback fails at once instead of waiting.
-    n["etc/resolv.conf"] = memory_tree::text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
-    for (const char* file : {"etc/ld.so.cache", "etc/ld.so.conf", "etc/localtime", "etc/mime.types"})
+    n["etc/resolv.conf"] =
+        memory_tree::text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    for (const char* file :
+         {"etc/ld.so.cache", "etc/ld.so.conf", "etc/localtime", "etc/mime.types"})
         copy_etc_file(n, guest_root, file);
 
     for (const char* top : {"usr", "bin", "sbin", "lib", "lib32", "lib64"}) {
@@ -107,7 +112,8 @@ result<filesystem_options> lambda_root(const image::package_image* package, cons
         HEARTH_TRY(auto tree, host_tree::open(guest_root / sub));
         options.mounts.push_back(tree_mount("/" + std::string(sub), std::move(tree)));
     }
-    if (package) options.mounts.push_back(tree_mount("/var/task", memory_tree::of_package(*package)));
+    if (package)
+        options.mounts.push_back(tree_mount("/var/task", memory_tree::of_package(*package)));
     options.mounts.push_back(tree_mount("/", std::make_shared<const memory_tree>(std::move(n))));
     add_own(options.mounts);
     return options;

@@ -16,7 +16,8 @@ outcome<std::string> read_link(const context& c, const filesystem& fs, std::stri
 outcome<std::vector<directory_entry>> list(const context& c, std::string_view path);
 outcome<std::string> text(const context& c, const filesystem& fs, std::string_view path);
 
-/// A magic link to an open description ("1/fd/3"): the walker goes to the description, not by its text.
+/// A magic link to an open description ("1/fd/3"): the walker goes to the description, not by its
+/// text.
 std::optional<description_id> open_file(const context& c, std::string_view path);
 
 /// Makes absolute what /proc/self/fd/N shows for a description: a path, or "pipe:[7]".

@@ -41,9 +41,8 @@ int of_pair(const vfs_state& state, const pair_end& end) {
     if (connection && (in.closed || in.receiver_gone)) events |= readable | POLLRDHUP;
     if (connection && in.closed && (out.closed || out.receiver_gone)) events |= POLLHUP;
     // The same measure as send's, so that a wait for room never wakes for nothing.
-    const bool room = pair.type == SOCK_STREAM
-                          ? out.bytes.size() < socket_pair::capacity
-                          : out.takes_message();
+    const bool room =
+        pair.type == SOCK_STREAM ? out.bytes.size() < socket_pair::capacity : out.takes_message();
     if (room || out.closed || out.receiver_gone) events |= writable;
     return events;
 }
@@ -74,11 +73,13 @@ short poll_events(const vfs_state& state, host& h, description_id id) {
     int events = readable | writable;  // files, directories, devices: always
     if (const auto* end = std::get_if<pipe_end>(&d->body)) events = of_pipe(state, *end);
     if (const auto* end = std::get_if<pair_end>(&d->body)) events = of_pair(state, *end);
-    if (const auto* socket = std::get_if<service_socket>(&d->body)) events = of_service(state, *socket);
+    if (const auto* socket = std::get_if<service_socket>(&d->body))
+        events = of_service(state, *socket);
     if (std::holds_alternative<unconnected_socket>(d->body)) events = writable | POLLHUP;
     if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(state, h, *set);
     if (const auto* counter = std::get_if<event_counter>(&d->body))
-        events = (counter->count ? readable : 0) | (counter->count < ~std::uint64_t{0} - 1 ? writable : 0);
+        events = (counter->count ? readable : 0) |
+                 (counter->count < ~std::uint64_t{0} - 1 ? writable : 0);
     if (const auto* standard = std::get_if<standard_stream>(&d->body))
         events = standard->which != stream::input ? writable : h.input_ready() ? readable : 0;
     return static_cast<short>(events);
@@ -88,21 +89,31 @@ short poll_events(kernel& k, description_id id) { return poll_events(k.state().v
 
 std::uint64_t activity_of(const vfs_state& state, const description& d) {
     if (const auto* end = std::get_if<pipe_end>(&d.body))
-        if (const auto it = state.pipes.find(end->pipe); it != state.pipes.end()) return it->second.activity;
+        if (const auto it = state.pipes.find(end->pipe); it != state.pipes.end())
+            return it->second.activity;
     if (const auto* end = std::get_if<pair_end>(&d.body))
-        if (const auto it = state.pairs.find(end->pair); it != state.pairs.end()) return it->second.activity;
+        if (const auto it = state.pairs.find(end->pair); it != state.pairs.end())
+            return it->second.activity;
     if (const auto* socket = std::get_if<service_socket>(&d.body))
-        if (const auto it = state.connections.find(socket->connection); it != state.connections.end()) return it->second.activity;
+        if (const auto it = state.connections.find(socket->connection);
+            it != state.connections.end())
+            return it->second.activity;
     if (const auto* counter = std::get_if<event_counter>(&d.body)) return counter->activity;
     return 0;
 }
 
-std::uint32_t epoll_ready(const vfs_state& state, host& h, description_id id, const epoll_set::item& item) {
+std::uint32_t epoll_ready(const vfs_state& state,
+                          host& h,
+                          description_id id,
+                          const epoll_set::item& item) {
     const description* d = state.find(id);
     if (!d || item.disabled) return 0;
     const auto wanted = item.events | EPOLLERR | EPOLLHUP;
-    const auto ready = static_cast<std::uint32_t>(static_cast<unsigned short>(poll_events(state, h, id))) & wanted;
-    if (ready && (item.events & EPOLLET) && (ready & ~item.reported) == 0 && activity_of(state, *d) == item.activity) return 0;
+    const auto ready =
+        static_cast<std::uint32_t>(static_cast<unsigned short>(poll_events(state, h, id))) & wanted;
+    if (ready && (item.events & EPOLLET) && (ready & ~item.reported) == 0 &&
+        activity_of(state, *d) == item.activity)
+        return 0;
     return ready;
 }
 

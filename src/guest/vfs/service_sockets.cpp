@@ -26,7 +26,8 @@ bool service_peer_closed(const vfs_state& state, std::uint32_t connection) {
 
 void service_send(vfs_state& state, std::uint32_t connection, std::string_view bytes) {
     const auto it = state.connections.find(connection);
-    if (it == state.connections.end() || it->second.service_closed || it->second.guest_reads_none) return;
+    if (it == state.connections.end() || it->second.service_closed || it->second.guest_reads_none)
+        return;
     it->second.to_guest.append(bytes);
     ++it->second.activity;
 }
@@ -46,7 +47,8 @@ std::size_t service_room(const vfs_state& state, const service_connection& conne
     std::size_t all = 0;
     for (const auto& [id, c] : state.connections) all += c.from_guest.size();
     const std::size_t own = connection.from_guest.size();
-    return std::min(own < service_connection::window ? service_connection::window - own : 0, all < max_unread ? max_unread - all : 0);
+    return std::min(own < service_connection::window ? service_connection::window - own : 0,
+                    all < max_unread ? max_unread - all : 0);
 }
 
 }  // namespace hearth::guest::vfs

@@ -1,7 +1,7 @@
 #pragma once
 
-/// The host's side of the guest's connections to services in this process; the bodies of `kernel`'s functions
-/// of the same names.
+/// The host's side of the guest's connections to services in this process; the bodies of `kernel`'s
+/// functions of the same names.
 
 #include "guest/vfs/vfs_state.hpp"
 
@@ -11,7 +11,8 @@
 
 namespace hearth::guest::vfs {
 
-/// Connections a guest may have at once. With the window of each this bounds what a guest can make us hold.
+/// Connections a guest may have at once. With the window of each this bounds what a guest can make
+/// us hold.
 inline constexpr std::size_t max_connections = 64;
 /// What all connections together may hold that no service has taken.
 inline constexpr std::size_t max_unread = 24u << 20;

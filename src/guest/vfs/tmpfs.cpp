@@ -18,6 +18,12 @@ outcome<void> check_name(std::string_view name) {
     return {};
 }
 
+/// What an inode costs of the room besides its content: a symlink's target is kept with it.
+std::uint64_t cost_of(const inode& node) {
+    const auto* link = std::get_if<symlink_body>(&node.body);
+    return inode_cost + (link ? link->target.size() : 0);
+}
+
 std::uint64_t pages_up(std::uint64_t n) { return (n + 4095) & ~std::uint64_t{4095}; }
 
 }  // namespace
@@ -118,8 +124,8 @@ outcome<directory_body*> tmpfs::open_directory(inode_id id) {
 
 outcome<inode_id> tmpfs::add(inode node) {
     if (inodes_.size() >= inode_limit_) return os_error{ENOSPC};
-    if (byte_limit_ - bytes_used_ < inode_cost) return os_error{ENOSPC};
-    bytes_used_ += inode_cost;
+    if (byte_limit_ - bytes_used_ < cost_of(node)) return os_error{ENOSPC};
+    bytes_used_ += cost_of(node);
     const auto id = static_cast<inode_id>(next_++);
     inodes_.emplace(id, std::move(node));
     return id;
@@ -151,7 +157,7 @@ void tmpfs::forget_if_unused(inode_id id) {
     const auto it = inodes_.find(id);
     if (it == inodes_.end() || it->second.links != 0 || it->second.opens != 0) return;
     if (const auto* file = std::get_if<file_content>(&it->second.body)) bytes_used_ -= file->held();
-    bytes_used_ -= inode_cost;
+    bytes_used_ -= cost_of(it->second);
     inodes_.erase(it);
 }
 
@@ -169,7 +175,8 @@ outcome<inode_id> tmpfs::create(inode_id directory, std::string_view name, inode
     return *id;
 }
 
-outcome<inode_id> tmpfs::create_file(inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
+outcome<inode_id> tmpfs::create_file(
+    inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
     inode node;
     node.permissions = permissions & 07777;
     node.uid = who.uid;
@@ -179,7 +186,8 @@ outcome<inode_id> tmpfs::create_file(inode_id directory, std::string_view name, 
     return create(directory, name, std::move(node), now);
 }
 
-outcome<inode_id> tmpfs::create_directory(inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
+outcome<inode_id> tmpfs::create_directory(
+    inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
     inode node;
     node.permissions = permissions & 07777;
     node.uid = who.uid;
@@ -189,7 +197,8 @@ outcome<inode_id> tmpfs::create_directory(inode_id directory, std::string_view n
     return create(directory, name, std::move(node), now);
 }
 
-outcome<inode_id> tmpfs::create_symlink(inode_id directory, std::string_view name, std::string_view target, owner who, time now) {
+outcome<inode_id> tmpfs::create_symlink(
+    inode_id directory, std::string_view name, std::string_view target, owner who, time now) {
     if (target.empty()) return os_error{ENOENT};
     inode node;
     node.permissions = 0777;
@@ -200,7 +209,10 @@ outcome<inode_id> tmpfs::create_symlink(inode_id directory, std::string_view nam
     return create(directory, name, std::move(node), now);
 }
 
-outcome<inode_id> tmpfs::create_anonymous(std::uint32_t permissions, std::uint32_t seals, owner who, time now) {
+outcome<inode_id> tmpfs::create_anonymous(std::uint32_t permissions,
+                                          std::uint32_t seals,
+                                          owner who,
+                                          time now) {
     inode node;
     node.permissions = permissions & 07777;
     node.uid = who.uid;
@@ -263,7 +275,12 @@ outcome<void> tmpfs::remove_directory(inode_id directory, std::string_view name,
     return {};
 }
 
-outcome<void> tmpfs::rename(inode_id from, std::string_view from_name, inode_id to, std::string_view to_name, unsigned flags, time now) {
+outcome<void> tmpfs::rename(inode_id from,
+                            std::string_view from_name,
+                            inode_id to,
+                            std::string_view to_name,
+                            unsigned flags,
+                            time now) {
     auto source = lookup(from, from_name);
     if (!source) return source.error();
     if (auto parent = open_directory(to); !parent) return parent.error();
@@ -284,7 +301,8 @@ outcome<void> tmpfs::rename(inode_id from, std::string_view from_name, inode_id 
 
     if (flags & RENAME_EXCHANGE) {
         if (!target) return target.error();
-        if (std::holds_alternative<directory_body>(find(*target)->body) && below(*target, from)) return os_error{EINVAL};
+        if (std::holds_alternative<directory_body>(find(*target)->body) && below(*target, from))
+            return os_error{EINVAL};
         if (*source == *target) return {};
         detach(from, from_name);
         detach(to, to_name);
@@ -294,7 +312,8 @@ outcome<void> tmpfs::rename(inode_id from, std::string_view from_name, inode_id 
     } else {
         if (target) {
             if (flags & RENAME_NOREPLACE) return os_error{EEXIST};
-            if (*source == *target) return {};  // two names of one file: nothing happens (man 2 rename)
+            if (*source == *target)
+                return {};  // two names of one file: nothing happens (man 2 rename)
             const auto* body = std::get_if<directory_body>(&find(*target)->body);
             if (source_is_directory && !body) return os_error{ENOTDIR};
             if (!source_is_directory && body) return os_error{EISDIR};
@@ -316,7 +335,10 @@ std::size_t tmpfs::read(inode_id file, std::uint64_t offset, std::span<std::byte
     return content ? content->read(offset, out) : 0;
 }
 
-outcome<std::size_t> tmpfs::write(inode_id file, std::uint64_t offset, std::span<const std::byte> in, time now) {
+outcome<std::size_t> tmpfs::write(inode_id file,
+                                  std::uint64_t offset,
+                                  std::span<const std::byte> in,
+                                  time now) {
     inode* node = find(file);
     auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
     if (!content) return os_error{EINVAL};
@@ -333,7 +355,8 @@ outcome<std::size_t> tmpfs::write(inode_id file, std::uint64_t offset, std::span
         // As many whole pages as there is room for, from the front.
         std::uint64_t fits = 0;
         while (fits < in.size()) {
-            const std::uint64_t piece = std::min<std::uint64_t>(in.size() - fits, 4096 - (offset + fits) % 4096);
+            const std::uint64_t piece =
+                std::min<std::uint64_t>(in.size() - fits, 4096 - (offset + fits) % 4096);
             if (content->growth(offset, fits + piece) > room) break;
             fits += piece;
         }
@@ -362,12 +385,15 @@ outcome<void> tmpfs::truncate(inode_id file, std::uint64_t size, time now) {
     return {};
 }
 
-outcome<void> tmpfs::allocate(inode_id file, std::uint64_t offset, std::uint64_t length, bool keep_size, time now) {
+outcome<void> tmpfs::allocate(
+    inode_id file, std::uint64_t offset, std::uint64_t length, bool keep_size, time now) {
     inode* node = find(file);
     auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
     if (!content) return os_error{ENODEV};
-    if (offset > file_content::max_size || length > file_content::max_size - offset) return os_error{EFBIG};
-    if ((node->seals & F_SEAL_GROW) && !keep_size && offset + length > content->size()) return os_error{EPERM};
+    if (offset > file_content::max_size || length > file_content::max_size - offset)
+        return os_error{EFBIG};
+    if ((node->seals & F_SEAL_GROW) && !keep_size && offset + length > content->size())
+        return os_error{EPERM};
     // More than the whole room can never fit: answered before counting chunk by chunk.
     if (pages_up(length) > byte_limit_) return os_error{ENOSPC};
     if (content->growth(offset, length) > byte_limit_ - bytes_used_) return os_error{ENOSPC};
@@ -384,7 +410,8 @@ outcome<void> tmpfs::punch(inode_id file, std::uint64_t offset, std::uint64_t le
     auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
     if (!content) return os_error{ENODEV};
     if (node->seals & F_SEAL_WRITE) return os_error{EPERM};
-    if (offset > file_content::max_size || length > file_content::max_size - offset) return os_error{EFBIG};
+    if (offset > file_content::max_size || length > file_content::max_size - offset)
+        return os_error{EFBIG};
     const std::uint64_t before = content->held();
     content->punch(offset, length);
     bytes_used_ -= before - content->held();

@@ -1,10 +1,10 @@
 #pragma once
 
-/// The writable trees (/tmp, /dev/shm) and anonymous files (memfd_create): one store of inodes with one limit
-/// of bytes (the function's ephemeral storage) and one of inodes. A value.
+/// The writable trees (/tmp, /dev/shm) and anonymous files (memfd_create): one store of inodes with
+/// one limit of bytes (the function's ephemeral storage) and one of inodes. A value.
 ///
-/// An inode lives while a name or an open description refers to it. Errors are Linux's errnos; on failure
-/// nothing has changed.
+/// An inode lives while a name or an open description refers to it. Errors are Linux's errnos; on
+/// failure nothing has changed.
 
 #include "guest/outcome.hpp"
 #include "guest/vfs/attributes.hpp"
@@ -34,8 +34,9 @@ struct directory_body {
     inode_id parent{};
     std::string name;  ///< its own, in the parent; empty for a root
     std::map<std::string, entry, std::less<>> names;
-    std::map<std::uint64_t, std::string> order;  ///< by cookie: a listing survives changes made during it
-    std::uint64_t next_cookie = 3;               ///< 1 and 2 are "." and ".."
+    std::map<std::uint64_t, std::string>
+        order;                      ///< by cookie: a listing survives changes made during it
+    std::uint64_t next_cookie = 3;  ///< 1 and 2 are "." and ".."
     bool operator==(const directory_body&) const = default;
 };
 struct symlink_body {
@@ -76,22 +77,37 @@ class tmpfs {
     [[nodiscard]] inode_id root_of(inode_id directory) const;
 
     [[nodiscard]] outcome<inode_id> lookup(inode_id directory, std::string_view name) const;
-    outcome<inode_id> create_file(inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
-    outcome<inode_id> create_directory(inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
-    outcome<inode_id> create_symlink(inode_id directory, std::string_view name, std::string_view target, owner who, time now);
+    outcome<inode_id> create_file(
+        inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
+    outcome<inode_id> create_directory(
+        inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
+    outcome<inode_id> create_symlink(
+        inode_id directory, std::string_view name, std::string_view target, owner who, time now);
     /// A file without a name; it goes with its last open description.
-    outcome<inode_id> create_anonymous(std::uint32_t permissions, std::uint32_t seals, owner who, time now);
+    outcome<inode_id> create_anonymous(std::uint32_t permissions,
+                                       std::uint32_t seals,
+                                       owner who,
+                                       time now);
     outcome<void> link(inode_id file, inode_id directory, std::string_view name, time now);
     outcome<void> unlink(inode_id directory, std::string_view name, time now);
     outcome<void> remove_directory(inode_id directory, std::string_view name, time now);
     /// flags: RENAME_NOREPLACE, RENAME_EXCHANGE.
-    outcome<void> rename(inode_id from, std::string_view from_name, inode_id to, std::string_view to_name, unsigned flags, time now);
+    outcome<void> rename(inode_id from,
+                         std::string_view from_name,
+                         inode_id to,
+                         std::string_view to_name,
+                         unsigned flags,
+                         time now);
 
     std::size_t read(inode_id file, std::uint64_t offset, std::span<std::byte> out) const;
     /// May write less when the room ends; ENOSPC when nothing fits.
-    outcome<std::size_t> write(inode_id file, std::uint64_t offset, std::span<const std::byte> in, time now);
+    outcome<std::size_t> write(inode_id file,
+                               std::uint64_t offset,
+                               std::span<const std::byte> in,
+                               time now);
     outcome<void> truncate(inode_id file, std::uint64_t size, time now);
-    outcome<void> allocate(inode_id file, std::uint64_t offset, std::uint64_t length, bool keep_size, time now);
+    outcome<void> allocate(
+        inode_id file, std::uint64_t offset, std::uint64_t length, bool keep_size, time now);
     outcome<void> punch(inode_id file, std::uint64_t offset, std::uint64_t length, time now);
 
     void opened(inode_id id);
@@ -118,7 +134,8 @@ class tmpfs {
     std::uint64_t inode_limit_ = 0;
 };
 
-/// What a directory entry costs of the byte limit besides its inode, so that names cannot grow the host unseen.
+/// What a directory entry costs of the byte limit besides its inode, so that names cannot grow the
+/// host unseen.
 inline constexpr std::uint64_t inode_cost = 1024;
 
 }  // namespace hearth::guest::vfs

@@ -1,8 +1,9 @@
 #pragma once
 
-/// The memory a guest gave for a transfer: pieces one after another, consumed from the front. Guest memory is
-/// reached through spans, so the host's preadv and memcpy work in place. Short on a bad address, as Linux's
-/// copy_*_user: what was reached before it counts, EFAULT only if that is nothing.
+/// The memory a guest gave for a transfer: pieces one after another, consumed from the front. Guest
+/// memory is reached through spans, so the host's preadv and memcpy work in place. Short on a bad
+/// address, as Linux's copy_*_user: what was reached before it counts, EFAULT only if that is
+/// nothing.
 
 #include "guest/mm/address_space.hpp"
 #include "guest/outcome.hpp"
@@ -22,8 +23,9 @@ class user_buffers {
     virtual ~user_buffers() = default;
     /// Bytes left.
     [[nodiscard]] virtual std::uint64_t size() const = 0;
-    /// Hands consecutive spans of at most `max` bytes in all to `f` until it uses less than it was given; what
-    /// was used is consumed. @return bytes used; EFAULT when the first byte cannot be reached
+    /// Hands consecutive spans of at most `max` bytes in all to `f` until it uses less than it was
+    /// given; what was used is consumed. @return bytes used; EFAULT when the first byte cannot be
+    /// reached
     virtual outcome<std::size_t> each(std::uint64_t max, bool into_guest, const use& f) = 0;
 
     /// Fills from `bytes`, or as much as fits.
@@ -60,7 +62,9 @@ class host_buffer final : public user_buffers {
     explicit host_buffer(std::span<std::byte> bytes) : bytes_(bytes) {}
     [[nodiscard]] std::uint64_t size() const override { return bytes_.size(); }
     outcome<std::size_t> each(std::uint64_t max, bool into_guest, const use& f) override;
-    void skip(std::uint64_t n) override { bytes_ = bytes_.subspan(std::min<std::uint64_t>(n, bytes_.size())); }
+    void skip(std::uint64_t n) override {
+        bytes_ = bytes_.subspan(std::min<std::uint64_t>(n, bytes_.size()));
+    }
 
   private:
     std::span<std::byte> bytes_;

@@ -7,7 +7,8 @@ namespace {
 
 void acquire(vfs_state& state, const description& d) {
     if (const auto* file = std::get_if<tmpfs_file>(&d.body)) state.files.opened(file->inode);
-    if (const auto* directory = std::get_if<open_directory>(&d.body)) state.files.opened(directory->node.inode);
+    if (const auto* directory = std::get_if<open_directory>(&d.body))
+        state.files.opened(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.opened(place->node.inode);
     if (std::holds_alternative<epoll_set>(d.body)) ++state.epoll_sets;
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
@@ -40,7 +41,8 @@ void close_service(vfs_state& state, std::uint32_t connection) {
 
 void let_go(vfs_state& state, const description& d) {
     if (const auto* file = std::get_if<tmpfs_file>(&d.body)) state.files.closed(file->inode);
-    if (const auto* directory = std::get_if<open_directory>(&d.body)) state.files.closed(directory->node.inode);
+    if (const auto* directory = std::get_if<open_directory>(&d.body))
+        state.files.closed(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.closed(place->node.inode);
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
         const auto it = state.pipes.find(end->pipe);
@@ -52,7 +54,8 @@ void let_go(vfs_state& state, const description& d) {
     }
     if (std::holds_alternative<epoll_set>(d.body)) --state.epoll_sets;
     if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair(state, *end);
-    if (const auto* socket = std::get_if<service_socket>(&d.body)) close_service(state, socket->connection);
+    if (const auto* socket = std::get_if<service_socket>(&d.body))
+        close_service(state, socket->connection);
 }
 
 }  // namespace
@@ -70,8 +73,8 @@ std::uint32_t vfs_state::fresh_id() {
     for (;;) {
         const std::uint32_t id = next_id++;
         if (id != 0 && !descriptions.contains(static_cast<description_id>(id)) &&
-            !pipes.contains(static_cast<pipe_id>(id)) && !pairs.contains(static_cast<pair_id>(id)) &&
-            !connections.contains(id))
+            !pipes.contains(static_cast<pipe_id>(id)) &&
+            !pairs.contains(static_cast<pair_id>(id)) && !connections.contains(id))
             return id;
     }
 }

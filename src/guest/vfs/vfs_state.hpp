@@ -1,11 +1,11 @@
 #pragma once
 
-/// The value side of files: open file descriptions, pipes, sockets, and the writable trees (/tmp). Everything
-/// refers by id, so a copy stands on its own.
+/// The value side of files: open file descriptions, pipes, sockets, and the writable trees (/tmp).
+/// Everything refers by id, so a copy stands on its own.
 ///
-/// Every description in the arena is held by at least one descriptor of some table (or by the call that is
-/// just making it); what it stands for is released with its last reference. So a guest's descriptor limit
-/// bounds everything here but tmpfs, which has its own.
+/// Every description in the arena is held by at least one descriptor of some table (or by the call
+/// that is just making it); what it stands for is released with its last reference. So a guest's
+/// descriptor limit bounds everything here but tmpfs, which has its own.
 
 #include "guest/kernel/wait_state.hpp"
 #include "guest/vfs/description.hpp"
@@ -26,7 +26,8 @@ struct vfs_state {
     std::map<std::uint32_t, service_connection> connections;
     std::uint32_t next_id = 1;  ///< of descriptions, pipes, pairs and connections alike
     std::uint16_t next_port = 32768;
-    std::uint32_t epoll_sets = 0;  ///< how many descriptions are; most guests have none to look through
+    std::uint32_t epoll_sets =
+        0;  ///< how many descriptions are; most guests have none to look through
 
     bool operator==(const vfs_state&) const = default;
 
