@@ -80,23 +80,22 @@ reply write_response(response r, bool log_tail) {
     return out;
 }
 
-reply write_failure(const error& e) {
+reply write_failure(const error& e, std::string_view log_tail, bool show_log) {
     if (!(e == errc::init_failed)) return make_error(e);
     // AWS: the call succeeded, the function did not. The sentence may be the runtime's own error document.
     const std::string message = e.message();
-    if (message.starts_with('{') && json_fault(message).empty()) {
-        reply out{.body = message};
-        out.headers.emplace_back("X-Amz-Executed-Version", "$LATEST");
-        out.headers.emplace_back("X-Amz-Function-Error", "Unhandled");
-        return out;
-    }
-    const bool timed_out = message.find("timed out") != message.npos;
     response r;
     r.function_error = "Unhandled";
-    r.payload = boost::json::serialize(
-        boost::json::object{{"errorMessage", printable(message)},
-                            {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
-    return write_response(std::move(r), false);
+    r.log_tail = log_tail;
+    if (message.starts_with('{') && json_fault(message).empty()) {
+        r.payload = message;
+    } else {
+        const bool timed_out = message.find("timed out") != message.npos;
+        r.payload = boost::json::serialize(
+            boost::json::object{{"errorMessage", printable(message)},
+                                {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
+    }
+    return write_response(std::move(r), show_log);
 }
 
 }  // namespace hearth::http

@@ -32,6 +32,6 @@ std::variant<invocation, reply> read_invocation(const boost::beast::http::fields
 
 reply write_response(response r, bool log_tail);
 /// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is the function's.
-reply write_failure(const error& e);
+reply write_failure(const error& e, std::string_view log_tail, bool show_log);
 
 }  // namespace hearth::http

@@ -188,7 +188,7 @@ void session::invoke() {
 }
 
 void session::on_invoked(const error& failure, response r, bool log_tail) {
-    respond(failure.code() ? write_failure(failure) : write_response(std::move(r), log_tail));
+    respond(failure.code() ? write_failure(failure, r.log_tail, log_tail) : write_response(std::move(r), log_tail));
 }
 
 void session::manage_elsewhere() {

@@ -74,7 +74,7 @@ class deployed_version {
 
     /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
     /// cancellation slot stops the guest: operation_aborted. With an error, `response::payload` is the error's
-    /// sentence (what `invoke` gives as error::detail()), or empty.
+    /// sentence (what `invoke` gives as error::detail()), or empty, and `log_tail` what a failed init wrote.
     virtual void async_invoke(invocation input,
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
