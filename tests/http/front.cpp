@@ -1,5 +1,6 @@
-/// hearth_test_front COMMAND ARGS…: serves the Lambda API with a fake worker that echoes, runs the command with
-/// HEARTH_ENDPOINT and HEARTH_ZIP added as its last two arguments, and exits as it does.
+/// hearth_test_front COMMAND ARGS…: serves the Lambda API with a fake worker that echoes, runs the
+/// command with HEARTH_ENDPOINT and HEARTH_ZIP added as its last two arguments, and exits as it
+/// does.
 
 #include "fake_worker.hpp"
 #include "temporary_directory.hpp"

@@ -100,7 +100,8 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         owner_.last = input;
     }
     const std::string how = mode();
-    if (how == "cold_fail") return error(errc::init_failed, "Runtime exited with error: exit status 3");
+    if (how == "cold_fail")
+        return error(errc::init_failed, "Runtime exited with error: exit status 3");
     if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
     if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
     response r;
