@@ -97,15 +97,14 @@ void run(std::shared_ptr<worker::deployed_version> version,
     target.async_invoke(
         std::move(input),
         asio::bind_cancellation_slot(
-            slot, asio::bind_executor(
-                      executor, [version = std::move(version), handler = std::move(handler)](
-                                    error_code ec, response r) mutable {
-                          version.reset();
-                          if (ec)
-                              std::move(handler)(error(ec, std::move(r.payload)), response{});
-                          else
-                              std::move(handler)(error(), std::move(r));
-                      })));
+            slot, asio::bind_executor(executor,
+                                      [version = std::move(version), handler = std::move(handler)](
+                                          error_code ec, response r) mutable {
+                                          version.reset();
+                                          error e;
+                                          if (ec) e = error(ec, std::exchange(r.payload, {}));
+                                          std::move(handler)(std::move(e), std::move(r));
+                                      })));
 }
 
 result<std::string> read_whole(const std::filesystem::path& path) {

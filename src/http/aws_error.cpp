@@ -72,8 +72,10 @@ constexpr std::array mappings = {
 aws_error kind_of(const error& e) {
     for (const mapping& m : mappings) {
         if (!(e == m.from)) continue;
-        // AWS has two classes for bad values; its sentence for a violated constraint is unmistakable.
-        if (m.from == errc::invalid_argument && e.detail().starts_with("1 validation error detected: "))
+        // AWS has two classes for bad values; its sentence for a violated constraint is
+        // unmistakable.
+        if (m.from == errc::invalid_argument &&
+            e.detail().starts_with("1 validation error detected: "))
             return aws_error::validation;
         // Too large zipped is the request's fault, too large unzipped the parameter's.
         if (m.from == errc::package_too_large && e.detail().starts_with("Unzipped size"))
@@ -85,8 +87,9 @@ aws_error kind_of(const error& e) {
 
 /// AWS's Reason; the worker's sentence names a reserved limit where that is the one reached.
 const char* throttle_reason(std::string_view message) {
-    return message.find("eserved") == message.npos ? "ConcurrentInvocationLimitExceeded"
-                                                   : "ReservedFunctionConcurrentInvocationLimitExceeded";
+    return message.find("eserved") == message.npos
+               ? "ConcurrentInvocationLimitExceeded"
+               : "ReservedFunctionConcurrentInvocationLimitExceeded";
 }
 
 }  // namespace
@@ -109,7 +112,9 @@ reply make_error(aws_error kind, std::string_view message) {
 reply make_error(const error& e) {
     std::string message = e.message();
     if (e == errc::bad_package)
-        message = "Could not unzip uploaded file. Please check your file, then try to upload again. (" + message + ")";
+        message =
+            "Could not unzip uploaded file. Please check your file, then try to upload again. (" +
+            message + ")";
     if (e == errc::throttled && e.detail().empty()) message = "Rate Exceeded.";
     return make_error(kind_of(e), message);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-/// AWS's errors on the wire: HTTP status, x-amzn-ErrorType, and a body whose message key is spelled per shape.
+/// AWS's errors on the wire: HTTP status, x-amzn-ErrorType, and a body whose message key is spelled
+/// per shape.
 
 #include "http/reply.hpp"
 

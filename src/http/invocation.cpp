@@ -21,7 +21,9 @@ std::string_view header(const beast_http::fields& headers, const char* name) {
                                : std::string_view(at->value().data(), at->value().size());
 }
 
-reply invalid(std::string_view message) { return make_error(aws_error::invalid_parameter_value, message); }
+reply invalid(std::string_view message) {
+    return make_error(aws_error::invalid_parameter_value, message);
+}
 
 }  // namespace
 
@@ -32,12 +34,14 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
     i.options.request_id = std::move(request_id);
     const std::string_view type = header(headers, "X-Amz-Invocation-Type");
     if (type == "Event")
-        return make_error(aws_error::not_implemented,
-                          "InvocationType Event (asynchronous invocation) is not implemented by this server yet");
+        return make_error(
+            aws_error::not_implemented,
+            "InvocationType Event (asynchronous invocation) is not implemented by this server yet");
     if (type == "DryRun") {
         i.type = invocation::kind::dry_run;
     } else if (!type.empty() && type != "RequestResponse") {
-        return invalid("Unknown InvocationType '" + std::string(type) + "': RequestResponse, Event or DryRun");
+        return invalid("Unknown InvocationType '" + std::string(type) +
+                       "': RequestResponse, Event or DryRun");
     }
     const std::string_view log_type = header(headers, "X-Amz-Log-Type");
     if (!log_type.empty() && log_type != "None" && log_type != "Tail")
@@ -46,7 +50,9 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
     if (!header(headers, "X-Amz-Tenant-Id").empty())
         return invalid("Tenant isolation (X-Amz-Tenant-Id) is not supported by this server yet");
     if (!header(headers, "X-Amz-Durable-Execution-Name").empty())
-        return invalid("Durable functions (X-Amz-Durable-Execution-Name) are not supported by this server yet");
+        return invalid(
+            "Durable functions (X-Amz-Durable-Execution-Name) are not supported by this server "
+            "yet");
 
     if (const auto context = header(headers, "X-Amz-Client-Context"); !context.empty()) {
         if (context.size() > max_client_context)
@@ -62,41 +68,45 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
     if (trace.size() <= max_trace_id) i.options.trace_id = trace;
 
     if (body.size() > max_payload)
-        return make_error(aws_error::request_too_large,
-                          "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
+        return make_error(
+            aws_error::request_too_large,
+            "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
     if (body.empty()) body = "{}";  // as AWS does for an invocation without a payload
     if (const std::string fault = json_fault(body); !fault.empty())
-        return make_error(aws_error::invalid_request_content, "Could not parse request body into json: " + fault);
+        return make_error(aws_error::invalid_request_content,
+                          "Could not parse request body into json: " + fault);
     i.payload = std::move(body);
     return i;
 }
 
 reply write_response(response r, bool log_tail) {
     reply out{.body = std::move(r.payload)};
-    out.headers.emplace_back("X-Amz-Executed-Version",
-                             r.executed_version.empty() ? "$LATEST" : std::move(r.executed_version));
-    if (!r.function_error.empty()) out.headers.emplace_back("X-Amz-Function-Error", std::move(r.function_error));
+    out.headers.emplace_back("X-Amz-Executed-Version", r.executed_version.empty()
+                                                           ? "$LATEST"
+                                                           : std::move(r.executed_version));
+    if (!r.function_error.empty())
+        out.headers.emplace_back("X-Amz-Function-Error", std::move(r.function_error));
     if (log_tail) out.headers.emplace_back("X-Amz-Log-Result", to_base64(r.log_tail));
     return out;
 }
 
-reply write_failure(const error& e) {
+reply write_failure(const error& e, std::string_view log_tail, bool show_log) {
     if (!(e == errc::init_failed)) return make_error(e);
-    // AWS: the call succeeded, the function did not. The sentence may be the runtime's own error document.
+    // AWS: the call succeeded, the function did not. The sentence may be the runtime's own error
+    // document.
     const std::string message = e.message();
-    if (message.starts_with('{') && json_fault(message).empty()) {
-        reply out{.body = message};
-        out.headers.emplace_back("X-Amz-Executed-Version", "$LATEST");
-        out.headers.emplace_back("X-Amz-Function-Error", "Unhandled");
-        return out;
-    }
-    const bool timed_out = message.find("timed out") != message.npos;
     response r;
     r.function_error = "Unhandled";
-    r.payload = boost::json::serialize(
-        boost::json::object{{"errorMessage", printable(message)},
-                            {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
-    return write_response(std::move(r), false);
+    r.log_tail = log_tail;
+    if (message.starts_with('{') && json_fault(message).empty()) {
+        r.payload = message;
+    } else {
+        const bool timed_out = message.find("timed out") != message.npos;
+        r.payload = boost::json::serialize(boost::json::object{
+            {"errorMessage", printable(message)},
+            {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
+    }
+    return write_response(std::move(r), show_log);
 }
 
 }  // namespace hearth::http

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Invoke: from an HTTP request's headers and body to the control plane's call, and back. Knows no sockets.
+/// Invoke: from an HTTP request's headers and body to the control plane's call, and back. Knows no
+/// sockets.
 
 #include "http/operations.hpp"
 #include "http/reply.hpp"
@@ -31,7 +32,8 @@ std::variant<invocation, reply> read_invocation(const boost::beast::http::fields
                                                 std::string request_id);
 
 reply write_response(response r, bool log_tail);
-/// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is the function's.
-reply write_failure(const error& e);
+/// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is
+/// the function's.
+reply write_failure(const error& e, std::string_view log_tail, bool show_log);
 
 }  // namespace hearth::http

@@ -16,8 +16,10 @@ reply refused(const shape_fault& fault) {
         case shape_fault::kind::not_json:
             return make_error(aws_error::invalid_request_content,
                               "Could not parse request body into json: " + fault.why.message());
-        case shape_fault::kind::wrong_type: return make_error(aws_error::serialization, fault.why.message());
-        case shape_fault::kind::refused: break;
+        case shape_fault::kind::wrong_type:
+            return make_error(aws_error::serialization, fault.why.message());
+        case shape_fault::kind::refused:
+            break;
     }
     return make_error(fault.why);
 }
@@ -41,8 +43,8 @@ reply get_function(control_plane& control, const route& asked, std::string_view 
     if (found.has_error()) return make_error(found.error());
     std::string location;
     if (found->has_zip && is_authority(host))
-        location = "http://" + std::string(host) + "/_hearth/functions/" + found->configuration.function_name +
-                   "/code.zip";
+        location = "http://" + std::string(host) + "/_hearth/functions/" +
+                   found->configuration.function_name + "/code.zip";
     return {.body = write_description(*found, shown_qualifier(asked), location)};
 }
 
@@ -59,11 +61,13 @@ reply list_functions(control_plane& control, const route& asked) {
         if (ec != std::errc() || end != text.data() + text.size())
             return make_error(aws_error::serialization, "MaxItems must be an integer");
     }
-    if (const auto version = asked.parameter("FunctionVersion"); !version.empty() && version != "ALL")
-        return make_error(aws_error::validation,
-                          "1 validation error detected: Value '" + std::string(version) +
-                              "' at 'functionVersion' failed to satisfy constraint: Member must satisfy enum value "
-                              "set: [ALL]");
+    if (const auto version = asked.parameter("FunctionVersion");
+        !version.empty() && version != "ALL")
+        return make_error(aws_error::validation, "1 validation error detected: Value '" +
+                                                     std::string(version) +
+                                                     "' at 'functionVersion' failed to satisfy "
+                                                     "constraint: Member must satisfy enum value "
+                                                     "set: [ALL]");
     auto page = control.list_functions(asked.parameter("Marker"), max_items);
     if (page.has_error()) return make_error(page.error());
     return {.body = write_page(*page)};
@@ -115,25 +119,39 @@ bool waits_for_disk(operation op) noexcept {
         case operation::update_function_code:
         case operation::update_function_configuration:
         case operation::delete_function:
-        case operation::download_code: return true;
-        default: return false;
+        case operation::download_code:
+            return true;
+        default:
+            return false;
     }
 }
 
-reply manage(control_plane& control, const route& asked, std::string_view body, std::string_view host) {
+reply manage(control_plane& control,
+             const route& asked,
+             std::string_view body,
+             std::string_view host) {
     switch (asked.op) {
-        case operation::get_function: return get_function(control, asked, host);
-        case operation::get_function_configuration: return get_configuration(control, asked);
-        case operation::list_functions: return list_functions(control, asked);
-        case operation::create_function: return create_function(control, body);
-        case operation::update_function_code: return update_code(control, asked, body);
-        case operation::update_function_configuration: return update_configuration(control, asked, body);
-        case operation::delete_function: return delete_function(control, asked);
+        case operation::get_function:
+            return get_function(control, asked, host);
+        case operation::get_function_configuration:
+            return get_configuration(control, asked);
+        case operation::list_functions:
+            return list_functions(control, asked);
+        case operation::create_function:
+            return create_function(control, body);
+        case operation::update_function_code:
+            return update_code(control, asked, body);
+        case operation::update_function_configuration:
+            return update_configuration(control, asked, body);
+        case operation::delete_function:
+            return delete_function(control, asked);
         case operation::get_account_settings:
             return {.body = write_account_settings(control.get_account_settings())};
-        case operation::download_code: return download(control, asked);
+        case operation::download_code:
+            return download(control, asked);
         case operation::invoke:
-        case operation::absent: break;
+        case operation::absent:
+            break;
     }
     return make_error(aws_error::not_implemented,
                       std::string(asked.name) + " is not implemented by this server yet");

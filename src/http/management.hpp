@@ -16,6 +16,9 @@ namespace hearth::http {
 bool waits_for_disk(operation op) noexcept;
 
 /// `host` is the request's Host header, for links back to this server.
-reply manage(control_plane& control, const route& asked, std::string_view body, std::string_view host);
+reply manage(control_plane& control,
+             const route& asked,
+             std::string_view body,
+             std::string_view host);
 
 }  // namespace hearth::http

@@ -17,8 +17,8 @@ struct row {
     std::string_view query;  ///< must be among the query, where two operations share a path
 };
 
-// Every operation of the service model (botocore lambda/2015-03-31: 1.29 and 2026-08 agree on all paths but for
-// trailing slashes). The busiest first.
+// Every operation of the service model (botocore lambda/2015-03-31: 1.29 and 2026-08 agree on all
+// paths but for trailing slashes). The busiest first.
 // clang-format off
 constexpr row rows[] = {
     {verb::post,    "Invoke", "/2015-03-31/functions/{}/invocations", operation::invoke, ""},

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Which operation of the Lambda API a request asks for. The table holds every operation of the service model, so
-/// that one which is not there yet is refused by its name.
+/// Which operation of the Lambda API a request asks for. The table holds every operation of the
+/// service model, so that one which is not there yet is refused by its name.
 
 #include <boost/beast/http/verb.hpp>
 
@@ -41,8 +41,8 @@ struct route {
     }
 };
 
-/// Nothing when no operation has that method and path, or an escape in the target is malformed. A trailing slash
-/// does not matter, nor does absolute form ("http://host/path").
+/// Nothing when no operation has that method and path, or an escape in the target is malformed. A
+/// trailing slash does not matter, nor does absolute form ("http://host/path").
 std::optional<route> find_route(boost::beast::http::verb method, std::string_view target);
 
 }  // namespace hearth::http

@@ -1,7 +1,7 @@
-#include <hearth/http/server.hpp>
-
 #include "http/server_impl.hpp"
 #include "http/session.hpp"
+
+#include <hearth/http/server.hpp>
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -25,7 +25,9 @@ server::~server() {
 
 result<void> server::listen() { return impl_->listen(); }
 std::uint16_t server::port() const noexcept { return impl_->port_; }
-void server::start_stop(asio::any_completion_handler<void(error_code)> handler) { impl_->stop(std::move(handler)); }
+void server::start_stop(asio::any_completion_handler<void(error_code)> handler) {
+    impl_->stop(std::move(handler));
+}
 
 server::impl::impl(asio::any_io_executor executor, control_plane& control, server_options options)
     : control_(control),
@@ -40,29 +42,34 @@ result<void> server::impl::listen() {
     const auto address = asio::ip::make_address(options_.address, ec);
     if (ec)
         return error(errc::invalid_argument,
-                     "'" + options_.address + "' is not a numeric address to listen on, such as 127.0.0.1 or ::1");
+                     "'" + options_.address +
+                         "' is not a numeric address to listen on, such as 127.0.0.1 or ::1");
     if (!address.is_loopback() && !options_.allow_remote)
-        return error(errc::invalid_argument,
-                     "refusing to listen on " + options_.address +
-                         ": requests are not authenticated yet, so whoever reaches the port may run code; listen on "
-                         "127.0.0.1, or allow remote access explicitly");
+        return error(errc::invalid_argument, "refusing to listen on " + options_.address +
+                                                 ": requests are not authenticated yet, so whoever "
+                                                 "reaches the port may run code; listen on "
+                                                 "127.0.0.1, or allow remote access explicitly");
     const tcp::endpoint endpoint(address, options_.port);
-    const std::string shown =
-        (address.is_v6() ? "[" + options_.address + "]" : options_.address) + ":" + std::to_string(options_.port);
+    const std::string shown = (address.is_v6() ? "[" + options_.address + "]" : options_.address) +
+                              ":" + std::to_string(options_.port);
     const auto failed = [&](const char* what) -> error {
         error_code ignored;
         acceptor_.close(ignored);
         if (ec == asio::error::address_in_use)
-            return {errc::address_in_use, shown + " is in use: another server listens there; stop it, or choose "
-                                                  "another port"};
+            return {errc::address_in_use,
+                    shown +
+                        " is in use: another server listens there; stop it, or choose "
+                        "another port"};
         return {ec == asio::error::access_denied ? errc::invalid_argument : errc::io_failed,
                 std::string(what) + " " + shown + ": " + ec.message()};
     };
     if (acceptor_.open(endpoint.protocol(), ec)) return failed("cannot open a socket for");
     // A restart must not wait for the old connections' TIME_WAIT.
-    if (acceptor_.set_option(tcp::acceptor::reuse_address(true), ec)) return failed("cannot prepare");
+    if (acceptor_.set_option(tcp::acceptor::reuse_address(true), ec))
+        return failed("cannot prepare");
     if (acceptor_.bind(endpoint, ec)) return failed("cannot listen on");
-    if (acceptor_.listen(asio::socket_base::max_listen_connections, ec)) return failed("cannot listen on");
+    if (acceptor_.listen(asio::socket_base::max_listen_connections, ec))
+        return failed("cannot listen on");
     port_ = acceptor_.local_endpoint(ec).port();
     {
         const std::scoped_lock lock(mutex_);
@@ -80,21 +87,22 @@ void server::impl::accept() {
         if (stopping_ || sessions_.size() >= options_.max_connections) return;  // `remove` resumes
     }
     accepting_ = true;
-    acceptor_.async_accept(asio::make_strand(executor_), [self = shared_from_this()](error_code ec, auto socket) {
-        self->accepting_ = false;
-        if (ec == asio::error::operation_aborted || !self->acceptor_.is_open()) return;
-        if (!ec) {
-            auto s = std::make_shared<session>(self, tcp::socket(std::move(socket)));
-            self->add(s);
-            s->start();
-            return self->accept();
-        }
-        // Out of descriptors or memory: others will be freed; trying at once would only spin.
-        self->retry_.expires_after(std::chrono::milliseconds(50));
-        self->retry_.async_wait([self](error_code cancelled) {
-            if (!cancelled) self->accept();
+    acceptor_.async_accept(
+        asio::make_strand(executor_), [self = shared_from_this()](error_code ec, auto socket) {
+            self->accepting_ = false;
+            if (ec == asio::error::operation_aborted || !self->acceptor_.is_open()) return;
+            if (!ec) {
+                auto s = std::make_shared<session>(self, tcp::socket(std::move(socket)));
+                self->add(s);
+                s->start();
+                return self->accept();
+            }
+            // Out of descriptors or memory: others will be freed; trying at once would only spin.
+            self->retry_.expires_after(std::chrono::milliseconds(50));
+            self->retry_.async_wait([self](error_code cancelled) {
+                if (!cancelled) self->accept();
+            });
         });
-    });
 }
 
 void server::impl::add(const std::shared_ptr<session>& s) {

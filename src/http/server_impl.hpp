@@ -48,13 +48,16 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     bool accepting_ = false;                                    // on strand_
 
     std::mutex mutex_;
-    std::map<const session*, std::weak_ptr<session>> sessions_;                           // under mutex_
-    bool stopping_ = false;                                                              // under mutex_
-    bool listening_ = false;                                                             // under mutex_
-    bool jobs_closed_ = false;                                                           // under mutex_
-    std::vector<boost::asio::any_completion_handler<void(error_code)>> stop_handlers_;   // under mutex_
-    /// A running invocation has no socket operation under way: this keeps the executor's run loop alive.
-    std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>> work_;  // under mutex_
+    std::map<const session*, std::weak_ptr<session>> sessions_;  // under mutex_
+    bool stopping_ = false;                                      // under mutex_
+    bool listening_ = false;                                     // under mutex_
+    bool jobs_closed_ = false;                                   // under mutex_
+    std::vector<boost::asio::any_completion_handler<void(error_code)>>
+        stop_handlers_;  // under mutex_
+    /// A running invocation has no socket operation under way: this keeps the executor's run loop
+    /// alive.
+    std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>>
+        work_;  // under mutex_
 
     boost::asio::thread_pool jobs_{2};
 };

@@ -31,26 +31,32 @@ constexpr std::uint64_t max_other_body = 1ull << 20;
 constexpr std::size_t max_discarded = 128u << 20;
 /// A body or an answer gets a minute, and a second for each of these.
 constexpr std::uint64_t slowest_bytes_per_second = 32 * 1024;
-/// Bodies up to this size arrive with their header or right after it: the header's deadline serves them too.
+/// Bodies up to this size arrive with their header or right after it: the header's deadline serves
+/// them too.
 constexpr std::uint64_t small_body = 64 * 1024;
 
 std::uint64_t body_limit(const std::optional<route>& asked) {
     if (!asked) return max_other_body;
     switch (asked->op) {
-        case operation::invoke: return max_payload;
+        case operation::invoke:
+            return max_payload;
         case operation::create_function:
-        case operation::update_function_code: return max_package_body;
-        default: return max_other_body;
+        case operation::update_function_code:
+            return max_package_body;
+        default:
+            return max_other_body;
     }
 }
 
 reply too_large(const std::optional<route>& asked) {
     if (asked && asked->op == operation::invoke)
-        return make_error(aws_error::request_too_large,
-                          "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
+        return make_error(
+            aws_error::request_too_large,
+            "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
     const std::string name = asked ? " for the " + std::string(asked->name) + " operation" : "";
-    return make_error(aws_error::request_entity_too_large,
-                      "Request must be smaller than " + std::to_string(body_limit(asked)) + " bytes" + name);
+    return make_error(
+        aws_error::request_entity_too_large,
+        "Request must be smaller than " + std::to_string(body_limit(asked)) + " bytes" + name);
 }
 
 std::chrono::seconds time_for(std::uint64_t bytes) {
@@ -60,9 +66,9 @@ std::chrono::seconds time_for(std::uint64_t bytes) {
 /// X-Ray's form: version, time in hex, 96 random bits; here the request id's.
 std::string make_trace_id(const std::string& request_id) {
     static constexpr char digits[] = "0123456789abcdef";
-    auto now = static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count());
+    auto now = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                              std::chrono::system_clock::now().time_since_epoch())
+                                              .count());
     std::string id = "Root=1-";
     for (int shift = 28; shift >= 0; shift -= 4) id += digits[now >> shift & 15];
     id += '-';
@@ -122,7 +128,8 @@ void session::on_header(error_code ec) {
         return respond(too_large(asked_), true);
     parser_->body_limit(body_limit(asked_));
 
-    if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue")) return read_body();
+    if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue"))
+        return read_body();
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(stream_, asio::buffer(go_on.data(), go_on.size()),
                       [self = shared_from_this()](error_code written, std::size_t) {
@@ -143,12 +150,16 @@ void session::read_body() {
 void session::on_malformed(error_code ec) {
     if (ec == beast_http::error::body_limit) return respond(too_large(asked_), true);
     if (ec == beast_http::error::header_limit || ec == beast_http::error::buffer_overflow)
-        return respond(make_error(aws_error::header_too_large, "The request's headers are too large"), true);
-    // A connection that ends or falls silent between requests is no fault; within one, nobody is left to tell.
+        return respond(
+            make_error(aws_error::header_too_large, "The request's headers are too large"), true);
+    // A connection that ends or falls silent between requests is no fault; within one, nobody is
+    // left to tell.
     if (ec == beast_http::error::end_of_stream || ec == beast_http::error::partial_message ||
         ec.category() != beast_http::make_error_code(beast_http::error::bad_method).category())
         return close();
-    respond(make_error(aws_error::invalid_request_content, "The HTTP request is malformed: " + ec.message()), true);
+    respond(make_error(aws_error::invalid_request_content,
+                       "The HTTP request is malformed: " + ec.message()),
+            true);
 }
 
 void session::on_body(error_code ec) {
@@ -164,7 +175,8 @@ void session::on_body(error_code ec) {
                                       std::string(parser_->get().target().substr(0, 256))));
     if (asked_->op == operation::invoke) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
-    respond(manage(owner_->control_, *asked_, parser_->get().body(), header(beast_http::field::host)));
+    respond(
+        manage(owner_->control_, *asked_, parser_->get().body(), header(beast_http::field::host)));
 }
 
 void session::invoke() {
@@ -181,14 +193,16 @@ void session::invoke() {
     trace_id_ = what.options.trace_id;
     owner_->control_.async_invoke(
         asked_->argument, std::move(what.payload), std::move(what.options), qualifier,
-        asio::bind_executor(stream_.get_executor(), [self = shared_from_this(), log_tail = what.log_tail](
-                                                        const error& failure, response r) {
-            self->on_invoked(failure, std::move(r), log_tail);
-        }));
+        asio::bind_executor(stream_.get_executor(),
+                            [self = shared_from_this(), log_tail = what.log_tail](
+                                const error& failure, response r) {
+                                self->on_invoked(failure, std::move(r), log_tail);
+                            }));
 }
 
 void session::on_invoked(const error& failure, response r, bool log_tail) {
-    respond(failure.code() ? write_failure(failure) : write_response(std::move(r), log_tail));
+    respond(failure.code() ? write_failure(failure, r.log_tail, log_tail)
+                           : write_response(std::move(r), log_tail));
 }
 
 void session::manage_elsewhere() {
@@ -196,7 +210,8 @@ void session::manage_elsewhere() {
         // Nothing else touches the request meanwhile: the session has no operation under way.
         reply r = manage(self->owner_->control_, *self->asked_, self->parser_->get().body(),
                          self->header(beast_http::field::host));
-        asio::post(self->stream_.get_executor(), [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
+        asio::post(self->stream_.get_executor(),
+                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
     });
     if (!taken) close();
 }
@@ -210,17 +225,18 @@ void session::respond(reply r, bool rest_unread) {
     if (!trace_id_.empty()) out.set("X-Amzn-Trace-Id", trace_id_);
     for (auto& [name, value] : r.headers) out.set(to_beast(name), value);
     out.keep_alive(!is_close);
-    if (r.status != beast_http::status::no_content) out.set(beast_http::field::content_type, r.content_type);
+    if (r.status != beast_http::status::no_content)
+        out.set(beast_http::field::content_type, r.content_type);
     out.body() = std::move(r.body);
     out.prepare_payload();
-    if (request.method() == beast_http::verb::head) out.body().clear();  // the length stays, the body does not
+    if (request.method() == beast_http::verb::head)
+        out.body().clear();  // the length stays, the body does not
     stream_.expires_after(time_for(out.body().size()));
     const bool head = request.method() == beast_http::verb::head;
     beast_http::async_write(
         stream_, out,
-        [self = shared_from_this(), close = is_close || head, rest_unread](error_code ec, std::size_t) {
-            self->on_written(ec, close, rest_unread);
-        });
+        [self = shared_from_this(), close = is_close || head, rest_unread](
+            error_code ec, std::size_t) { self->on_written(ec, close, rest_unread); });
 }
 
 void session::on_written(error_code ec, bool is_close, bool rest_unread) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// One connection: reads a request, has it answered, writes the answer, and again. One request at a time, so
-/// pipelined ones are answered in order. All members run on the connection's strand.
+/// One connection: reads a request, has it answered, writes the answer, and again. One request at a
+/// time, so pipelined ones are answered in order. All members run on the connection's strand.
 
 #include "http/operations.hpp"
 #include "http/reply.hpp"
@@ -44,7 +44,8 @@ class session : public std::enable_shared_from_this<session> {
     void on_invoked(const error& failure, response r, bool log_tail);
     void manage_elsewhere();
 
-    /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it has read the answer.
+    /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it
+    /// has read the answer.
     void respond(reply r, bool rest_unread = false);
     void on_written(error_code ec, bool close, bool rest_unread);
     void discard_rest(std::size_t limit);

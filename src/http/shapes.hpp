@@ -20,12 +20,15 @@ struct shape_fault {
 template <class T>
 using shaped = boost::system::result<T, shape_fault>;
 
-/// Refuses what Hearth does not do yet (layers, images, publishing, …) by name; ignores unknown members.
+/// Refuses what Hearth does not do yet (layers, images, publishing, …) by name; ignores unknown
+/// members.
 shaped<create_function_request> read_create_function(std::string_view body);
 shaped<update_function_code_request> read_update_function_code(std::string_view body);
-shaped<update_function_configuration_request> read_update_function_configuration(std::string_view body);
+shaped<update_function_configuration_request> read_update_function_configuration(
+    std::string_view body);
 
-/// `qualifier`, if given, shows in the ARN as AWS has it. Listings leave the state out, as AWS does.
+/// `qualifier`, if given, shows in the ARN as AWS has it. Listings leave the state out, as AWS
+/// does.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});
 /// `code_location` empty: the function has no zip to download.
 std::string write_description(const function_description& d,

@@ -16,15 +16,16 @@ struct fault_thrown {
 };
 
 [[noreturn]] void wrong_type(std::string_view member, std::string_view wanted) {
-    throw fault_thrown{{shape_fault::kind::wrong_type,
-                        error(errc::invalid_argument,
-                              std::string(member) + " must be " + std::string(wanted))}};
+    throw fault_thrown{
+        {shape_fault::kind::wrong_type,
+         error(errc::invalid_argument, std::string(member) + " must be " + std::string(wanted))}};
 }
 [[noreturn]] void refuse(errc code, std::string why) {
     throw fault_thrown{{shape_fault::kind::refused, error(code, std::move(why))}};
 }
 [[noreturn]] void must_not_be_null(std::string_view member) {
-    refuse(errc::invalid_argument, "1 validation error detected: Value null at '" + std::string(member) +
+    refuse(errc::invalid_argument, "1 validation error detected: Value null at '" +
+                                       std::string(member) +
                                        "' failed to satisfy constraint: Member must not be null");
 }
 
@@ -72,7 +73,8 @@ class reader {
         }
         return list;
     }
-    [[nodiscard]] std::optional<std::map<std::string, std::string>> text_map(std::string_view name) const {
+    [[nodiscard]] std::optional<std::map<std::string, std::string>> text_map(
+        std::string_view name) const {
         const auto members = object(name);
         if (!members) return std::nullopt;
         std::map<std::string, std::string> map;
@@ -98,7 +100,8 @@ class reader {
 };
 
 byte_count mebibytes(std::int64_t n) {
-    // What is negative or absurd becomes zero or the most there is: the range check then refuses it.
+    // What is negative or absurd becomes zero or the most there is: the range check then refuses
+    // it.
     if (n < 0) return byte_count(0);
     return byte_count(static_cast<std::uint64_t>(std::min<std::int64_t>(n, 1 << 30)) << 20);
 }
@@ -121,17 +124,20 @@ void refuse_unsupported(const reader& r) {
     for (const auto& [name, why] : absent)
         if (r.says_something(name)) refuse(errc::unsupported, why);
     if (r.flag("Publish"))
-        refuse(errc::unsupported, "Publish is not supported by this server yet: there are no versions, only $LATEST");
+        refuse(errc::unsupported,
+               "Publish is not supported by this server yet: there are no versions, only $LATEST");
 }
 
 void check_package_type(const reader& r) {
     const auto type = r.text("PackageType");
     if (type && *type == "Image")
-        refuse(errc::unsupported, "PackageType Image is not supported by this server yet: only Zip");
+        refuse(errc::unsupported,
+               "PackageType Image is not supported by this server yet: only Zip");
     if (type && *type != "Zip")
-        refuse(errc::invalid_argument, "1 validation error detected: Value '" + *type +
-                                           "' at 'packageType' failed to satisfy constraint: Member must satisfy "
-                                           "enum value set: [Zip, Image]");
+        refuse(errc::invalid_argument,
+               "1 validation error detected: Value '" + *type +
+                   "' at 'packageType' failed to satisfy constraint: Member must satisfy "
+                   "enum value set: [Zip, Image]");
 }
 
 void check_architectures(const reader& r) {
@@ -140,7 +146,8 @@ void check_architectures(const reader& r) {
     if (list->size() == 1 && list->front() == "arm64")
         refuse(errc::unsupported, "Architecture arm64 is not supported: this server runs x86_64");
     refuse(errc::invalid_argument,
-           "1 validation error detected: Value at 'architectures' failed to satisfy constraint: Member must be one "
+           "1 validation error detected: Value at 'architectures' failed to satisfy constraint: "
+           "Member must be one "
            "of: [x86_64, arm64]");
 }
 
@@ -149,14 +156,16 @@ std::string zip_file(const reader& code) {
     if (code.says_something("S3Bucket") || code.says_something("S3Key"))
         refuse(errc::unsupported, "Code from S3 is not supported by this server yet: send ZipFile");
     if (code.says_something("ImageUri"))
-        refuse(errc::unsupported, "Container images (ImageUri) are not supported by this server yet: send ZipFile");
+        refuse(errc::unsupported,
+               "Container images (ImageUri) are not supported by this server yet: send ZipFile");
     const json::value* zip = code.find("ZipFile");
     if (!zip) refuse(errc::invalid_argument, "Please provide a source for function code.");
     if (!zip->is_string()) wrong_type("ZipFile", "a base64 string");
     auto bytes = from_base64({zip->get_string().data(), zip->get_string().size()});
     if (!bytes)
-        throw fault_thrown{{shape_fault::kind::not_json,
-                            error(errc::invalid_argument, "ZipFile: Failed to decode VALUE_STRING as base64")}};
+        throw fault_thrown{
+            {shape_fault::kind::not_json,
+             error(errc::invalid_argument, "ZipFile: Failed to decode VALUE_STRING as base64")}};
     return std::move(*bytes);
 }
 
@@ -172,7 +181,8 @@ std::optional<logging_settings> logging(const reader& r) {
     if (!config) return std::nullopt;
     return logging_settings{config->text("LogFormat").value_or("Text"),
                             config->text("ApplicationLogLevel").value_or(""),
-                            config->text("SystemLogLevel").value_or(""), config->text("LogGroup").value_or("")};
+                            config->text("SystemLogLevel").value_or(""),
+                            config->text("LogGroup").value_or("")};
 }
 
 std::optional<std::vector<file_system_settings>> file_systems(const reader& r) {
@@ -209,9 +219,11 @@ update_function_configuration_request settings(const reader& r) {
         s.ephemeral_storage = mebibytes(*size);
     }
     if (const auto environment = r.object("Environment"))
-        s.environment = environment->text_map("Variables").value_or(std::map<std::string, std::string>());
+        s.environment =
+            environment->text_map("Variables").value_or(std::map<std::string, std::string>());
     s.vpc = vpc(r), s.logging = logging(r), s.file_systems = file_systems(r);
-    s.dead_letter_target_arn = inside(r, "DeadLetterConfig", [](const reader& c) { return c.text("TargetArn"); });
+    s.dead_letter_target_arn =
+        inside(r, "DeadLetterConfig", [](const reader& c) { return c.text("TargetArn"); });
     s.tracing_mode = inside(r, "TracingConfig", [](const reader& c) { return c.text("Mode"); });
     s.snap_start = inside(r, "SnapStart", [](const reader& c) { return c.text("ApplyOn"); });
     s.kms_key_arn = r.text("KMSKeyArn");
@@ -224,7 +236,8 @@ void take(std::optional<T>& from, T& to) {
 }
 
 template <class Read>
-auto read_document(std::string_view body, Read read) -> shaped<decltype(read(std::declval<reader>()))> {
+auto read_document(std::string_view body, Read read)
+    -> shaped<decltype(read(std::declval<reader>()))> {
     boost::system::error_code ec;
     const json::value document = json::parse(json::string_view(body.data(), body.size()), ec);
     if (ec || !document.is_object())
@@ -251,11 +264,13 @@ shaped<create_function_request> read_create_function(std::string_view body) {
         auto given = settings(r);
         if (!given.role) must_not_be_null("role");
         if (!given.runtime || !given.handler)
-            refuse(errc::invalid_argument, "Runtime and Handler are mandatory parameters for functions created with "
-                                           "deployment packages.");
+            refuse(errc::invalid_argument,
+                   "Runtime and Handler are mandatory parameters for functions created with "
+                   "deployment packages.");
         function_settings& s = request.settings;
         take(given.runtime, s.runtime), take(given.role, s.role), take(given.handler, s.handler);
-        take(given.description, s.description), take(given.timeout, s.timeout), take(given.memory, s.memory);
+        take(given.description, s.description), take(given.timeout, s.timeout),
+            take(given.memory, s.memory);
         take(given.ephemeral_storage, s.ephemeral_storage), take(given.environment, s.environment);
         take(given.vpc, s.vpc), take(given.dead_letter_target_arn, s.dead_letter_target_arn);
         take(given.kms_key_arn, s.kms_key_arn), take(given.tracing_mode, s.tracing_mode);
@@ -280,7 +295,8 @@ shaped<update_function_code_request> read_update_function_code(std::string_view 
     });
 }
 
-shaped<update_function_configuration_request> read_update_function_configuration(std::string_view body) {
+shaped<update_function_configuration_request> read_update_function_configuration(
+    std::string_view body) {
     return read_document(body, [](const reader& r) {
         auto request = settings(r);
         request.revision_id = r.text("RevisionId").value_or("");

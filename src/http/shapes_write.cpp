@@ -22,10 +22,12 @@ json::object environment(const function_settings& s) {
 
 json::object logging(const function_configuration& c) {
     const logging_settings& l = c.settings.logging;
-    json::object o{{"LogFormat", l.log_format},
-                   {"LogGroup", l.log_group.empty() ? "/aws/lambda/" + c.function_name : l.log_group}};
+    json::object o{
+        {"LogFormat", l.log_format},
+        {"LogGroup", l.log_group.empty() ? "/aws/lambda/" + c.function_name : l.log_group}};
     if (l.log_format == "JSON") {
-        o["ApplicationLogLevel"] = l.application_log_level.empty() ? "INFO" : l.application_log_level;
+        o["ApplicationLogLevel"] =
+            l.application_log_level.empty() ? "INFO" : l.application_log_level;
         o["SystemLogLevel"] = l.system_log_level.empty() ? "INFO" : l.system_log_level;
     }
     return o;
@@ -43,32 +45,36 @@ void add_state(const function_configuration& c, json::object& o) {
 }
 
 /// The service model's FunctionConfiguration; as at AWS, what was never set is left out.
-json::object configuration(const function_configuration& c, std::string_view qualifier, bool with_state) {
+json::object configuration(const function_configuration& c,
+                           std::string_view qualifier,
+                           bool with_state) {
     const function_settings& s = c.settings;
-    json::object o{{"FunctionName", c.function_name},
-                   {"FunctionArn", c.function_arn + (qualifier.empty() ? "" : ":" + std::string(qualifier))},
-                   {"Runtime", s.runtime},
-                   {"Role", s.role},
-                   {"Handler", s.handler},
-                   {"CodeSize", c.code_size},
-                   {"Description", s.description},
-                   {"Timeout", whole_seconds(s.timeout)},
-                   {"MemorySize", s.memory.mebibytes()},
-                   {"LastModified", c.last_modified},
-                   {"CodeSha256", c.code_sha256},
-                   {"Version", c.version},
-                   {"TracingConfig", {{"Mode", s.tracing_mode}}},
-                   {"RevisionId", c.revision_id},
-                   {"PackageType", "Zip"},
-                   {"Architectures", {"x86_64"}},
-                   {"EphemeralStorage", {{"Size", s.ephemeral_storage.mebibytes()}}},
-                   {"SnapStart", {{"ApplyOn", s.snap_start}, {"OptimizationStatus", "Off"}}},
-                   {"LoggingConfig", logging(c)}};
+    json::object o{
+        {"FunctionName", c.function_name},
+        {"FunctionArn", c.function_arn + (qualifier.empty() ? "" : ":" + std::string(qualifier))},
+        {"Runtime", s.runtime},
+        {"Role", s.role},
+        {"Handler", s.handler},
+        {"CodeSize", c.code_size},
+        {"Description", s.description},
+        {"Timeout", whole_seconds(s.timeout)},
+        {"MemorySize", s.memory.mebibytes()},
+        {"LastModified", c.last_modified},
+        {"CodeSha256", c.code_sha256},
+        {"Version", c.version},
+        {"TracingConfig", {{"Mode", s.tracing_mode}}},
+        {"RevisionId", c.revision_id},
+        {"PackageType", "Zip"},
+        {"Architectures", {"x86_64"}},
+        {"EphemeralStorage", {{"Size", s.ephemeral_storage.mebibytes()}}},
+        {"SnapStart", {{"ApplyOn", s.snap_start}, {"OptimizationStatus", "Off"}}},
+        {"LoggingConfig", logging(c)}};
     if (s.vpc != vpc_settings{})
         o["VpcConfig"] = {{"SubnetIds", json::value_from(s.vpc.subnet_ids)},
                           {"SecurityGroupIds", json::value_from(s.vpc.security_group_ids)},
                           {"VpcId", ""}};
-    if (!s.dead_letter_target_arn.empty()) o["DeadLetterConfig"] = {{"TargetArn", s.dead_letter_target_arn}};
+    if (!s.dead_letter_target_arn.empty())
+        o["DeadLetterConfig"] = {{"TargetArn", s.dead_letter_target_arn}};
     if (!s.environment.empty()) o["Environment"] = environment(s);
     if (!s.kms_key_arn.empty()) o["KMSKeyArn"] = s.kms_key_arn;
     if (!s.file_systems.empty()) {
@@ -117,7 +123,8 @@ std::string write_account_settings(const account_settings& s) {
           {"CodeSizeZipped", s.code_size_zipped_limit},
           {"ConcurrentExecutions", s.concurrent_executions},
           {"UnreservedConcurrentExecutions", s.unreserved_concurrent_executions}}},
-        {"AccountUsage", {{"TotalCodeSize", s.total_code_size}, {"FunctionCount", s.function_count}}}});
+        {"AccountUsage",
+         {{"TotalCodeSize", s.total_code_size}, {"FunctionCount", s.function_count}}}});
 }
 
 }  // namespace hearth::http

@@ -11,7 +11,8 @@
 namespace hearth::http {
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::uint8_t invalid = 255;
 
 constexpr auto values = [] {
@@ -66,10 +67,11 @@ bool is_utf8(std::string_view s) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
     for (std::size_t i = 0; i < s.size();) {
         const unsigned char lead = byte(i);
-        const std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2
-                                                 : lead >= 0xE0 && lead < 0xF0 ? 3
-                                                 : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                                               : 0;
+        const std::size_t length = lead < 0x80                   ? 1
+                                   : lead >= 0xC2 && lead < 0xE0 ? 2
+                                   : lead >= 0xE0 && lead < 0xF0 ? 3
+                                   : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                                 : 0;
         if (length == 0 || s.size() - i < length) return false;
         for (std::size_t k = 1; k < length; ++k)
             if ((byte(i + k) & 0xC0) != 0x80) return false;

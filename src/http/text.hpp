@@ -15,7 +15,8 @@ std::optional<std::string> from_base64(std::string_view text);
 /// "%41" → "A"; '+' stays. Nothing when an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text);
 
-/// The text if it is UTF-8, else with '?' for what is not ASCII: for messages that quote a caller's bytes.
+/// The text if it is UTF-8, else with '?' for what is not ASCII: for messages that quote a caller's
+/// bytes.
 std::string printable(std::string_view text);
 
 /// Empty if `text` is one JSON document, else what is wrong and where.

@@ -259,18 +259,17 @@ TEST_CASE("the worker's refusals reach the caller with their sentences, blocking
     boost::asio::io_context io;
     int done = 0;
     const auto expect = [&](const char* name, errc code, const char* text) {
-        const bool inside = true;
-        bool called = false;
+        auto called = std::make_shared<bool>(false);
         f.control->async_invoke(
             name, "{}", {}, "",
-            boost::asio::bind_executor(io.get_executor(),
-                                       [&, code, text](const error& e, const response&) {
-                                           CHECK(e == code);
-                                           CHECK_THAT(e.message(), Catch::Contains(text));
-                                           called = true;
-                                           ++done;
-                                       }));
-        CHECK((inside && !called));  // never inside the initiating call
+            boost::asio::bind_executor(
+                io.get_executor(), [&done, called, code, text](const error& e, const response&) {
+                    CHECK(e == code);
+                    CHECK_THAT(e.message(), Catch::Contains(text));
+                    *called = true;
+                    ++done;
+                }));
+        CHECK_FALSE(*called);  // never inside the initiating call
     };
     auto work = boost::asio::make_work_guard(io);
     expect("full", errc::no_room, "64 MiB were free");

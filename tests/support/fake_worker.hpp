@@ -5,6 +5,7 @@
 ///   echo (default)  replies with the event          fail      a function error
 ///   throttle        errc::throttled                 no_room   errc::no_room
 ///   slow            echo after 300 ms               init_fail `initialize` fails
+///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
 ///   init_slow       `initialize` takes until `release`
 
 #include "worker/worker.hpp"
@@ -99,6 +100,8 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         owner_.last = input;
     }
     const std::string how = mode();
+    if (how == "cold_fail")
+        return error(errc::init_failed, "Runtime exited with error: exit status 3");
     if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
     if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
     response r;

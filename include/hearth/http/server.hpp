@@ -7,9 +7,10 @@
 ///     front.listen().value();
 ///     io.run();
 ///
-/// All socket work runs on the given executor (any number of threads); it never waits for a guest or a disk.
-/// Operations that write to disk run on two threads of the server's own. The API trusts whoever reaches it, so it
-/// listens on loopback unless told otherwise; a web page's request (one with an Origin header) is refused.
+/// All socket work runs on the given executor (any number of threads); it never waits for a guest
+/// or a disk. Operations that write to disk run on two threads of the server's own. The API trusts
+/// whoever reaches it, so it listens on loopback unless told otherwise; a web page's request (one
+/// with an Origin header) is refused.
 
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
@@ -41,11 +42,13 @@ struct server_options {
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(75);
 };
 
-/// Not movable. Destroy it after `async_stop` has completed, or after its executor has stopped; the control plane
-/// outlives both.
+/// Not movable. Destroy it after `async_stop` has completed, or after its executor has stopped; the
+/// control plane outlives both.
 class server {
   public:
-    server(boost::asio::any_io_executor executor, control_plane& control, server_options options = {});
+    server(boost::asio::any_io_executor executor,
+           control_plane& control,
+           server_options options = {});
     server(boost::asio::any_io_executor executor, runtime& rt, server_options options = {})
         : server(std::move(executor), rt.control(), std::move(options)) {}
     ~server();
@@ -53,15 +56,16 @@ class server {
     server& operator=(const server&) = delete;
 
     /// Binds and starts to accept. Call once.
-    /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, or not loopback
+    /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, or
+    /// not loopback
     ///         without allow_remote; errc::io_failed
     [[nodiscard]] result<void> listen();
 
     /// The port listened on; zero before `listen`.
     [[nodiscard]] std::uint16_t port() const noexcept;
 
-    /// Accepts nothing more, closes idle connections, lets running requests finish and answers them; completes
-    /// when the last connection is closed. May be called from any thread.
+    /// Accepts nothing more, closes idle connections, lets running requests finish and answers
+    /// them; completes when the last connection is closed. May be called from any thread.
     template <class CompletionToken = boost::asio::deferred_t>
     auto async_stop(CompletionToken&& token = {}) {
         return boost::asio::async_initiate<CompletionToken, void(error_code)>(

@@ -1,0 +1,52 @@
+#!/bin/sh
+# awscli.sh ENDPOINT ZIP: drives a Lambda endpoint with Debian's AWS CLI. ZIP holds a function that answers with its
+# event. Exits 77 (skipped) where the CLI is not installed.
+set -eu
+endpoint=$1 zip=$2
+cli=/usr/bin/aws
+[ -x $cli ] || { echo "skipped: install awscli"; exit 77; }
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1 AWS_PAGER=
+export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
+work=$(mktemp -d)
+name=awscli-$$
+lambda() { $cli --endpoint-url "$endpoint" --output text lambda "$@"; }
+trap 'lambda delete-function --function-name $name >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+equal() { [ "$2" = "$3" ] || { echo "FAILED: $1: expected '$2', got '$3'"; exit 1; }; }
+refused() { # WHAT CLASS COMMAND…: the command must fail with that AWS error
+    what=$1 class=$2; shift 2
+    if "$@" >"$work/out" 2>"$work/err"; then echo "FAILED: $what succeeded"; exit 1; fi
+    grep -q "($class)" "$work/err" || { echo "FAILED: $what: not $class:"; cat "$work/err"; exit 1; }
+}
+
+arn=$(lambda create-function --function-name $name --runtime provided.al2023 --handler bootstrap \
+    --role arn:aws:iam::000000000000:role/any --zip-file "fileb://$zip" --timeout 10 \
+    --environment 'Variables={STAGE=test}' --tags team=a --query FunctionArn)
+lambda wait function-active-v2 --function-name $name
+equal state Active "$(lambda get-function --function-name $name --query Configuration.State)"
+equal tags a "$(lambda get-function --function-name "$arn" --query Tags.team)"
+
+meta=$(lambda invoke --function-name $name --cli-binary-format raw-in-base64-out --payload '{"a": [1, "ü"]}' \
+    --log-type Tail --query '[StatusCode, ExecutedVersion, FunctionError, LogResult]' "$work/reply")
+equal reply '{"a": [1, "ü"]}' "$(cat "$work/reply")"
+equal status 200 "$(echo "$meta" | cut -f1)"
+equal version '$LATEST' "$(echo "$meta" | cut -f2)"
+equal error None "$(echo "$meta" | cut -f3)"
+echo "$meta" | cut -f4 | base64 -d | grep -q '^START RequestId: ' || { echo "FAILED: no START in the log"; exit 1; }
+equal 'dry run' 204 "$(lambda invoke --function-name $name --invocation-type DryRun --query StatusCode "$work/none")"
+
+lambda update-function-configuration --function-name $name --memory-size 256 >/dev/null
+lambda wait function-updated-v2 --function-name $name
+lambda update-function-code --function-name $name --zip-file "fileb://$zip" >/dev/null
+lambda wait function-updated --function-name $name
+equal memory 256 "$(lambda get-function-configuration --function-name $name --query MemorySize)"
+lambda list-functions --query 'Functions[].FunctionName' | tr '\t' '\n' | grep -qx $name
+equal limit 262144000 "$(lambda get-account-settings --query AccountLimit.CodeSizeUnzipped)"
+
+# The CLI itself refuses what is no zip at all.
+/usr/bin/python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("../evil", "x")' "$work/bad.zip"
+refused 'a bad zip' InvalidParameterValueException lambda update-function-code --function-name $name \
+    --zip-file "fileb://$work/bad.zip"
+refused 'an absent function' ResourceNotFoundException lambda get-function --function-name $name-absent
+lambda delete-function --function-name $name
+refused 'a deleted function' ResourceNotFoundException lambda invoke --function-name $name "$work/none"
+echo "awscli: all passed"

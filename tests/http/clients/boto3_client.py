@@ -1,0 +1,175 @@
+"""boto3_client.py ENDPOINT ZIP: drives a Lambda endpoint with boto3. ZIP holds a function that answers with its event.
+Exits 77 (skipped) where boto3 is not installed."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import sys
+import urllib.request
+import uuid
+import zipfile
+
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+except ImportError:
+    print("skipped: install python3-boto3")
+    sys.exit(77)
+
+endpoint, zip_path = sys.argv[1:3]
+client = boto3.client("lambda", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test",
+                      aws_secret_access_key="test", config=Config(retries={"max_attempts": 0}))
+name = "boto3-" + uuid.uuid4().hex[:8]
+role = "arn:aws:iam::000000000000:role/any"
+code = open(zip_path, "rb").read()
+
+
+def create(function_name=name, **changes):
+    arguments = dict(FunctionName=function_name, Runtime="provided.al2023", Handler="bootstrap", Role=role,
+                     Code={"ZipFile": code}, Timeout=10)
+    arguments.update(changes)
+    return client.create_function(**{k: v for k, v in arguments.items() if v is not None})
+
+
+def refused(code_expected, status, call, *args, text="", **kwargs):
+    try:
+        call(*args, **kwargs)
+    except ClientError as e:
+        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
+        assert got == (code_expected, status), (got, e)
+        message = e.response["Error"]["Message"]
+        assert message and text in message, message
+        assert e.response["ResponseMetadata"]["RequestId"]
+        return e
+    raise AssertionError(f"{call} succeeded")
+
+
+def zip_of(files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for file, content in files.items():
+            z.writestr(file, content)
+    return out.getvalue()
+
+
+try:
+    made = create(Description="d", MemorySize=512, Environment={"Variables": {"STAGE": "test"}}, Tags={"team": "a"},
+                  EphemeralStorage={"Size": 1024}, TracingConfig={"Mode": "Active"},
+                  VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+                  DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"})
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+    arn = made["FunctionArn"]
+    assert arn == f"arn:aws:lambda:us-east-1:000000000000:function:{name}", arn
+    assert made["CodeSha256"] == base64.b64encode(hashlib.sha256(code).digest()).decode()
+    assert made["CodeSize"] == len(code) and made["State"] in ("Pending", "Active")
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    client.get_waiter("function_exists").wait(FunctionName=name)
+
+    got = client.get_function(FunctionName=name)
+    c = got["Configuration"]
+    assert (c["State"], c["LastUpdateStatus"], c["Version"], c["PackageType"], c["Architectures"]) == \
+        ("Active", "Successful", "$LATEST", "Zip", ["x86_64"]), c
+    assert (c["MemorySize"], c["Timeout"], c["EphemeralStorage"], c["Description"]) == (512, 10, {"Size": 1024}, "d"), c
+    assert c["Environment"]["Variables"] == {"STAGE": "test"} and got["Tags"] == {"team": "a"}
+    assert c["TracingConfig"] == {"Mode": "Active"} and c["VpcConfig"]["SubnetIds"] == ["subnet-1"]
+    assert c["DeadLetterConfig"]["TargetArn"].endswith(":q")
+    assert urllib.request.urlopen(got["Code"]["Location"]).read() == code
+
+    # Names.
+    account = arn.split(":")[4]
+    for other in (arn, f"{account}:function:{name}", f"{name}:$LATEST", arn + ":$LATEST"):
+        assert client.get_function_configuration(FunctionName=other)["FunctionName"] == name, other
+    assert client.get_function(FunctionName=name, Qualifier="$LATEST")["Configuration"]["FunctionArn"] == arn + ":$LATEST"
+    refused("ResourceNotFoundException", 404, client.get_function, FunctionName=name, Qualifier="7", text=name + ":7")
+    refused("ResourceNotFoundException", 404, client.get_function, FunctionName=name + "-absent",
+            text=f"Function not found: {arn}-absent")
+
+    # Invoke.
+    event = json.dumps({"text": "grüße \U0001f600", "list": list(range(1000))}).encode()
+    r = client.invoke(FunctionName=arn, Payload=event, LogType="Tail",
+                      ClientContext=base64.b64encode(b'{"custom":{"k":"v"}}').decode())
+    assert r["StatusCode"] == 200 and r["ExecutedVersion"] == "$LATEST" and "FunctionError" not in r, r
+    assert json.loads(r["Payload"].read()) == json.loads(event)
+    log = base64.b64decode(r["LogResult"]).decode()
+    assert log.startswith("START RequestId: " + r["ResponseMetadata"]["RequestId"]), log
+    assert client.invoke(FunctionName=name)["Payload"].read() == b"{}"
+    assert client.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
+    big = json.dumps("x" * (6 * 1024 * 1024 - 2)).encode()
+    assert len(big) == 6 * 1024 * 1024
+    assert client.invoke(FunctionName=name, Payload=big)["Payload"].read() == big
+    refused("RequestTooLargeException", 413, client.invoke, FunctionName=name, Payload=big + b" ", text="6291456")
+    refused("InvalidRequestContentException", 400, client.invoke, FunctionName=name, Payload=b"{nonsense",
+            text="Could not parse request body into json")
+    refused("InvalidRequestContentException", 400, client.invoke, FunctionName=name, ClientContext="!!!")
+    refused("NotImplementedException", 501, client.invoke, FunctionName=name, InvocationType="Event", text="Event")
+    refused("ResourceNotFoundException", 404, client.invoke, FunctionName=name, Qualifier="live")
+
+    # Refused creations.
+    refused("ResourceConflictException", 409, create, text="already exist")
+    refused("ValidationException", 400, create, "a b", text="at 'functionName'")
+    refused("ValidationException", 400, create, name + "x", Timeout=901, text="less than or equal to 900")
+    refused("ValidationException", 400, create, name + "x", MemorySize=20000, text="10240")
+    refused("InvalidParameterValueException", 400, create, name + "x", Runtime="python3.9", text="provided.al2023")
+    refused("InvalidParameterValueException", 400, create, name + "x", Handler=None, text="mandatory")
+    refused("InvalidParameterValueException", 400, create, name + "x", Architectures=["arm64"], text="arm64")
+    refused("InvalidParameterValueException", 400, create, name + "x", Publish=True, text="Publish")
+    refused("InvalidParameterValueException", 400, create, name + "x", Code={"S3Bucket": "abc", "S3Key": "k"}, text="S3")
+    refused("InvalidParameterValueException", 400, create, name + "x", PackageType="Image", Runtime=None, Handler=None,
+            Code={"ImageUri": "x"}, text="Image")
+    refused("InvalidParameterValueException", 400, create, name + "x", text="4KB",
+            Environment={"Variables": {"BIG": "x" * 4096}})
+    for bad in (b"no zip", code[:-10], zip_of({"../evil": "x"}), zip_of({"/etc/passwd": "x"})):
+        refused("InvalidParameterValueException", 400, create, name + "x", Code={"ZipFile": bad},
+                text="Could not unzip uploaded file")
+
+    # A package that cannot start: Pending, then Failed with the reason.
+    broken = name + "-broken"
+    create(broken, Code={"ZipFile": zip_of({"main.py": "x"})})
+    try:
+        try:
+            client.get_waiter("function_active_v2").wait(FunctionName=broken)
+            raise AssertionError("a package without bootstrap became Active")
+        except Exception as e:
+            assert "terminal failure" in str(e), e
+        c = client.get_function_configuration(FunctionName=broken)
+        assert c["State"] == "Failed" and "bootstrap" in c["StateReason"], c
+        assert c["StateReasonCode"] == "FunctionError.InvalidEntryPoint", c
+        refused("ResourceConflictException", 409, client.invoke, FunctionName=broken, text="Failed")
+    finally:
+        client.delete_function(FunctionName=broken)
+
+    # Updates.
+    revision = client.get_function_configuration(FunctionName=name)["RevisionId"]
+    client.update_function_configuration(FunctionName=name, Timeout=20, Environment={"Variables": {"STAGE": "two"}},
+                                         RevisionId=revision)
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    c = client.get_function_configuration(FunctionName=name)
+    assert (c["Timeout"], c["MemorySize"], c["Environment"]["Variables"]) == (20, 512, {"STAGE": "two"}), c
+    refused("PreconditionFailedException", 412, client.update_function_configuration, FunctionName=name, Timeout=5,
+            RevisionId=revision, text="RevisionId")
+    dry = client.update_function_code(FunctionName=name, ZipFile=code, DryRun=True)
+    assert dry["RevisionId"] == c["RevisionId"]
+    client.update_function_code(FunctionName=name, ZipFile=code)
+    client.get_waiter("function_updated").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+    # Listing.
+    listed = [f["FunctionName"] for page in client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 1})
+              for f in page["Functions"]]
+    assert name in listed and listed == sorted(listed), listed
+    settings = client.get_account_settings()
+    assert settings["AccountUsage"]["FunctionCount"] == len(listed)
+    assert settings["AccountLimit"]["CodeSizeZipped"] == 52428800
+
+    # Operations that come later are refused by name.
+    refused("NotImplementedException", 501, client.publish_version, FunctionName=name, text="PublishVersion")
+    refused("NotImplementedException", 501, client.list_tags, Resource=arn, text="ListTags")
+    refused("NotImplementedException", 501, client.create_alias, FunctionName=name, Name="live", FunctionVersion="1",
+            text="CreateAlias")
+finally:
+    deleted = client.delete_function(FunctionName=name)
+    assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204
+refused("ResourceNotFoundException", 404, client.delete_function, FunctionName=name)
+print("boto3: all passed")

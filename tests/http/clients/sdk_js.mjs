@@ -1,0 +1,67 @@
+// sdk_js.mjs ENDPOINT ZIP: drives a Lambda endpoint with the AWS SDK for JavaScript v3. ZIP holds a function that answers
+// with its event.
+
+import {
+    CreateFunctionCommand, DeleteFunctionCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand,
+    LambdaClient, ListVersionsByFunctionCommand, paginateListFunctions, ResourceNotFoundException,
+    UpdateFunctionCodeCommand, UpdateFunctionConfigurationCommand,
+    waitUntilFunctionActiveV2, waitUntilFunctionUpdatedV2,
+} from "@aws-sdk/client-lambda";
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+const [endpoint, zip] = process.argv.slice(2);
+const client = new LambdaClient({
+    endpoint, region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" }, maxAttempts: 1,
+});
+const name = "sdk-js-" + process.pid;
+const code = readFileSync(zip);
+const waiting = { client, maxWaitTime: 60, minDelay: 1, maxDelay: 1 };
+const text = (bytes) => Buffer.from(bytes).toString();
+
+try {
+    const created = await client.send(new CreateFunctionCommand({
+        FunctionName: name, Runtime: "provided.al2023", Handler: "bootstrap", Timeout: 10,
+        Role: "arn:aws:iam::000000000000:role/any", Code: { ZipFile: code },
+    }));
+    assert.equal(created.$metadata.httpStatusCode, 201);
+    await waitUntilFunctionActiveV2(waiting, { FunctionName: name });
+
+    const event = JSON.stringify({ a: ["ü", 1, null] });
+    const r = await client.send(new InvokeCommand({
+        FunctionName: created.FunctionArn, Payload: event, LogType: "Tail",
+        ClientContext: Buffer.from('{"custom":{}}').toString("base64"),
+    }));
+    assert.equal(r.StatusCode, 200);
+    assert.equal(r.FunctionError, undefined);
+    assert.equal(r.ExecutedVersion, "$LATEST");
+    assert.equal(text(r.Payload), event);
+    assert.match(Buffer.from(r.LogResult, "base64").toString(), /^START RequestId: /);
+    assert.equal((await client.send(new InvokeCommand({ FunctionName: name, InvocationType: "DryRun" }))).StatusCode, 204);
+    const many = await Promise.all(Array.from({ length: 20 }, (_, i) =>
+        client.send(new InvokeCommand({ FunctionName: name, Payload: String(i) }))));
+    many.forEach((each, i) => assert.equal(text(each.Payload), String(i)));
+
+    await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: name, MemorySize: 256 }));
+    await waitUntilFunctionUpdatedV2(waiting, { FunctionName: name });
+    await client.send(new UpdateFunctionCodeCommand({ FunctionName: name, ZipFile: code }));
+    await waitUntilFunctionUpdatedV2(waiting, { FunctionName: name });
+    const got = await client.send(new GetFunctionCommand({ FunctionName: name }));
+    assert.equal(got.Configuration.MemorySize, 256);
+    assert.equal(got.Configuration.CodeSha256, created.CodeSha256);
+    const listed = [];
+    for await (const page of paginateListFunctions({ client, pageSize: 1 }, {}))
+        listed.push(...page.Functions.map((f) => f.FunctionName));
+    assert.ok(listed.includes(name));
+    assert.ok((await client.send(new GetAccountSettingsCommand({}))).AccountLimit.ConcurrentExecutions > 0);
+
+    await assert.rejects(client.send(new GetFunctionCommand({ FunctionName: name + "-absent" })),
+        (e) => e instanceof ResourceNotFoundException && e.$metadata.httpStatusCode === 404 && e.message.includes("not found"));
+    await assert.rejects(client.send(new InvokeCommand({ FunctionName: name, Payload: "{" })),
+        { name: "InvalidRequestContentException", Type: "User" });
+    await assert.rejects(client.send(new ListVersionsByFunctionCommand({ FunctionName: name })),
+        { name: "NotImplementedException", message: /ListVersionsByFunction/ });
+} finally {
+    await client.send(new DeleteFunctionCommand({ FunctionName: name }));
+}
+console.log("sdk_js: all passed");

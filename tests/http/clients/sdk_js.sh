@@ -1,0 +1,16 @@
+#!/bin/sh
+# sdk_js.sh DIRECTORY ENDPOINT ZIP: installs npm's @aws-sdk/client-lambda into DIRECTORY once and runs sdk_js.mjs with it.
+# Exits 77 (skipped) without node and npm, or where the npm registry cannot be reached.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+directory=$1 endpoint=$2 zip=$3
+version=3.726.1
+command -v node >/dev/null && command -v npm >/dev/null || { echo "skipped: install nodejs and npm"; exit 77; }
+mkdir -p "$directory"
+if ! [ -d "$directory/node_modules/@aws-sdk/client-lambda" ]; then
+    echo '{"private": true}' >"$directory/package.json"
+    npm install --prefix "$directory" --no-audit --no-fund --ignore-scripts "@aws-sdk/client-lambda@$version" \
+        >"$directory/npm.log" 2>&1 || { echo "skipped: npm cannot install @aws-sdk/client-lambda:"; tail -3 "$directory/npm.log"; exit 77; }
+fi
+cp "$here/sdk_js.mjs" "$directory/"
+exec node "$directory/sdk_js.mjs" "$endpoint" "$zip"

@@ -1,0 +1,298 @@
+#include "front_fixture.hpp"
+
+#include <boost/asio/use_future.hpp>
+#include <catch2/catch.hpp>
+
+#include <set>
+
+using namespace hearth;
+using namespace hearth::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("one connection serves many requests, pipelined ones in order") {
+    front_fixture f;
+    f.create("f");
+    f.create("slow", "slow");
+    raw_client c(f.front.port());
+    for (int i = 0; i < 5; ++i) {
+        const answer a = c.ask(invocation("f", std::to_string(i)));
+        CHECK(a.status == 200);
+        CHECK(a.body == std::to_string(i));
+        CHECK(a.header("X-Amz-Executed-Version") == "$LATEST");
+    }
+    c.send(invocation("slow", "1") + invocation("f", "2") +
+           request("GET", "/2015-03-31/functions/f") + invocation("f", "3"));
+    CHECK(c.receive().body == "1");
+    CHECK(c.receive().body == "2");
+    CHECK(c.receive().json().at("Configuration").at("FunctionName").as_string() == "f");
+    CHECK(c.receive().body == "3");
+}
+
+TEST_CASE("every answer carries its own request id") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    std::set<std::string> ids;
+    for (const auto& text :
+         {invocation("f", "1"), request("GET", "/2015-03-31/functions"), request("GET", "/nowhere"),
+          invocation("absent", "1"), invocation("f", "{")}) {
+        const answer a = c.ask(text);
+        CHECK(a.header("x-amzn-RequestId").size() == 36);
+        ids.insert(a.header("x-amzn-RequestId"));
+    }
+    CHECK(ids.size() == 5);
+    const answer a = c.ask(invocation("f", "1"));
+    const std::scoped_lock lock(f.worker.last_mutex);
+    CHECK(f.worker.last.request_id == a.header("x-amzn-RequestId"));
+}
+
+TEST_CASE("what a function and the worker do appears as AWS shows it") {
+    front_fixture f;
+    for (const char* mode : {"fail", "throttle", "no_room", "cold_fail", "init_fail"})
+        f.create(mode, mode);
+    raw_client c(f.front.port());
+
+    answer a = c.ask(invocation("fail", "{}", "X-Amz-Log-Type: Tail\r\n"));
+    CHECK(a.status == 200);
+    CHECK(a.header("X-Amz-Function-Error") == "Unhandled");
+    CHECK(a.json().at("errorType").as_string() == "Error");
+    CHECK_FALSE(a.header("X-Amz-Log-Result").empty());
+
+    a = c.ask(invocation("throttle", "{}"));
+    CHECK(a.status == 429);
+    CHECK(a.header("x-amzn-ErrorType") == "TooManyRequestsException");
+    CHECK(a.header("Retry-After") == "1");
+    CHECK(a.json().at("Reason").as_string() == "ConcurrentInvocationLimitExceeded");
+    CHECK(a.json().at("message").as_string() == "Rate Exceeded.");
+
+    a = c.ask(invocation("no_room", "{}"));
+    CHECK(a.status == 503);
+    CHECK(a.header("x-amzn-ErrorType") == "ServiceException");
+    CHECK(a.json().at("Message").as_string() == "128 MiB were needed, 64 MiB were free");
+
+    a = c.ask(invocation("cold_fail", "{}"));
+    CHECK(a.status == 200);
+    CHECK(a.header("X-Amz-Function-Error") == "Unhandled");
+    CHECK(a.json().at("errorMessage").as_string() == "Runtime exited with error: exit status 3");
+
+    a = c.ask(invocation("init_fail", "{}"));
+    CHECK(a.status == 409);
+    CHECK(a.header("x-amzn-ErrorType") == "ResourceConflictException");
+
+    a = c.ask(invocation("absent", "{}"));
+    CHECK(a.status == 404);
+    CHECK(a.json().at("Message").as_string() ==
+          "Function not found: arn:aws:lambda:us-east-1:000000000000:function:absent");
+    CHECK(a.json().at("Type").as_string() == "User");
+}
+
+TEST_CASE("the client context and the trace id reach the function") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    answer a = c.ask(invocation(
+        "f", "{}", "X-Amz-Client-Context: eyJhIjoxfQ==\r\nX-Amzn-Trace-Id: Root=1-a-b\r\n"));
+    CHECK(a.status == 200);
+    CHECK(a.header("X-Amzn-Trace-Id") == "Root=1-a-b");
+    {
+        const std::scoped_lock lock(f.worker.last_mutex);
+        CHECK(f.worker.last.client_context == R"({"a":1})");
+        CHECK(f.worker.last.trace_id == "Root=1-a-b");
+    }
+    c.ask(invocation("f", "{}"));
+    {
+        const std::scoped_lock lock(f.worker.last_mutex);
+        CHECK(f.worker.last.trace_id.substr(0, 7) == "Root=1-");
+        CHECK(f.worker.last.trace_id.size() ==
+              std::string("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0").size());
+    }
+    for (const std::string& bad :
+         {std::string("%%%"), std::string("bm90IGpzb24="), std::string(3600, 'A')})
+        CHECK(c.ask(invocation("f", "{}", "X-Amz-Client-Context: " + bad + "\r\n")).status == 400);
+    CHECK(c.ask(invocation("f", "{}", "X-Amz-Tenant-Id: t\r\n")).status == 400);
+    CHECK(c.ask(invocation("f", "{}", "X-Amz-Invocation-Type: Event\r\n")).status == 501);
+    CHECK(c.ask(invocation("f", "{}", "X-Amz-Invocation-Type: Later\r\n")).status == 400);
+    CHECK(c.ask(invocation("f", "{}", "X-Amz-Log-Type: All\r\n")).status == 400);
+}
+
+TEST_CASE("names come percent-encoded, in absolute form, with or without a slash at the end") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const std::string arn = "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af";
+    CHECK(c.ask(invocation(arn, "1")).status == 200);
+    CHECK(c.ask(invocation(arn + "%3A%24LATEST", "1")).status == 200);
+    CHECK(c.ask(invocation("arn:aws:lambda:us-east-1:000000000000:function:f", "1")).status == 200);
+    CHECK(c.ask(request("GET", "http://h:9/2015-03-31/functions/f")).status == 200);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions")).status == 200);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions/?MaxItems=1")).status == 200);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions?MaxItems=x")).status == 400);
+    CHECK(c.ask(request("GET", "/2016-08-19/account-settings/")).status == 200);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions/f?Qualifier=%24LATEST")).status == 200);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions/f?Qualifier=1")).status == 404);
+    CHECK(c.ask(invocation("..%2F..%2Fetc", "1")).status == 400);
+    CHECK(c.ask(invocation("%00", "1")).status == 400);
+    const answer bytes = c.ask(invocation("%ff%fe", "1"));
+    CHECK(bytes.status == 400);
+    CHECK_NOTHROW(bytes.json());
+    CHECK(c.ask(invocation("%f", "1")).status == 404);
+}
+
+TEST_CASE("operations that come later are refused by name, and what AWS has not as unknown") {
+    front_fixture f;
+    raw_client c(f.front.port());
+    answer a = c.ask(request("GET", "/2015-03-31/functions/f/versions"));
+    CHECK(a.status == 501);
+    CHECK(a.header("x-amzn-ErrorType") == "NotImplementedException");
+    CHECK_THAT(std::string(a.json().at("message").as_string()),
+               Catch::Contains("ListVersionsByFunction"));
+    CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers?find=LayerVersion&Arn=x")).body,
+               Catch::Contains("GetLayerVersionByArn"));
+    CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers")).body, Catch::Contains("ListLayers"));
+    CHECK(c.ask(request("GET", "/")).status == 404);
+    CHECK(c.ask(request("PATCH", "/2015-03-31/functions/f")).status == 404);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions/f/")).status == 404);  // no such function
+    a = c.ask("HEAD /2015-03-31/functions HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(a.status == 404);
+}
+
+TEST_CASE("a web page's request is refused") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const answer a = c.ask(invocation("f", "{}", "Origin: http://evil.example\r\n"));
+    CHECK(a.status == 403);
+    CHECK(f.worker.last.request_id.empty());
+}
+
+TEST_CASE("a client that waits for 100 Continue gets it, or the refusal instead") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    c.send(
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nExpect: "
+        "100-continue\r\nContent-Length: 3\r\n\r\n");
+    CHECK(c.receive().status == 100);
+    CHECK(c.ask("123").body == "123");
+    c.send(
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nExpect: "
+        "100-continue\r\nContent-Length: 7000000\r\n\r\n");
+    CHECK(c.receive().status == 413);
+}
+
+TEST_CASE("chunked bodies, HTTP/1.0 and Connection: close are served") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    CHECK(c.ask("POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: "
+                "h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "2\r\n\"a\r\n3;x=y\r\nbc\"\r\n0\r\n\r\n")
+              .body == "\"abc\"");
+    CHECK(c.ask(invocation("f", "1", "Connection: close\r\n")).body == "1");
+    CHECK(c.closed());
+    raw_client old(f.front.port());
+    CHECK(old.ask("GET /2015-03-31/functions HTTP/1.0\r\n\r\n").status == 200);
+    CHECK(old.closed());
+}
+
+TEST_CASE("the code a function was created with can be fetched where GetFunction says") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const auto got = c.ask(request("GET", "/2015-03-31/functions/f")).json();
+    CHECK(got.at("Code").at("Location").as_string() == "http://h:9/_hearth/functions/f/code.zip");
+    const answer zip = c.ask(request("GET", "/_hearth/functions/f/code.zip"));
+    CHECK(zip.body == script_zip());
+    CHECK(zip.header("Content-Type") == "application/zip");
+    CHECK(c.ask(request("GET", "/_hearth/functions/absent/code.zip")).status == 404);
+}
+
+TEST_CASE("listings leave the state out, as AWS does") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const auto page = c.ask(request("GET", "/2015-03-31/functions")).json();
+    REQUIRE(page.at("Functions").as_array().size() == 1);
+    CHECK_FALSE(page.at("Functions").at(0).as_object().contains("State"));
+    CHECK(page.at("Functions").at(0).at("FunctionName").as_string() == "f");
+}
+
+TEST_CASE("stopping finishes running invocations, answers them, and closes the rest") {
+    auto f = std::make_unique<front_fixture>();
+    f->create("slow", "slow");
+    const std::uint16_t port = f->front.port();
+    raw_client busy(port), idle(port), fresh(port);
+    CHECK(idle.ask(request("GET", "/2015-03-31/functions")).status == 200);
+    busy.send(invocation("slow", "7"));
+    std::this_thread::sleep_for(50ms);
+    auto stopped = f->front.async_stop(boost::asio::use_future);
+    CHECK(idle.closed());
+    CHECK(fresh.closed());
+    const answer a = busy.receive();
+    CHECK(a.status == 200);
+    CHECK(a.body == "7");
+    CHECK(a.header("Connection") == "close");
+    CHECK(stopped.wait_for(5s) == std::future_status::ready);
+    CHECK_THROWS(raw_client(port));
+    f.reset();  // its run loops have ended by themselves
+}
+
+TEST_CASE("a server may be destroyed while invocations run, and stopped twice") {
+    {
+        front_fixture f;
+        f.create("slow", "slow");
+        raw_client c(f.front.port());
+        c.send(invocation("slow", "1"));
+        f.front.async_stop([](error_code) {});
+    }
+    fake_worker worker;
+    auto control = control_plane::create({}, worker).value();
+    boost::asio::io_context io;
+    { http::server never_listened(io.get_executor(), *control, {.port = 0}); }
+    http::server s(io.get_executor(), *control, {.port = 0});
+    bool done = false;
+    s.async_stop([&](error_code) { done = true; });
+    io.run();
+    CHECK(done);
+}
+
+TEST_CASE("a port that is taken is named") {
+    front_fixture f;
+    boost::asio::io_context io;
+    http::server second(io.get_executor(), *f.control, {.port = f.front.port()});
+    auto r = second.listen();
+    REQUIRE(r.has_error());
+    CHECK(r.error() == errc::address_in_use);
+    CHECK_THAT(r.error().message(), Catch::Contains("127.0.0.1:" + std::to_string(f.front.port())));
+}
+
+TEST_CASE("only loopback is listened on unless remote access is allowed") {
+    front_fixture f;
+    boost::asio::io_context io;
+    for (const char* address : {"0.0.0.0", "::", "192.0.2.1"}) {
+        http::server s(io.get_executor(), *f.control, {.address = address, .port = 0});
+        auto r = s.listen();
+        REQUIRE(r.has_error());
+        CHECK(r.error() == errc::invalid_argument);
+        CHECK_THAT(r.error().message(), Catch::Contains("not authenticated"));
+    }
+    http::server named(io.get_executor(), *f.control, {.address = "localhost"});
+    CHECK_THAT(named.listen().error().message(), Catch::Contains("numeric address"));
+    http::server open(io.get_executor(), *f.control,
+                      {.address = "0.0.0.0", .port = 0, .allow_remote = true});
+    CHECK(open.listen().has_value());
+    CHECK(open.port() != 0);
+}
+
+TEST_CASE("connections beyond the limit wait their turn") {
+    front_fixture f({.port = 0, .max_connections = 2});
+    auto a = std::make_unique<raw_client>(f.front.port());
+    raw_client b(f.front.port()), c(f.front.port());
+    const std::string ask = request("GET", "/2015-03-31/functions");
+    CHECK(a->ask(ask).status == 200);
+    CHECK(b.ask(ask).status == 200);
+    c.send(ask);
+    std::this_thread::sleep_for(50ms);
+    a.reset();
+    CHECK(c.receive().status == 200);
+}
