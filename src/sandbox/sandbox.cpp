@@ -153,7 +153,9 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         if (std::holds_alternative<vmm::syscall_exit>(exit)) {
             registers_ = vm_.vcpu().state();
             step = kernel_->on_syscall(registers_);
-            if (options_.services && ++calls_since_service_ >= calls_per_service) {
+            // A parked task is served in apply(), which then tries it again.
+            if (options_.services && step.what != guest::step::kind::parked &&
+                ++calls_since_service_ >= calls_per_service) {
                 calls_since_service_ = 0;
                 options_.services->serve(*kernel_);
             }
