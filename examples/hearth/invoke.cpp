@@ -40,7 +40,7 @@ result<std::string> read_event(const std::string& file) {
 }
 
 /// The function's log goes to stderr as it is written, not only its last 4 KiB.
-class log_to_stderr final : public observer {
+class output_to_stderr final : public observer {
   public:
     void on_function_output(std::string_view, std::string_view, std::string_view text) override {
         std::fwrite(text.data(), 1, text.size(), stderr);
@@ -57,7 +57,7 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
 
     runtime_options options;
     options.vcpu_threads = 1;
-    options.observer = std::make_shared<log_to_stderr>();
+    options.observer = std::make_shared<output_to_stderr>();
     auto rt = runtime::create(options);
     if (!rt) return rt.error();
     function_config config;

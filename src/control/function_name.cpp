@@ -1,5 +1,6 @@
 #include "control/function_name.hpp"
 
+#include "control/ascii.hpp"
 #include "control/validation.hpp"
 
 #include <algorithm>
@@ -13,8 +14,6 @@ constexpr std::string_view pattern =
     "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?"
     "([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?";
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_name_char(char c) {
     return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }

@@ -1,6 +1,7 @@
 #include "control/validation.hpp"
 
 #include "base/try.hpp"
+#include "control/ascii.hpp"
 
 #include <fmt/format.h>
 
@@ -37,10 +38,6 @@ constexpr std::array<std::string_view, 18> reserved_variables = {"_HANDLER",
                                                                  "AWS_LAMBDA_RUNTIME_API",
                                                                  "LAMBDA_TASK_ROOT",
                                                                  "LAMBDA_RUNTIME_DIR"};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_alnum(char c) { return is_alpha(c) || is_digit(c); }
 
 result<void> check_range(std::string_view member,
                          std::uint64_t value,

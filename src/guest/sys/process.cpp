@@ -24,7 +24,7 @@ bool may_take(const process_state& p, std::uint32_t id, Own... own) noexcept {
     return id == unchanged || privileged(p) || ((id == own) || ...);
 }
 
-process_state* find_process(task& t, int id) {
+process_state* process_or_self(task& t, int id) {
     if (id == 0) return &t.process();
     auto& all = t.kernel().state().processes;
     const auto it = all.find(id);
@@ -116,12 +116,12 @@ sysret sys_getppid(task& t) { return t.process().parent; }
 sysret sys_getpgrp(task& t) { return t.process().group; }
 
 sysret sys_getpgid(task& t, int process) {
-    const auto* p = find_process(t, process);
+    const auto* p = process_or_self(t, process);
     return p ? sysret(p->group) : sysret::error(ESRCH);
 }
 sysret sys_setpgid(task& t, int process, int group) {
     if (group < 0) return sysret::error(EINVAL);
-    auto* p = find_process(t, process);
+    auto* p = process_or_self(t, process);
     if (!p || p->id != t.process().id) return sysret::error(ESRCH);
     if (p->session == p->id) return sysret::error(EPERM);  // a session leader stays
     const auto wanted = group == 0 ? p->id : group;
@@ -135,7 +135,7 @@ sysret sys_setpgid(task& t, int process, int group) {
     return 0;
 }
 sysret sys_getsid(task& t, int process) {
-    const auto* p = find_process(t, process);
+    const auto* p = process_or_self(t, process);
     return p ? sysret(p->session) : sysret::error(ESRCH);
 }
 sysret sys_setsid(task& t) {
@@ -302,7 +302,7 @@ sysret sys_capget(task& t, guest_ptr<abi::cap_header> at, guest_ptr<abi::cap_dat
     if (!words) return words.error();
     if (!out) return 0;
     if (header.pid < 0) return sysret::error(EINVAL);
-    const auto* p = find_process(t, header.pid);
+    const auto* p = process_or_self(t, header.pid);
     if (!p) return sysret::error(ESRCH);
     std::array<abi::cap_data, 2> data{};
     for (unsigned i = 0; i < 2; ++i) {
