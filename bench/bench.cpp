@@ -15,18 +15,24 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double microseconds(clock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
+double microseconds(clock::duration d) {
+    return std::chrono::duration<double, std::micro>(d).count();
+}
 
 }  // namespace
 
 double quantile(samples values, double q) {
     if (values.empty()) return 0;
-    const auto at = static_cast<std::ptrdiff_t>(std::floor(q * static_cast<double>(values.size() - 1) + 0.5));
+    const auto at =
+        static_cast<std::ptrdiff_t>(std::floor(q * static_cast<double>(values.size() - 1) + 0.5));
     std::nth_element(values.begin(), values.begin() + at, values.end());
     return values[static_cast<std::size_t>(at)];
 }
 
-row summarize(const std::string& workload, const std::string& variant, const samples& calls, const samples& floors) {
+row summarize(const std::string& workload,
+              const std::string& variant,
+              const samples& calls,
+              const samples& floors) {
     return {.workload = workload,
             .variant = variant,
             .n = calls.size(),
@@ -40,13 +46,15 @@ result<context> context::create() {
     HEARTH_TRY(vmm::kvm kvm, vmm::kvm::open());
     std::error_code failure;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", failure);
-    if (failure) return error(errc::io_failed, "/proc/self/exe cannot be read: " + failure.message());
+    if (failure)
+        return error(errc::io_failed, "/proc/self/exe cannot be read: " + failure.message());
     return context(std::move(kvm), self.parent_path());
 }
 
 result<samples> context::floor(int n) {
     HEARTH_TRY(const vmm::floor_timing timing, vmm::measure_floor(kvm_, n));
-    return samples{static_cast<double>(timing.p50.count()) / 1000, static_cast<double>(timing.p99.count()) / 1000};
+    return samples{static_cast<double>(timing.p50.count()) / 1000,
+                   static_cast<double>(timing.p99.count()) / 1000};
 }
 
 result<std::vector<row>> context::race(const std::string& workload,
@@ -60,7 +68,8 @@ result<std::vector<row>> context::race(const std::string& workload,
         HEARTH_TRY(const samples timing, floor(200));
         floors.push_back(timing.front());
         for (std::size_t c = 0; c < contenders.size(); ++c) {
-            HEARTH_CHECK(contenders[c].once());  // not counted: refills the caches the others emptied
+            HEARTH_CHECK(
+                contenders[c].once());  // not counted: refills the caches the others emptied
             for (std::uint64_t i = 0; i < per_batch; ++i) {
                 const auto start = clock::now();
                 HEARTH_CHECK(contenders[c].once());
@@ -74,7 +83,10 @@ result<std::vector<row>> context::race(const std::string& workload,
     return table;
 }
 
-result<row> context::collect(const std::string& workload, const std::string& variant, const batch& one, unsigned batches) {
+result<row> context::collect(const std::string& workload,
+                             const std::string& variant,
+                             const batch& one,
+                             unsigned batches) {
     samples calls, floors;
     for (unsigned b = 0; b < batches; ++b) {
         HEARTH_TRY(const samples timing, floor(200));

@@ -1,8 +1,8 @@
 #pragma once
 
-/// hearth_bench: one binary of named workloads. Speed is stated in floors: one floor is a raw system call's
-/// round trip to the host (vmm/floor.hpp), measured again between the batches of every row, so that a slow
-/// phase of the machine hits both.
+/// hearth_bench: one binary of named workloads. Speed is stated in floors: one floor is a raw
+/// system call's round trip to the host (vmm/floor.hpp), measured again between the batches of
+/// every row, so that a slow phase of the machine hits both.
 
 #include "vmm/kvm.hpp"
 
@@ -37,15 +37,18 @@ using samples = std::vector<double>;
 /// q in [0, 1]; 0 when there are none.
 double quantile(samples values, double q);
 
-row summarize(const std::string& workload, const std::string& variant, const samples& calls, const samples& floors);
+row summarize(const std::string& workload,
+              const std::string& variant,
+              const samples& calls,
+              const samples& floors);
 
 /// What a workload gets: the host's KVM, where the guest programs stand, and how to measure.
 class context {
   public:
     static result<context> create();
 
-    /// Measures several ways of doing a thing against each other: batches of each take turns, the floor
-    /// is measured between them. `once` makes one call and returns its error, if any.
+    /// Measures several ways of doing a thing against each other: batches of each take turns, the
+    /// floor is measured between them. `once` makes one call and returns its error, if any.
     struct contender {
         std::string variant;
         std::function<result<void>()> once;
@@ -57,26 +60,32 @@ class context {
 
     /// The same for a batch that brings its own samples (measured inside a guest).
     using batch = std::function<result<samples>()>;
-    result<row> collect(const std::string& workload, const std::string& variant, const batch& one, unsigned batches);
+    result<row> collect(const std::string& workload,
+                        const std::string& variant,
+                        const batch& one,
+                        unsigned batches);
 
     /// Round trips, n of them.
     result<samples> floor(int n);
 
     /// A guest program of the bench, or an example function.
-    [[nodiscard]] std::filesystem::path guest(const std::string& name) const { return directory_ / "bench_guests" / name; }
+    [[nodiscard]] std::filesystem::path guest(const std::string& name) const {
+        return directory_ / "bench_guests" / name;
+    }
     [[nodiscard]] std::filesystem::path function_package(const std::string& name) const {
         return directory_ / "functions" / (name + ".zip");
     }
     [[nodiscard]] const vmm::kvm& kvm() const noexcept { return kvm_; }
 
   private:
-    context(vmm::kvm kvm, std::filesystem::path directory) : kvm_(std::move(kvm)), directory_(std::move(directory)) {}
+    context(vmm::kvm kvm, std::filesystem::path directory)
+        : kvm_(std::move(kvm)), directory_(std::move(directory)) {}
     vmm::kvm kvm_;
     std::filesystem::path directory_;
 };
 
-/// Keeps this thread, and those it starts, on one core while it lives: a migration costs more than most of
-/// what is measured here.
+/// Keeps this thread, and those it starts, on one core while it lives: a migration costs more than
+/// most of what is measured here.
 class pinned {
   public:
     pinned();

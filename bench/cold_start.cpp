@@ -1,12 +1,12 @@
-// A static glibc program from nothing to its exit: a file namespace, a microVM, the program in it, its run. KVM
-// has been opened before, as a runtime has. Beside it posix_spawn and waitpid of the same program. The microVM's
-// teardown, which a runtime does elsewhere, is not in the figure but beside it.
-
-#include "bench.hpp"
+// A static glibc program from nothing to its exit: a file namespace, a microVM, the program in it,
+// its run. KVM has been opened before, as a runtime has. Beside it posix_spawn and waitpid of the
+// same program. The microVM's teardown, which a runtime does elsewhere, is not in the figure but
+// beside it.
 
 #include "base/system_error.hpp"
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
+#include "bench.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "sandbox/sandbox.hpp"
 
@@ -53,11 +53,14 @@ result<phases> start_in_vm(const vmm::kvm& kvm, const std::string& program, int 
     auto from = steady_clock::now();
     HEARTH_TRY(auto mounts, guest::vfs::host_root("/", byte_count(512ull << 20)));
     HEARTH_TRY(auto files, guest::vfs::filesystem::create(std::move(mounts)));
-    HEARTH_TRY(auto shell, vmm::vm::create(kvm, detail::sandbox::shell_options(memory, signal, false)));
+    HEARTH_TRY(auto shell,
+               vmm::vm::create(kvm, detail::sandbox::shell_options(memory, signal, false)));
     null_streams streams(null);
     std::optional<detail::sandbox> sandbox;
-    sandbox.emplace(std::move(shell), detail::sandbox_options{memory, std::move(files), &streams, nullptr, false});
-    HEARTH_CHECK(sandbox->load({.path = program, .arguments = {"hello"}, .environment = {}, .working_directory = "/"}));
+    sandbox.emplace(std::move(shell),
+                    detail::sandbox_options{memory, std::move(files), &streams, nullptr, false});
+    HEARTH_CHECK(sandbox->load(
+        {.path = program, .arguments = {"hello"}, .environment = {}, .working_directory = "/"}));
     taken.start = since(from);
     from = steady_clock::now();
     {
@@ -83,7 +86,8 @@ result<double> spawn(const std::string& program, int null) {
     char* environment[] = {nullptr};
     const auto from = steady_clock::now();
     pid_t pid = 0;
-    const int failed = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments, environment);
+    const int failed =
+        ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments, environment);
     int status = -1;
     if (!failed) ::waitpid(pid, &status, 0);
     const double taken = since(from);
@@ -119,7 +123,9 @@ result<rows> cold_start(context& ctx) {
         }
     }
     row hearth = summarize("cold_start", "hearth", total, floors);
-    hearth.extra = {{"start_us", quantile(start, 0.5)}, {"run_us", quantile(run, 0.5)}, {"teardown_us", quantile(teardown, 0.5)}};
+    hearth.extra = {{"start_us", quantile(start, 0.5)},
+                    {"run_us", quantile(run, 0.5)},
+                    {"teardown_us", quantile(teardown, 0.5)}};
     return rows{hearth, summarize("cold_start", "posix_spawn", native, floors)};
 }
 

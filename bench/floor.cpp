@@ -1,6 +1,5 @@
-#include "bench.hpp"
-
 #include "base/try.hpp"
+#include "bench.hpp"
 
 namespace hearth::bench {
 
@@ -14,8 +13,13 @@ result<rows> floor(context& ctx) {
         p50.push_back(timing[0]);
         p99.push_back(timing[1]);
     }
-    row r{.workload = "floor", .variant = "", .n = batches * per_batch, .p50_us = quantile(p50, 0.5),
-          .p99_us = quantile(p99, 0.5), .floor_us = quantile(p50, 0.5), .extra = {}};
+    row r{.workload = "floor",
+          .variant = "",
+          .n = batches * per_batch,
+          .p50_us = quantile(p50, 0.5),
+          .p99_us = quantile(p99, 0.5),
+          .floor_us = quantile(p50, 0.5),
+          .extra = {}};
     return rows{r};
 }
 

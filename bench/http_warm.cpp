@@ -1,9 +1,9 @@
-// One keep-alive client on loopback: an invocation through the Lambda API, beside a Beast server in the same
-// process that answers every request with the same fixed response. The difference is Hearth's.
-
-#include "bench.hpp"
+// One keep-alive client on loopback: an invocation through the Lambda API, beside a Beast server in
+// the same process that answers every request with the same fixed response. The difference is
+// Hearth's.
 
 #include "base/try.hpp"
+#include "bench.hpp"
 
 #include <hearth/hearth.hpp>
 #include <hearth/http/server.hpp>
@@ -49,15 +49,16 @@ asio::awaitable<void> answer_all(tcp::socket socket) {
     beast::flat_buffer buffer;
     for (;;) {
         http_::request<http_::string_body> request;
-        auto [failed, n] =
-            co_await http_::async_read(stream, buffer, request, asio::as_tuple(asio::use_awaitable));
+        auto [failed, n] = co_await http_::async_read(stream, buffer, request,
+                                                      asio::as_tuple(asio::use_awaitable));
         if (failed) co_return;
         http_::response<http_::string_body> response(http_::status::ok, request.version());
         response.set(http_::field::content_type, "application/json");
         response.keep_alive(request.keep_alive());
         response.body() = "{}";
         response.prepare_payload();
-        auto [broken, m] = co_await http_::async_write(stream, response, asio::as_tuple(asio::use_awaitable));
+        auto [broken, m] =
+            co_await http_::async_write(stream, response, asio::as_tuple(asio::use_awaitable));
         if (broken) co_return;
     }
 }
@@ -69,7 +70,8 @@ class fixed_server {
             loop_.io,
             [this]() -> asio::awaitable<void> {
                 for (;;) {
-                    auto [failed, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+                    auto [failed, socket] =
+                        co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
                     if (failed) co_return;
                     asio::co_spawn(loop_.io, answer_all(std::move(socket)), asio::detached);
                 }
@@ -103,7 +105,9 @@ class client {
         if (!failed) http_::read(stream_, buffer_, response, failed);
         if (failed) return error(failed);
         if (response.result() != http_::status::ok || response.body() != "{}")
-            return error(errc::invalid_argument, "answered " + std::to_string(response.result_int()) + " " + response.body());
+            return error(
+                errc::invalid_argument,
+                "answered " + std::to_string(response.result_int()) + " " + response.body());
         return {};
     }
 
@@ -130,12 +134,13 @@ result<rows> http_warm(context& ctx) {
     client to_hearth(front.port(), "/2015-03-31/functions/native/invocations");
     client to_fixed(fixed.port(), "/");
     auto raced = ctx.race("http_warm",
-                          {{"hearth", [&] { return to_hearth.call(); }}, {"beast_fixed_response", [&] { return to_fixed.call(); }}},
-                          4000,
-                          20);
+                          {{"hearth", [&] { return to_hearth.call(); }},
+                           {"beast_fixed_response", [&] { return to_fixed.call(); }}},
+                          4000, 20);
     if (raced) {
         row& hearth = raced->front();
-        hearth.extra = {{"floors_over_fixed", (hearth.p50_us - raced->back().p50_us) / hearth.floor_us}};
+        hearth.extra = {
+            {"floors_over_fixed", (hearth.p50_us - raced->back().p50_us) / hearth.floor_us}};
     }
     return raced;
 }

@@ -25,9 +25,12 @@ struct workload {
 constexpr workload workloads[] = {
     {"floor", "a raw system call's round trip from the guest to the host and back", floor},
     {"syscall_null", "one emulated system call that does nothing", syscall_null},
-    {"cold_start", "a static hello, from nothing to its exit, beside posix_spawn of the same program", cold_start},
+    {"cold_start",
+     "a static hello, from nothing to its exit, beside posix_spawn of the same program",
+     cold_start},
     {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
-    {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast", http_warm},
+    {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
+     http_warm},
 };
 
 const workload* find(const std::string& name) {
@@ -49,11 +52,13 @@ int main(int argc, char** argv) {
     std::string json_file;
     bool list = false;
     std::vector<std::string> names;
-    app.add_option("--json", json_file, "Write one JSON object per row to this file (- is stdout)")->type_name("FILE|-");
+    app.add_option("--json", json_file, "Write one JSON object per row to this file (- is stdout)")
+        ->type_name("FILE|-");
     app.add_flag("--list", list, "Name the workloads and what each measures");
     app.add_option("WORKLOAD", names, "What to measure, in this order");
     app.footer(
-        "A floor is one raw system call's round trip to the host, measured between the batches of each row.\n"
+        "A floor is one raw system call's round trip to the host, measured between the batches of "
+        "each row.\n"
         "\nExamples:\n"
         "  hearth_bench floor warm_invoke\n"
         "  hearth_bench --json results.jsonl");

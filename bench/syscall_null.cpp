@@ -1,9 +1,9 @@
-// System calls that do nothing, timed by the guest itself: what the personality adds to the bare exit, beside a
-// call that the stub page answers without one. The guest's clock readings (about 20 ns) are in the figures.
-
-#include "bench.hpp"
+// System calls that do nothing, timed by the guest itself: what the personality adds to the bare
+// exit, beside a call that the stub page answers without one. The guest's clock readings (about 20
+// ns) are in the figures.
 
 #include "base/try.hpp"
+#include "bench.hpp"
 
 #include <hearth/sandbox.hpp>
 

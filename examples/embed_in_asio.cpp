@@ -1,6 +1,6 @@
-// Hearth inside an application that already lives on Asio: a TCP service that hands each line to a function
-// and writes the reply back. Many connections, one thread of ours; guests run on the runtime's vCPU threads.
-// Ctrl-C, or a client's "quit", ends it cleanly.
+// Hearth inside an application that already lives on Asio: a TCP service that hands each line to a
+// function and writes the reply back. Many connections, one thread of ours; guests run on the
+// runtime's vCPU threads. Ctrl-C, or a client's "quit", ends it cleanly.
 //
 //   embed_in_asio PACKAGE [PORT]          then: echo '{"name":"cat"}' | nc 127.0.0.1 PORT
 
@@ -23,11 +23,12 @@ namespace {
 asio::awaitable<void> talk(tcp::socket client, hearth::function fn, tcp::acceptor& acceptor) {
     asio::streambuf input(64 * 1024);
     for (;;) {
-        auto [failed, length] =
-            co_await asio::async_read_until(client, input, '\n', asio::as_tuple(asio::use_awaitable));
+        auto [failed, length] = co_await asio::async_read_until(
+            client, input, '\n', asio::as_tuple(asio::use_awaitable));
         if (failed) co_return;  // the client left, or its line is too long
-        std::string line(asio::buffers_begin(input.data()),
-                         asio::buffers_begin(input.data()) + static_cast<std::ptrdiff_t>(length - 1));
+        std::string line(
+            asio::buffers_begin(input.data()),
+            asio::buffers_begin(input.data()) + static_cast<std::ptrdiff_t>(length - 1));
         input.consume(length);
         if (line == "quit") {
             acceptor.close();
@@ -54,7 +55,8 @@ asio::awaitable<void> serve(tcp::acceptor& acceptor, hearth::function fn) {
         auto [failed, client] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
         if (failed) co_return;
         // A client that breaks off ends its own coroutine only.
-        asio::co_spawn(acceptor.get_executor(), talk(std::move(client), fn, acceptor), [](std::exception_ptr) {});
+        asio::co_spawn(acceptor.get_executor(), talk(std::move(client), fn, acceptor),
+                       [](std::exception_ptr) {});
     }
 }
 

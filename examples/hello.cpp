@@ -16,8 +16,9 @@ asio::awaitable<void> greetings(hearth::function greet) {
     hearth::response r = co_await greet.async_invoke(R"({"name":"cat"})", asio::use_awaitable);
     std::cout << r.payload << '\n' << r.report << '\n';  // REPORT Duration: … Billed Duration: …
 
-    auto [ec, retry] = co_await greet.async_invoke(R"({"fail":true})", asio::as_tuple(asio::use_awaitable));
-    if (ec == hearth::errc::throttled) co_return;  // the runtime said no
+    auto [ec, retry] =
+        co_await greet.async_invoke(R"({"fail":true})", asio::as_tuple(asio::use_awaitable));
+    if (ec == hearth::errc::throttled) co_return;         // the runtime said no
     if (!retry.ok()) std::cerr << retry.payload << '\n';  // the function itself failed: a value
 }
 
@@ -60,7 +61,8 @@ int main(int argc, char** argv) {
         std::cout << rt.deploy(glue).value().invoke("\"hello\"").value().payload << '\n';
 
         hearth::metrics m = rt.metrics();  // a value, taken at one instant
-        std::cout << m.pool.idle << " idle, " << m.pool.cold_starts << " cold, " << m.pool.warm_starts << " warm\n";
+        std::cout << m.pool.idle << " idle, " << m.pool.cold_starts << " cold, "
+                  << m.pool.warm_starts << " warm\n";
     } catch (const boost::system::system_error& e) {  // .value() of what could not be done
         std::cerr << "hello: " << e.what() << '\n';
         return 1;

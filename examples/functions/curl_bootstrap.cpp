@@ -1,5 +1,6 @@
-// A Lambda function whose `bootstrap` speaks the Runtime API through libcurl, dynamically linked: ld.so and
-// the libraries come from the guest's read-only root (on AWS they would be in the package's lib/).
+// A Lambda function whose `bootstrap` speaks the Runtime API through libcurl, dynamically linked:
+// ld.so and the libraries come from the guest's read-only root (on AWS they would be in the
+// package's lib/).
 //
 //   reply: {"message":"hello from curl_bootstrap","bytes":<length of the event>}
 
@@ -23,7 +24,8 @@ std::size_t take_request_id(char* data, std::size_t size, std::size_t count, voi
     if (curl_strnequal(line.c_str(), name, sizeof name - 1)) {
         const auto first = line.find_first_not_of(' ', sizeof name - 1);
         const auto last = line.find_last_not_of("\r\n ");
-        if (first != std::string::npos) *static_cast<std::string*>(to) = line.substr(first, last - first + 1);
+        if (first != std::string::npos)
+            *static_cast<std::string*>(to) = line.substr(first, last - first + 1);
     }
     return size * count;
 }
@@ -39,11 +41,13 @@ void check(CURLcode code, const char* what) {
 int main() {
     const char* api = std::getenv("AWS_LAMBDA_RUNTIME_API");
     if (!api) {
-        std::fputs("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda bootstrap\n", stderr);
+        std::fputs("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda bootstrap\n",
+                   stderr);
         return 1;
     }
     check(curl_global_init(CURL_GLOBAL_NOTHING), "curl_global_init");
-    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(), curl_easy_cleanup);
+    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(),
+                                                                     curl_easy_cleanup);
     CURL* curl = handle.get();
     if (!curl) return 1;
     const std::string base = std::string("http://") + api + "/2018-06-01/runtime/invocation/";
@@ -60,8 +64,8 @@ int main() {
         curl_easy_setopt(curl, CURLOPT_HEADERDATA, &request_id);
         check(curl_easy_perform(curl), "next");
 
-        const std::string reply =
-            R"({"message":"hello from curl_bootstrap","bytes":)" + std::to_string(event.size()) + "}";
+        const std::string reply = R"({"message":"hello from curl_bootstrap","bytes":)" +
+                                  std::to_string(event.size()) + "}";
         ignored.clear();
         curl_easy_setopt(curl, CURLOPT_URL, (base + request_id + "/response").c_str());
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, reply.c_str());

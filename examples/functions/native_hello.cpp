@@ -1,8 +1,9 @@
-// A Lambda function in C++ with Hearth's guest SDK: a handler from event to reply, where an exception is the
-// function's failure. In a Hearth microVM an invocation is one exit; on AWS Lambda the same program speaks the
-// Runtime API over HTTP.
+// A Lambda function in C++ with Hearth's guest SDK: a handler from event to reply, where an
+// exception is the function's failure. In a Hearth microVM an invocation is one exit; on AWS Lambda
+// the same program speaks the Runtime API over HTTP.
 //
-//   reply: {"message":"hello from native_hello_cpp","count":<invocations of this environment>,"event":<the event>}
+//   reply: {"message":"hello from native_hello_cpp","count":<invocations of this
+//   environment>,"event":<the event>}
 
 #include <hearth/guest.h>
 
@@ -18,10 +19,12 @@ namespace {
 class greeter {
   public:
     std::string operator()(std::string_view event) {
-        if (event.find("\"fail\"") != std::string_view::npos) throw std::runtime_error("asked to fail");
-        std::cout << "event of " << event.size() << " bytes\n" << std::flush;  // goes to the function's log
-        return R"({"message":"hello from native_hello_cpp","count":)" + std::to_string(++count_) + R"(,"event":)" +
-               std::string(event.empty() ? "null" : event) + "}";
+        if (event.find("\"fail\"") != std::string_view::npos)
+            throw std::runtime_error("asked to fail");
+        std::cout << "event of " << event.size() << " bytes\n"
+                  << std::flush;  // goes to the function's log
+        return R"({"message":"hello from native_hello_cpp","count":)" + std::to_string(++count_) +
+               R"(,"event":)" + std::string(event.empty() ? "null" : event) + "}";
     }
 
   private:

@@ -1,10 +1,11 @@
-// A Lambda function on the `provided` runtime with nothing but BSD sockets: its `bootstrap` speaks the
-// Runtime API 2018-06-01 by hand. The same binary runs on AWS Lambda and in Hearth.
+// A Lambda function on the `provided` runtime with nothing but BSD sockets: its `bootstrap` speaks
+// the Runtime API 2018-06-01 by hand. The same binary runs on AWS Lambda and in Hearth.
 //
 //   event in:  any JSON
 //   reply:     {"message":"hello from socket_bootstrap","event":<the event>}
 //
-// An event {"fail":…} shows a function error, {"sleep":N} (milliseconds) a slow one, {"exit":N} a crash.
+// An event {"fail":…} shows a function error, {"sleep":N} (milliseconds) a slow one, {"exit":N} a
+// crash.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -46,7 +47,10 @@ class connection {
 
     reply request(std::string_view method, std::string_view path, std::string_view body = {}) {
         std::string text;
-        text.append(method).append(" /2018-06-01/runtime/").append(path).append(" HTTP/1.1\r\nHost: ");
+        text.append(method)
+            .append(" /2018-06-01/runtime/")
+            .append(path)
+            .append(" HTTP/1.1\r\nHost: ");
         text.append(host_).append("\r\n");
         if (method == "POST")
             text.append("Content-Type: application/json\r\nContent-Length: ")
@@ -69,7 +73,8 @@ class connection {
         const auto colon = host_.rfind(':');
         sockaddr_in to{};
         to.sin_family = AF_INET;
-        if (colon == std::string::npos || ::inet_pton(AF_INET, host_.substr(0, colon).c_str(), &to.sin_addr) != 1) {
+        if (colon == std::string::npos ||
+            ::inet_pton(AF_INET, host_.substr(0, colon).c_str(), &to.sin_addr) != 1) {
             std::fprintf(stderr, "AWS_LAMBDA_RUNTIME_API=%s is not address:port\n", host_.c_str());
             std::exit(1);
         }
@@ -129,14 +134,16 @@ class connection {
             const auto colon = line.find(':');
             if (colon == std::string::npos) continue;
             const auto value = line.find_first_not_of(' ', colon + 1);
-            r.headers.emplace_back(line.substr(0, colon), value == std::string::npos ? "" : line.substr(value));
+            r.headers.emplace_back(line.substr(0, colon),
+                                   value == std::string::npos ? "" : line.substr(value));
         }
         if (r.header("Transfer-Encoding") == "chunked") {
             while (const std::size_t size = std::strtoul(read_line().c_str(), nullptr, 16)) {
                 r.body += read_bytes(size);
                 read_line();
             }
-            while (!read_line().empty()) {}  // trailers
+            while (!read_line().empty()) {
+            }  // trailers
         } else if (const std::string length(r.header("Content-Length")); !length.empty()) {
             r.body = read_bytes(std::strtoul(length.c_str(), nullptr, 10));
         }
@@ -163,7 +170,8 @@ std::string handle(const std::string& event) {
         ::nanosleep(&t, nullptr);
     }
     if (const auto status = number_in(event, "exit")) std::exit(static_cast<int>(*status));
-    return R"({"message":"hello from socket_bootstrap","event":)" + (event.empty() ? "null" : event) + "}";
+    return R"({"message":"hello from socket_bootstrap","event":)" +
+           (event.empty() ? "null" : event) + "}";
 }
 
 }  // namespace
@@ -171,7 +179,8 @@ std::string handle(const std::string& event) {
 int main() {
     const char* api = std::getenv("AWS_LAMBDA_RUNTIME_API");
     if (!api) {
-        std::fputs("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda bootstrap\n", stderr);
+        std::fputs("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda bootstrap\n",
+                   stderr);
         return 1;
     }
     connection runtime(api);
@@ -184,7 +193,8 @@ int main() {
         const std::string id(next.header("Lambda-Runtime-Aws-Request-Id"));
         const std::string at = "invocation/" + id;
         if (next.body.find("\"fail\"") != std::string::npos)
-            runtime.request("POST", at + "/error", R"({"errorType":"ExampleError","errorMessage":"asked to fail"})");
+            runtime.request("POST", at + "/error",
+                            R"({"errorType":"ExampleError","errorMessage":"asked to fail"})");
         else
             runtime.request("POST", at + "/response", handle(next.body));
     }

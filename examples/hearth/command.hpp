@@ -1,7 +1,7 @@
 #pragma once
 
-/// The `hearth` binary: one file per subcommand. A subcommand declares its options on the CLI11 app it gets
-/// and hands back the function that runs it; that function returns the exit status.
+/// The `hearth` binary: one file per subcommand. A subcommand declares its options on the CLI11 app
+/// it gets and hands back the function that runs it; that function returns the exit status.
 
 #include <hearth/error.hpp>
 #include <hearth/package.hpp>
@@ -32,12 +32,14 @@ inline int complain(const error& e) { return complain(e.message()); }
 result<byte_count> parse_memory(const std::string& text);
 
 /// "NAME=VALUE" each.
-result<std::map<std::string, std::string>> parse_environment(const std::vector<std::string>& settings);
+result<std::map<std::string, std::string>> parse_environment(
+    const std::vector<std::string>& settings);
 
 /// A zip, an ELF program or a directory, by what stands there.
 result<package> package_at(const std::string& path);
 
-/// Says on stderr what is under way, once it has taken a second; only on a terminal, or always when verbose.
+/// Says on stderr what is under way, once it has taken a second; only on a terminal, or always when
+/// verbose.
 class progress {
   public:
     progress(std::string what, bool verbose);

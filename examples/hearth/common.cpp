@@ -20,17 +20,19 @@ int complain(const std::string& sentence) {
 
 result<byte_count> parse_memory(const std::string& text) {
     static const std::map<std::string, unsigned> shifts = {
-        {"", 20}, {"K", 10}, {"KB", 10}, {"KiB", 10}, {"M", 20}, {"MB", 20}, {"MiB", 20},
-        {"G", 30}, {"GB", 30}, {"GiB", 30}};
+        {"", 20},   {"K", 10},   {"KB", 10}, {"KiB", 10}, {"M", 20},
+        {"MB", 20}, {"MiB", 20}, {"G", 30},  {"GB", 30},  {"GiB", 30}};
     std::uint64_t number = 0;
     const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
     const auto shift = shifts.find(std::string(rest, text.data() + text.size()));
     if (failure != std::errc() || shift == shifts.end() || number == 0 || number >= 1ull << 24)
-        return error(errc::invalid_argument, "'" + text + "' is not an amount of memory, such as 256 (MB), 512M or 1G");
+        return error(errc::invalid_argument,
+                     "'" + text + "' is not an amount of memory, such as 256 (MB), 512M or 1G");
     return byte_count(number << shift->second);
 }
 
-result<std::map<std::string, std::string>> parse_environment(const std::vector<std::string>& settings) {
+result<std::map<std::string, std::string>> parse_environment(
+    const std::vector<std::string>& settings) {
     std::map<std::string, std::string> environment;
     for (const std::string& setting : settings) {
         const auto equals = setting.find('=');
@@ -44,13 +46,18 @@ result<std::map<std::string, std::string>> parse_environment(const std::vector<s
 result<package> package_at(const std::string& path) {
     std::error_code failure;
     const auto status = std::filesystem::status(path, failure);
-    if (!std::filesystem::exists(status)) return error(errc::bad_package, path + ": no such file or directory");
+    if (!std::filesystem::exists(status))
+        return error(errc::bad_package, path + ": no such file or directory");
     if (std::filesystem::is_directory(status)) return package::directory(path);
     std::ifstream file(path, std::ios::binary);
     char magic[4] = {};
-    if (!file.read(magic, sizeof magic) && !file.eof()) return error(errc::io_failed, path + ": cannot be read");
+    if (!file.read(magic, sizeof magic) && !file.eof())
+        return error(errc::io_failed, path + ": cannot be read");
     const std::string_view start(magic, sizeof magic);
-    if (start == "\x7f" "ELF") return package::elf(path);
+    if (start ==
+        "\x7f"
+        "ELF")
+        return package::elf(path);
     if (start.starts_with("PK")) return package::zip(path);
     return error(errc::bad_package, path + ": neither a zip, nor an ELF program, nor a directory");
 }
@@ -70,12 +77,14 @@ progress::progress(std::string what, bool verbose) {
         const auto start = std::chrono::steady_clock::now();
         std::unique_lock lock(state->mutex);
         bool said = false;
-        while (!state->changed.wait_for(lock, std::chrono::seconds(1), [state] { return state->done; })) {
-            const auto seconds =
-                std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+        while (!state->changed.wait_for(lock, std::chrono::seconds(1),
+                                        [state] { return state->done; })) {
+            const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+                std::chrono::steady_clock::now() - start);
             // One line that counts on a terminal; a single line in a log.
             if (terminal)
-                std::fprintf(stderr, "\rhearth: %s, %ld s ", what.c_str(), static_cast<long>(seconds.count()));
+                std::fprintf(stderr, "\rhearth: %s, %ld s ", what.c_str(),
+                             static_cast<long>(seconds.count()));
             else if (!said)
                 std::fprintf(stderr, "hearth: %s\n", what.c_str());
             said = true;

@@ -90,15 +90,26 @@ int invoke(const invoke_settings& settings) {
 
 command add_invoke(CLI::App& app) {
     auto settings = std::make_shared<invoke_settings>();
-    app.add_option("PACKAGE", settings->package, "A deployment package: a zip, an ELF program or a directory")->required();
-    app.add_option("--handler", settings->handler, "The function's _HANDLER")->capture_default_str();
-    app.add_option("--event", settings->event, "A file with the event; - is stdin ({} when empty or a terminal)")
-        ->type_name("FILE|-")->capture_default_str();
-    app.add_option("--memory", settings->memory, "The function's memory: MB, or with a unit (512M, 1G)")->capture_default_str();
+    app.add_option("PACKAGE", settings->package,
+                   "A deployment package: a zip, an ELF program or a directory")
+        ->required();
+    app.add_option("--handler", settings->handler, "The function's _HANDLER")
+        ->capture_default_str();
+    app.add_option("--event", settings->event,
+                   "A file with the event; - is stdin ({} when empty or a terminal)")
+        ->type_name("FILE|-")
+        ->capture_default_str();
+    app.add_option("--memory", settings->memory,
+                   "The function's memory: MB, or with a unit (512M, 1G)")
+        ->capture_default_str();
     app.add_option("--timeout", settings->timeout, "Seconds the function may take")
-        ->check(CLI::Range(0.001, 900.0))->capture_default_str();
-    app.add_option("--env", settings->environment, "NAME=VALUE, may be repeated")->allow_extra_args(false)->type_name("NAME=VALUE");
-    app.add_flag("-v,--verbose", settings->verbose, "Say on stderr what takes long, even without a terminal");
+        ->check(CLI::Range(0.001, 900.0))
+        ->capture_default_str();
+    app.add_option("--env", settings->environment, "NAME=VALUE, may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("NAME=VALUE");
+    app.add_flag("-v,--verbose", settings->verbose,
+                 "Say on stderr what takes long, even without a terminal");
     app.footer(
         "The response goes to stdout; the function's log and the REPORT line go to stderr.\n"
         "Exit status: 0 the function succeeded, 1 it failed or could not be run, 2 wrong usage.\n"

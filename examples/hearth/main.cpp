@@ -13,8 +13,8 @@
 
 int main(int argc, char** argv) {
     using namespace hearth::cli;
-    // A reader that goes away is an error of a write, not the end of a server. In the binary only: the
-    // library leaves signals alone.
+    // A reader that goes away is an error of a write, not the end of a server. In the binary only:
+    // the library leaves signals alone.
     std::signal(SIGPIPE, SIG_IGN);
 
     CLI::App app("Hearth: AWS Lambda functions in KVM microVMs, on this machine.", "hearth");
@@ -29,9 +29,11 @@ int main(int argc, char** argv) {
         "\n'hearth COMMAND --help' has more of each.");
 
     CLI::App& serve = *app.add_subcommand("serve", "Serve the Lambda HTTP API");
-    CLI::App& invoke = *app.add_subcommand("invoke", "Invoke one deployment package with one event, without a server");
+    CLI::App& invoke = *app.add_subcommand(
+        "invoke", "Invoke one deployment package with one event, without a server");
     CLI::App& run = *app.add_subcommand("run", "Run any Linux program in a microVM");
-    CLI::App& doctor = *app.add_subcommand("doctor", "Say what this host has for Hearth, and what to mend");
+    CLI::App& doctor =
+        *app.add_subcommand("doctor", "Say what this host has for Hearth, and what to mend");
     const std::pair<CLI::App*, command> commands[] = {
         {&serve, add_serve(serve)},
         {&invoke, add_invoke(invoke)},
@@ -42,7 +44,8 @@ int main(int argc, char** argv) {
     try {
         // CLI11 would only say that a command is missing.
         if (argc > 1 && argv[1][0] != '-' &&
-            std::none_of(std::begin(commands), std::end(commands), [&](auto& c) { return c.first->check_name(argv[1]); }))
+            std::none_of(std::begin(commands), std::end(commands),
+                         [&](auto& c) { return c.first->check_name(argv[1]); }))
             throw CLI::ExtrasError({argv[1]});
         app.parse(argc, argv);
         for (const auto& [chosen, action] : commands)

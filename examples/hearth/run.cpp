@@ -64,15 +64,15 @@ int run(const run_settings& settings) {
         return status_of(status.error());
     }
     if (status->out_of_memory) {
-        complain(settings.program.front() + ": out of memory, at " + std::to_string(options.memory.mebibytes()) +
-                 " MiB (--memory gives more)");
+        complain(settings.program.front() + ": out of memory, at " +
+                 std::to_string(options.memory.mebibytes()) + " MiB (--memory gives more)");
         return 128 + 9;  // as the kernel's OOM killer does it
     }
     return status->signal ? 128 + status->signal : status->exit_code;
 }
 
-// Where PROGRAM begins: behind the first "--", or at the first word that is neither an option nor an option's
-// value. What follows is the program's own and must not be looked at.
+// Where PROGRAM begins: behind the first "--", or at the first word that is neither an option nor
+// an option's value. What follows is the program's own and must not be looked at.
 int program_start(const CLI::App& app, int argc, char** argv) {
     for (int i = 2; i < argc; ++i) {
         const std::string word = argv[i];
@@ -89,17 +89,27 @@ int program_start(const CLI::App& app, int argc, char** argv) {
 command add_run(CLI::App& app, int& argc, char** argv) {
     auto settings = std::make_shared<run_settings>();
     auto shown = std::make_shared<std::vector<std::string>>();
-    app.add_option("--root", settings->root, "The directory the program sees as its root, read-only")
-        ->type_name("DIR")->capture_default_str();
-    app.add_option("--env", settings->environment, "NAME=VALUE, beside the caller's environment; may be repeated")
-        ->allow_extra_args(false)->type_name("NAME=VALUE");
-    app.add_option("--memory", settings->memory, "Memory of the guest: MB, or with a unit (512M, 1G)")->capture_default_str();
-    app.add_flag("--trace", settings->trace, "Show every system call with its arguments and result, on stderr");
-    app.add_option("PROGRAM", *shown, "The program, searched in PATH as a shell does, and its arguments");
+    app.add_option("--root", settings->root,
+                   "The directory the program sees as its root, read-only")
+        ->type_name("DIR")
+        ->capture_default_str();
+    app.add_option("--env", settings->environment,
+                   "NAME=VALUE, beside the caller's environment; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("NAME=VALUE");
+    app.add_option("--memory", settings->memory,
+                   "Memory of the guest: MB, or with a unit (512M, 1G)")
+        ->capture_default_str();
+    app.add_flag("--trace", settings->trace,
+                 "Show every system call with its arguments and result, on stderr");
+    app.add_option("PROGRAM", *shown,
+                   "The program, searched in PATH as a shell does, and its arguments");
     app.footer(
-        "The program starts in the current directory and sees the host's files read-only; /tmp, /proc and /dev are\n"
+        "The program starts in the current directory and sees the host's files read-only; /tmp, "
+        "/proc and /dev are\n"
         "its own. Stdin, stdout and stderr are passed through.\n"
-        "Exit status: the program's own; 128 and the signal's number if a signal ended it; 127 no such program,\n"
+        "Exit status: the program's own; 128 and the signal's number if a signal ended it; 127 no "
+        "such program,\n"
         "126 not a program that can run, 125 Hearth could not run it; 2 wrong usage.\n"
         "\nExamples:\n"
         "  hearth run -- /usr/bin/env\n"

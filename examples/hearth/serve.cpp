@@ -28,8 +28,10 @@ struct serve_settings {
 };
 
 using severity = log_record::severity;
-const std::map<std::string, severity> severities = {
-    {"debug", severity::debug}, {"info", severity::info}, {"warning", severity::warning}, {"error", severity::error}};
+const std::map<std::string, severity> severities = {{"debug", severity::debug},
+                                                    {"info", severity::info},
+                                                    {"warning", severity::warning},
+                                                    {"error", severity::error}};
 
 class log_to_stderr final : public observer {
   public:
@@ -37,7 +39,8 @@ class log_to_stderr final : public observer {
     void on_log(const log_record& record) override {
         if (record.level < least_) return;
         static constexpr const char* names[] = {"debug", "info", "warning", "error"};
-        std::fprintf(stderr, "hearth: %s: %.*s: %.*s\n", names[static_cast<std::size_t>(record.level)],
+        std::fprintf(stderr, "hearth: %s: %.*s: %.*s\n",
+                     names[static_cast<std::size_t>(record.level)],
                      static_cast<int>(record.room.size()), record.room.data(),
                      static_cast<int>(record.message.size()), record.message.data());
     }
@@ -50,22 +53,27 @@ class log_to_stderr final : public observer {
 result<http::server_options> parse_listen(const std::string& text) {
     http::server_options options;
     const auto bad = [&] {
-        return error(errc::invalid_argument, "'" + text + "' is not ADDRESS:PORT, such as 127.0.0.1:9000");
+        return error(errc::invalid_argument,
+                     "'" + text + "' is not ADDRESS:PORT, such as 127.0.0.1:9000");
     };
     const auto colon = text.rfind(':');
     const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-    const auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), options.port);
+    const auto [end, failure] =
+        std::from_chars(port.data(), port.data() + port.size(), options.port);
     if (failure != std::errc() || end != port.data() + port.size()) return bad();
     if (colon != std::string::npos) options.address = text.substr(0, colon);
-    if (options.address.size() > 2 && options.address.front() == '[' && options.address.back() == ']')
+    if (options.address.size() > 2 && options.address.front() == '[' &&
+        options.address.back() == ']')
         options.address = options.address.substr(1, options.address.size() - 2);
     if (options.address.empty()) return bad();
     return options;
 }
 
 std::filesystem::path default_data_directory() {
-    if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::filesystem::path(state) / "hearth";
-    if (const char* home = std::getenv("HOME"); home && *home) return std::filesystem::path(home) / ".local/state/hearth";
+    if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state)
+        return std::filesystem::path(state) / "hearth";
+    if (const char* home = std::getenv("HOME"); home && *home)
+        return std::filesystem::path(home) / ".local/state/hearth";
     return "/var/lib/hearth";
 }
 
@@ -74,7 +82,8 @@ int serve(const serve_settings& settings) {
     if (!address) return complain(address.error());
 
     runtime_options options;
-    options.data_directory = settings.data.empty() ? default_data_directory() : std::filesystem::path(settings.data);
+    options.data_directory =
+        settings.data.empty() ? default_data_directory() : std::filesystem::path(settings.data);
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
     if (!rt) return complain(rt.error());
@@ -83,8 +92,9 @@ int serve(const serve_settings& settings) {
     http::server front(io.get_executor(), *rt, *address);
     if (auto listening = front.listen(); !listening) return complain(listening.error());
     const bool six = address->address.find(':') != std::string::npos;
-    std::printf("hearth: listening on http://%s%s%s:%u, data in %s\n", six ? "[" : "", address->address.c_str(),
-                six ? "]" : "", front.port(), std::filesystem::absolute(options.data_directory).c_str());
+    std::printf("hearth: listening on http://%s%s%s:%u, data in %s\n", six ? "[" : "",
+                address->address.c_str(), six ? "]" : "", front.port(),
+                std::filesystem::absolute(options.data_directory).c_str());
     std::fflush(stdout);
 
     // The first signal lets running invocations finish; the second ends at once.
@@ -113,14 +123,19 @@ int serve(const serve_settings& settings) {
 command add_serve(CLI::App& app) {
     auto settings = std::make_shared<serve_settings>();
     app.add_option("--listen", settings->listen, "Address and port; port 0 takes a free one")
-        ->type_name("ADDRESS:PORT")->capture_default_str();
+        ->type_name("ADDRESS:PORT")
+        ->capture_default_str();
     app.add_option("--data", settings->data,
-                   "Where functions are kept; created if absent (default: $XDG_STATE_HOME/hearth or ~/.local/state/hearth)")
+                   "Where functions are kept; created if absent (default: $XDG_STATE_HOME/hearth "
+                   "or ~/.local/state/hearth)")
         ->type_name("DIR");
-    app.add_option("--log-level", settings->log_level, "The least severe messages shown: debug, info, warning or error")
-        ->check(CLI::IsMember(severities))->capture_default_str();
+    app.add_option("--log-level", settings->log_level,
+                   "The least severe messages shown: debug, info, warning or error")
+        ->check(CLI::IsMember(severities))
+        ->capture_default_str();
     app.footer(
-        "Says on stdout where it listens once it does. SIGTERM and SIGINT let running invocations finish; a second\n"
+        "Says on stdout where it listens once it does. SIGTERM and SIGINT let running invocations "
+        "finish; a second\n"
         "one stops at once. Requests are not authenticated, so it listens on loopback only.\n"
         "\nExamples:\n"
         "  hearth serve\n"

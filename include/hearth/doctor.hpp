@@ -24,16 +24,16 @@ struct host_finding {
 };
 
 struct host_report {
-    std::string kernel;          ///< "Linux 6.1.0-18-amd64"
-    std::string cpu;             ///< the model's name
-    unsigned cores = 0;          ///< this process may run on
-    byte_count memory;           ///< of the host
+    std::string kernel;  ///< "Linux 6.1.0-18-amd64"
+    std::string cpu;     ///< the model's name
+    unsigned cores = 0;  ///< this process may run on
+    byte_count memory;   ///< of the host
     byte_count memory_available;
 
-    std::string kvm_device;      ///< the device looked at
-    bool kvm_present = false;    ///< it exists
-    bool kvm_usable = false;     ///< functions can run
-    std::string kvm_flavour;     ///< "hardware KVM" or "software KVM"; empty when not usable
+    std::string kvm_device;    ///< the device looked at
+    bool kvm_present = false;  ///< it exists
+    bool kvm_usable = false;   ///< functions can run
+    std::string kvm_flavour;   ///< "hardware KVM" or "software KVM"; empty when not usable
     /// One floor: a raw system call's round trip from the guest to the host. Zero when not usable.
     std::chrono::nanoseconds floor_p50{}, floor_p99{};
 
@@ -46,7 +46,8 @@ struct host_report {
     [[nodiscard]] bool functions_can_run() const noexcept { return kvm_usable; }
 };
 
-/// Looks, and measures the floor in a throw-away microVM (about 20 ms on software KVM). Changes nothing.
+/// Looks, and measures the floor in a throw-away microVM (about 20 ms on software KVM). Changes
+/// nothing.
 host_report inspect_host(const std::string& kvm_device = "/dev/kvm");
 
 }  // namespace hearth

@@ -1,7 +1,7 @@
-#include <hearth/doctor.hpp>
-
 #include "vmm/floor.hpp"
 #include "vmm/kvm.hpp"
+
+#include <hearth/doctor.hpp>
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -53,16 +53,18 @@ void inspect_kvm(host_report& report) {
     report.kvm_flavour = vmm::to_string(kvm->flavour());
     const auto floor = vmm::measure_floor(*kvm, 500);
     if (!floor) {
-        report.findings.push_back({severity::problem, "a microVM does not run here: " + floor.error().message()});
+        report.findings.push_back(
+            {severity::problem, "a microVM does not run here: " + floor.error().message()});
         return;
     }
     report.kvm_usable = true;
     report.floor_p50 = floor->p50;
     report.floor_p99 = floor->p99;
     if (kvm->flavour() == vmm::flavour::software)
-        report.findings.push_back({severity::advice,
-                                   "this is software KVM: on a host with hardware virtualisation a guest's system "
-                                   "call costs about 1 us, a fraction of the floor here"});
+        report.findings.push_back(
+            {severity::advice,
+             "this is software KVM: on a host with hardware virtualisation a guest's system "
+             "call costs about 1 us, a fraction of the floor here"});
 }
 
 void inspect_limits(host_report& report) {
@@ -73,14 +75,15 @@ void inspect_limits(host_report& report) {
     }
     std::ifstream("/proc/sys/vm/max_map_count") >> report.mappings;
     if (report.open_files < comfortable_open_files)
-        report.findings.push_back({severity::advice,
-                                   "at most " + std::to_string(report.open_files) +
-                                       " open files: many environments at once need more (ulimit -n " +
-                                       std::to_string(std::min(report.open_files_max, std::uint64_t{65536})) + ")"});
+        report.findings.push_back(
+            {severity::advice,
+             "at most " + std::to_string(report.open_files) +
+                 " open files: many environments at once need more (ulimit -n " +
+                 std::to_string(std::min(report.open_files_max, std::uint64_t{65536})) + ")"});
     if (report.memory_available < byte_count(512ull << 20))
-        report.findings.push_back({severity::advice,
-                                   "only " + std::to_string(report.memory_available.mebibytes()) +
-                                       " MiB of memory are available: few environments fit"});
+        report.findings.push_back(
+            {severity::advice, "only " + std::to_string(report.memory_available.mebibytes()) +
+                                   " MiB of memory are available: few environments fit"});
 }
 
 }  // namespace

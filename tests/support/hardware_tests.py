@@ -39,6 +39,8 @@ for test in listing["tests"]:
     ]
 script.write_text("\n".join(lines) + "\n")
 script.chmod(0o755)
+# What tests expect of any host, and the emulated machine does not have by itself.
+files += [tool for tool in ("/usr/bin/true", "/usr/bin/env", "/bin/busybox", "/etc/passwd") if Path(tool).exists()]
 # The programs that tests run as guests.
 guests = build / "tests" / "guests"
 if guests.is_dir():

@@ -1,4 +1,5 @@
-// A user's program: in GNU mode, without Hearth's flags, using the core and, if there, the HTTP front.
+// A user's program: in GNU mode, without Hearth's flags, using the core and, if there, the HTTP
+// front.
 #include <hearth/hearth.hpp>
 #ifdef WITH_HTTP
 #include <hearth/http/server.hpp>
@@ -19,12 +20,14 @@ int main() {
     // Pulls the whole library in, with or without a usable /dev/kvm.
     auto runtime = hearth::runtime::create();
     if (!runtime) {
-        std::cout << "hearth " << linked << ", no runtime here: " << runtime.error().message() << '\n';
+        std::cout << "hearth " << linked << ", no runtime here: " << runtime.error().message()
+                  << '\n';
         return 0;
     }
     hearth::function_config config;
     config.name = "echo";
-    config.package = hearth::package::in_process([](std::string_view event) { return std::string(event); });
+    config.package =
+        hearth::package::in_process([](std::string_view event) { return std::string(event); });
     auto echo = runtime->deploy(config);
     if (!echo || echo->invoke("\"hello\"").value().payload != "\"hello\"") {
         std::cerr << "the in-process function does not answer\n";
