@@ -80,7 +80,7 @@ class deployed_version {
                               boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
     /// What the guest wrote during the last init that failed; its last 4 KiB.
-    [[nodiscard]] virtual std::string init_log() const = 0;
+    [[nodiscard]] virtual std::string init_log() const { return {}; }
 
     /// Admits nothing more; running invocations finish; idle environments are terminated.
     virtual void retire() = 0;
@@ -97,7 +97,7 @@ class worker {
     virtual void drain() = 0;
     /// Interrupts what runs, waits for it, and joins the threads. Every later call is errc::shutting_down.
     /// The destructor does it too.
-    virtual void shut_down() = 0;
+    virtual void shut_down() {}
     virtual hearth::metrics metrics() const = 0;
 
     worker() = default;
