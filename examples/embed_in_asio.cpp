@@ -20,18 +20,33 @@ using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
-asio::awaitable<void> talk(tcp::socket client, hearth::function fn, tcp::acceptor& acceptor) {
+/// Ends the service: no new clients, and those that are idle are let go. A running invocation is
+/// answered.
+struct service {
+    tcp::acceptor acceptor;
+    asio::steady_timer stopping{acceptor.get_executor(), asio::steady_timer::time_point::max()};
+
+    void stop() {
+        acceptor.close();
+        stopping.expires_at(asio::steady_timer::time_point::min());
+    }
+};
+
+asio::awaitable<void> talk(tcp::socket client, hearth::function fn, service& self) {
     asio::streambuf input(64 * 1024);
     for (;;) {
-        auto [failed, length] = co_await asio::async_read_until(
-            client, input, '\n', asio::as_tuple(asio::use_awaitable));
+        auto next = co_await (
+            asio::async_read_until(client, input, '\n', asio::as_tuple(asio::use_awaitable)) ||
+            self.stopping.async_wait(asio::as_tuple(asio::use_awaitable)));
+        if (next.index() == 1) co_return;
+        const auto [failed, length] = std::get<0>(next);
         if (failed) co_return;  // the client left, or its line is too long
         std::string line(
             asio::buffers_begin(input.data()),
             asio::buffers_begin(input.data()) + static_cast<std::ptrdiff_t>(length - 1));
         input.consume(length);
         if (line == "quit") {
-            acceptor.close();
+            self.stop();
             co_return;
         }
         // Whichever ends first; the other is cancelled. A cancelled invocation's guest is stopped.
@@ -50,12 +65,13 @@ asio::awaitable<void> talk(tcp::socket client, hearth::function fn, tcp::accepto
     }
 }
 
-asio::awaitable<void> serve(tcp::acceptor& acceptor, hearth::function fn) {
+asio::awaitable<void> serve(service& self, hearth::function fn) {
     for (;;) {
-        auto [failed, client] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+        auto [failed, client] =
+            co_await self.acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
         if (failed) co_return;
         // A client that breaks off ends its own coroutine only.
-        asio::co_spawn(acceptor.get_executor(), talk(std::move(client), fn, acceptor),
+        asio::co_spawn(self.acceptor.get_executor(), talk(std::move(client), fn, self),
                        [](std::exception_ptr) {});
     }
 }
@@ -76,11 +92,13 @@ int main(int argc, char** argv) {
 
         asio::io_context io(1);
         const auto port = static_cast<asio::ip::port_type>(argc == 3 ? std::atoi(argv[2]) : 0);
-        tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), port});
-        std::cout << "listening on " << acceptor.local_endpoint() << std::endl;
+        service self{tcp::acceptor(io, {asio::ip::address_v4::loopback(), port})};
+        std::cout << "listening on " << self.acceptor.local_endpoint() << std::endl;
         asio::signal_set signals(io, SIGINT, SIGTERM);
-        signals.async_wait([&](auto, int) { acceptor.close(); });
-        asio::co_spawn(io, serve(acceptor, fn), [&](std::exception_ptr) { signals.cancel(); });
+        signals.async_wait([&](auto failed, int) {
+            if (!failed) self.stop();
+        });
+        asio::co_spawn(io, serve(self, fn), [&](std::exception_ptr) { signals.cancel(); });
         io.run();
         rt.drain().value();
     } catch (const boost::system::system_error& e) {
