@@ -78,6 +78,6 @@ std::string bind_format(task& t) {
 }
 
 template <auto Handler>
-inline constexpr binding bind{&bind_call<Handler>, &bind_format<Handler>};
+inline constexpr binding bind{&bind_call<Handler>, &bind_format<Handler>, true};
 
 }  // namespace hearth::guest

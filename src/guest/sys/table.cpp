@@ -33,7 +33,7 @@ constexpr binding none{};
 
 /// Refused with another error than ENOSYS: a privilege that no guest has.
 template <int Errno>
-constexpr binding refuse{[](task&) { return sysret::error(Errno); }, nullptr};
+constexpr binding refuse{[](task&) { return sysret::error(Errno); }, nullptr, true};
 
 // clang-format off
 constexpr syscall_row table[] = {
@@ -409,8 +409,8 @@ constexpr bool well_formed(std::span<const syscall_row> rows) {
         if (i && row.number <= rows[i - 1].number) return false;
         if (row.name.empty() || row.number >= syscall_table::capacity) return false;
         if ((row.level == full) != row.note.empty()) return false;
-        if (row.level != refused && (!row.handler.call || !row.handler.format)) return false;
-        if (row.level == refused && !row.handler.call && !row.note.starts_with("ENOSYS")) return false;
+        if (row.level != refused && !row.handler.bound) return false;
+        if (row.level == refused && !row.handler.bound && !row.note.starts_with("ENOSYS")) return false;
     }
     return true;
 }
