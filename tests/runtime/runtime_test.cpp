@@ -1,5 +1,7 @@
 // The embedder's surface, end to end: what the first page promises.
 
+#include "zip_maker.hpp"
+
 #include <hearth/hearth.hpp>
 
 #include <boost/asio.hpp>
@@ -7,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <thread>
 
@@ -28,19 +31,14 @@ hearth::function_config config(const std::string& name, hearth::package package)
 
 /// A zip with one program as its bootstrap.
 std::string zip_of(const std::string& program) {
-    const auto dir = std::filesystem::current_path() /
-                     ("zip-" + std::filesystem::path(program).filename().string());
-    std::filesystem::create_directories(dir);
-    std::filesystem::copy_file(program, dir / "bootstrap",
-                               std::filesystem::copy_options::overwrite_existing);
-    const auto zip = dir / "code.zip";
-    std::filesystem::remove(zip);
-    const auto command =
-        "cd '" + dir.string() +
-        "' && python3 -c \"import zipfile;z=zipfile.ZipFile('code.zip','w',zipfile.ZIP_DEFLATED);"
-        "z.write('bootstrap')\"";
-    if (std::system(command.c_str()) != 0) std::abort();
-    return zip.string();
+    std::ifstream in(program, std::ios::binary);
+    std::string content(std::istreambuf_iterator<char>(in), {});
+    hearth::test::zip_maker zip;
+    zip.file("bootstrap", std::move(content), 0755);
+    const auto file = std::filesystem::current_path() /
+                      (std::filesystem::path(program).filename().string() + ".zip");
+    std::ofstream(file, std::ios::binary) << zip.bytes();
+    return file.string();
 }
 
 }  // namespace

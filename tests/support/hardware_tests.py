@@ -3,7 +3,7 @@
 
 usage: hardware_tests.py BUILD_DIRECTORY SCRIPT
 
-Takes the programs labelled `kvm`, but not `slow`, `concurrent` or `host` (what needs this host's own tools),
+Takes the programs labelled `kvm`, but not `slow` or `host` (what needs this host's own tools),
 writes SCRIPT, which runs each and prints "RESULT passed|failed|skipped NAME", and prints the files that must
 be copied into the emulated machine.
 """
@@ -22,7 +22,7 @@ for test in listing["tests"]:
     properties = {p["name"]: p["value"] for p in test.get("properties", [])}
     labels = set(properties.get("LABELS", []))
     command = test.get("command", [])
-    if "kvm" not in labels or labels & {"slow", "concurrent", "host"} or not command:
+    if "kvm" not in labels or labels & {"slow", "host"} or not command:
         continue
     if not Path(command[0]).is_relative_to(build):
         continue  # a script of the host's

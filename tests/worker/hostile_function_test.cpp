@@ -76,5 +76,10 @@ TEST_CASE("many invocations leave nothing behind") {
     for (int i = 0; i < 200; ++i) (void)f->invoke(event("1"));
     const auto before = resident_kib();
     for (int i = 0; i < 5000; ++i) REQUIRE(f->invoke(event("1")).value().ok());
-    CHECK(resident_kib() < before + 512);
+#if defined(__SANITIZE_ADDRESS__)
+    constexpr int allowed_kib = 256 << 10;  // ASan keeps freed memory, up to this
+#else
+    constexpr int allowed_kib = 512;
+#endif
+    CHECK(resident_kib() < before + allowed_kib);
 }

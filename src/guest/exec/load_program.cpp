@@ -171,7 +171,8 @@ result<loaded_program> load_program(process_state& process,
     if (!space.write(stack.pointer, stack.bytes)) return cannot_map(program.path, ENOMEM);
     show_vdso(state);
 
-    process.executable = program.path;
+    // As the file's own path, absolute and without symbolic links: /proc/self/exe shows it.
+    process.executable = program.file.path.empty() ? program.path : program.file.path;
     process.arguments = plan.arguments;
     process.environment = request.environment;
     loaded_program loaded;
