@@ -22,6 +22,7 @@ struct run_options {
     /// "NAME=value", all of it: nothing comes from the caller's own environment.
     std::vector<std::string> environment;
     /// The host directory the guest sees, read-only, as its root; /tmp, /proc and /dev are its own.
+    /// Of the host's /tmp it sees the working directory and the program's directory, read-only.
     std::filesystem::path root = "/";
     /// Inside that root. Empty: the caller's current directory if the root is "/", else "/".
     std::filesystem::path working_directory;

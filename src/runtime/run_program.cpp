@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <optional>
@@ -239,7 +240,15 @@ result<run_status> run_program(const run_options& options) {
     program.working_directory = working_directory_of(options);
     HEARTH_TRY(program.path, find_program(options, program.working_directory));
 
-    HEARTH_TRY(auto layout, guest::vfs::host_root(options.root, options.tmp_size));
+    const std::filesystem::path here = program.working_directory;
+    const std::filesystem::path directory = (here / program.path).lexically_normal().parent_path();
+    if (directory == "/tmp")
+        return error(errc::missing_entry_point,
+                     program.path +
+                         " is not there: the guest has a /tmp of its own; put the "
+                         "program into a directory of its own, below /tmp or not");
+    const std::array shown{here, directory};
+    HEARTH_TRY(auto layout, guest::vfs::host_root(options.root, options.tmp_size, shown));
     HEARTH_TRY(auto files, guest::vfs::filesystem::create(std::move(layout)));
     HEARTH_TRY(const auto kvm, vmm::kvm::open());
 

@@ -1,7 +1,9 @@
 """hearth run: any Linux program, as it would run natively."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -96,6 +98,25 @@ class run(test_case):
         done = hearth("run", "--", BUSYBOX, "sh", "-c", f"echo mine >/tmp/{name} && read x </tmp/{name} && echo $x")
         self.assertEqual(done.stdout, b"mine\n", done.stderr)
         self.assertFalse(os.path.exists(f"/tmp/{name}"))
+
+    def test_a_current_directory_and_a_program_below_tmp_are_shown(self):
+        with tempfile.TemporaryDirectory(dir="/tmp") as here, tempfile.TemporaryDirectory(dir="/tmp") as there:
+            Path(here, "note").write_text("read me\n")
+            Path(there, "hidden").write_text("")
+            program = Path(there, "busybox")
+            shutil.copy(BUSYBOX, program)
+            done = hearth("run", "--", BUSYBOX, "cat", "note", cwd=here)
+            self.assertEqual((done.returncode, done.stdout), (0, b"read me\n"), done.stderr)
+            done = hearth("run", "--", program, "echo", "hi")
+            self.assertEqual((done.returncode, done.stdout), (0, b"hi\n"), done.stderr)
+            done = hearth("run", "--", BUSYBOX, "sh", "-c", "read x <note && echo $x >note", cwd=here)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(Path(here, "note").read_text(), "read me\n")
+            self.assertNotEqual(hearth("run", "--", BUSYBOX, "cat", Path(there, "hidden"), cwd=here).returncode, 0)
+
+    def test_a_program_in_tmp_itself_is_told_where_to_go(self):
+        with tempfile.NamedTemporaryFile(dir="/tmp") as program:
+            self.assert_complaint(hearth("run", "--", program.name), 127, program.name, "/tmp of its own")
 
     def test_root_names_another_tree(self):
         root = self.scratch()

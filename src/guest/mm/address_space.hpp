@@ -167,6 +167,7 @@ class address_space {
     /// Gives frames to the empty pages of [start, end) inside one VMA; stops at the first it
     /// cannot.
     supply supply_pages(const vma_map::value_type& area, gva start, gva end);
+    std::optional<gva> end_of_empty(gva start, gva end);
     supply supply_anonymous(const vma& area, gva start, gva end);
     supply supply_copy(const vma_map::value_type& area, gva start, gva end);
     /// Maps the whole pages of a host file that the area covers, if there are enough of them.

@@ -127,22 +127,28 @@ address_space::supply address_space::supply_pages(const vma_map::value_type& are
                             : supply_anonymous(area.second, start, end);
 }
 
+/// Where the run of empty entries that begins at `start` ends, tables made; `start` itself when
+/// that entry is taken. Nothing: no frame for a table.
+std::optional<gva> address_space::end_of_empty(gva start, gva end) {
+    const page_entry* e = tables_.ensure(start);
+    if (!e) return std::nullopt;
+    while (e && e->empty()) {
+        start += page_size;
+        e = start < end ? tables_.ensure(start) : nullptr;
+    }
+    return start;
+}
+
 address_space::supply address_space::supply_anonymous(const vma& area, gva start, gva end) {
     const std::uint64_t bits = permission_bits(area.prot) | page_entry::owned;
     while (start < end) {
-        const page_entry* const e = tables_.ensure(start);
-        if (!e) return supply::out_of_memory;
-        if (!e->empty()) {
+        const auto stop = end_of_empty(start, end);
+        if (!stop) return supply::out_of_memory;
+        if (*stop == start) {
             start += page_size;
             continue;
         }
-        gva stop = start + page_size;
-        while (stop < end) {
-            const page_entry* const next = tables_.ensure(stop);
-            if (!next || !next->empty()) break;
-            stop += page_size;
-        }
-        const auto run = frames_.allocate_some((stop - start) / page_size);
+        const auto run = frames_.allocate_some((*stop - start) / page_size);
         if (!run) return supply::out_of_memory;
         for (std::uint64_t i = 0; i < run->pages; ++i, start += page_size)
             tables_.find(start)->raw = (run->first.value + i * page_size) | bits;
@@ -161,19 +167,13 @@ address_space::supply address_space::supply_copy(const vma_map::value_type& area
     const std::uint64_t bits =
         permission_bits(v.prot) | page_entry::owned | page_entry::accessed | page_entry::dirty;
     while (start < end) {
-        const page_entry* const e = tables_.ensure(start);
-        if (!e) return supply::out_of_memory;
-        if (!e->empty()) {
+        const auto stop = end_of_empty(start, end);
+        if (!stop) return supply::out_of_memory;
+        if (*stop == start) {
             start += page_size;
             continue;
         }
-        gva stop = start + page_size;
-        while (stop < end) {
-            const page_entry* const next = tables_.ensure(stop);
-            if (!next || !next->empty()) break;
-            stop += page_size;
-        }
-        const auto run = frames_.allocate_some((stop - start) / page_size);
+        const auto run = frames_.allocate_some((*stop - start) / page_size);
         if (!run) return supply::out_of_memory;
         const std::uint64_t bytes = run->pages * page_size;
         const std::uint64_t offset = v.file_offset + (start - area.first);

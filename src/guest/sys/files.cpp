@@ -8,7 +8,9 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <span>
 
 namespace hearth::guest::files {
 
@@ -38,6 +40,30 @@ outcome<int> install(task& t, description_id id, bool close_on_exec, int from) {
     }
     if (!fd) state_of(t).release(id);
     return fd;
+}
+
+sysret install_pair(task& t,
+                    description_id first,
+                    description_id second,
+                    bool close_on_exec,
+                    guest_ptr<int[2]> fds) {
+    const auto a = install(t, first, close_on_exec);
+    if (!a) {
+        state_of(t).release(second);
+        return a.error();
+    }
+    const auto b = install(t, second, close_on_exec);
+    if (!b) {
+        close_descriptor(t, *a);
+        return b.error();
+    }
+    const std::array<int, 2> both{*a, *b};
+    if (auto ok = t.memory().write(fds.address, std::as_bytes(std::span(both))); !ok) {
+        close_descriptor(t, *a);
+        close_descriptor(t, *b);
+        return ok.error();
+    }
+    return 0;
 }
 
 void close_descriptor(task& t, int fd) {

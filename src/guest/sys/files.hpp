@@ -33,6 +33,13 @@ outcome<opened> find(task& t, int fd, bool path_only_too = false);
 
 /// Gives a new description a descriptor, the lowest from `from` on; on EMFILE releases it.
 outcome<int> install(task& t, description_id id, bool close_on_exec, int from = 0);
+/// Gives both descriptors and stores their numbers at `fds`; all or nothing, and on failure both
+/// descriptions are released. pipe(2), socketpair(2).
+sysret install_pair(task& t,
+                    description_id first,
+                    description_id second,
+                    bool close_on_exec,
+                    guest_ptr<int[2]> fds);
 /// The first number that no descriptor may have: RLIMIT_NOFILE.
 int descriptor_limit(task& t);
 void close_descriptor(task& t, int fd);

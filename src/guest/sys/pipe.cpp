@@ -15,23 +15,7 @@ sysret sys_pipe2(task& t, guest_ptr<int[2]> fds, int flags) {
     // O_DIRECT would make it a pipe of packets.
     if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return sysret::error(EINVAL);
     const auto [reader, writer] = vfs::make_pipe(files::state_of(t), flags);
-    auto first = files::install(t, reader, flags & O_CLOEXEC);
-    if (!first) {
-        files::state_of(t).release(writer);
-        return first.error();
-    }
-    auto second = files::install(t, writer, flags & O_CLOEXEC);
-    if (!second) {
-        files::close_descriptor(t, *first);
-        return second.error();
-    }
-    const std::array<int, 2> both{*first, *second};
-    if (auto ok = t.memory().write(fds.address, std::as_bytes(std::span(both))); !ok) {
-        files::close_descriptor(t, *first);
-        files::close_descriptor(t, *second);
-        return ok.error();
-    }
-    return 0;
+    return files::install_pair(t, reader, writer, flags & O_CLOEXEC, fds);
 }
 sysret sys_pipe(task& t, guest_ptr<int[2]> fds) { return sys_pipe2(t, fds, 0); }
 

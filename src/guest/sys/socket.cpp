@@ -286,23 +286,7 @@ sysret sys_socketpair(task& t, int family, int type, int protocol, guest_ptr<int
     if (protocol != 0 && protocol != PF_UNIX) return sysret::error(EPROTONOSUPPORT);
     if (files::state_of(t).pairs.size() >= vfs::max_pairs) return sysret::error(ENFILE);
     const auto [a, b] = vfs::make_pair(files::state_of(t), kind, type & SOCK_NONBLOCK);
-    auto first = files::install(t, a, type & SOCK_CLOEXEC);
-    if (!first) {
-        files::state_of(t).release(b);
-        return first.error();
-    }
-    auto second = files::install(t, b, type & SOCK_CLOEXEC);
-    if (!second) {
-        files::close_descriptor(t, *first);
-        return second.error();
-    }
-    const std::array<int, 2> both{*first, *second};
-    if (auto ok = t.memory().write(fds.address, std::as_bytes(std::span(both))); !ok) {
-        files::close_descriptor(t, *first);
-        files::close_descriptor(t, *second);
-        return ok.error();
-    }
-    return 0;
+    return files::install_pair(t, a, b, type & SOCK_CLOEXEC, fds);
 }
 
 sysret sys_connect(task& t, int fd, guest_ptr<const void> address, int length) {

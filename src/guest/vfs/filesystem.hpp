@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,8 +58,12 @@ struct filesystem_options {
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const std::filesystem::path& guest_root,
                                        byte_count tmp_size);
-/// What `hearth run` shows: a host directory, read-only, with its own /tmp, /proc and /dev.
-result<filesystem_options> host_root(const std::filesystem::path& directory, byte_count tmp_size);
+/// What `hearth run` shows: a host directory, read-only, with its own /tmp, /proc and /dev. Of the
+/// host's /tmp only the directories `shown` are there, read-only, as absolute paths inside it:
+/// where the caller stands and its program is. Those elsewhere are there anyway.
+result<filesystem_options> host_root(const std::filesystem::path& directory,
+                                     byte_count tmp_size,
+                                     std::span<const std::filesystem::path> shown = {});
 
 /// Where a path led.
 struct location {

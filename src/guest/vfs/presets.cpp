@@ -3,10 +3,12 @@
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <span>
 #include <system_error>
 
 namespace hearth::guest::vfs {
@@ -119,13 +121,24 @@ result<filesystem_options> lambda_root(const image::package_image* package,
     return options;
 }
 
-result<filesystem_options> host_root(const fs::path& directory, byte_count tmp_size) {
+result<filesystem_options> host_root(const fs::path& directory,
+                                     byte_count tmp_size,
+                                     std::span<const fs::path> shown) {
     filesystem_options options;
     options.tmp_size = tmp_size;
     HEARTH_TRY(auto root, host_tree::open(directory));
     options.mounts.push_back(tree_mount("/", std::move(root)));
     options.mounts.push_back(tree_mount("/sys", std::make_shared<const memory_tree>(nodes{})));
     add_own(options.mounts);
+    for (const fs::path& place : shown) {
+        const std::string point = place.lexically_normal().string();
+        const bool known =
+            std::ranges::any_of(options.mounts, [&](const mount& m) { return m.point == point; });
+        if (known || !point.starts_with("/tmp/") || point.ends_with('/')) continue;
+        // What does not exist is not there in the guest either, and says so when it is looked for.
+        if (auto tree = host_tree::open(directory / fs::path(point).relative_path()))
+            options.mounts.push_back(tree_mount(point, std::move(*tree)));
+    }
     return options;
 }
 
