@@ -75,7 +75,7 @@ dev() { dev_build && test_phase dev dev; }
 asan() {
     # A leak is a failure; the rooms' own programs are guests and are not sanitized.
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    build asan -DHEARTH_BENCH=OFF && test_phase asan asan -LE slow
+    build asan -DHEARTH_BENCH=OFF && test_phase asan asan -LE slow -j2
     unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
@@ -85,7 +85,7 @@ tsan() {
     mapfile -t targets < <(ctest --preset tsan -N -L concurrent | sed -n 's/^ *Test *#[0-9]*: /test_/p')
     [ ${#targets[@]} -gt 0 ] || { echo "No test is labelled concurrent."; return; }
     build tsan -DHEARTH_BENCH=OFF -- --target "${targets[@]}" || return
-    TSAN_OPTIONS=halt_on_error=1 test_phase tsan tsan -L concurrent
+    TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/support/tsan.supp" test_phase tsan tsan -L concurrent
 }
 
 # The tests labelled kvm but slow ones, from the dev build, in one boot of an emulated machine.
