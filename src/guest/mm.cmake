@@ -12,6 +12,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     mm/page_tables.cpp
     mm/supply.cpp
     mm/vma.cpp
+    mm/window_copy.cpp
     sys/mman.cpp)
 
 # The vDSO is guest code: its own flags, nothing of ours or of a user's (no sanitizer, no coverage).

@@ -1,5 +1,6 @@
 #include "sandbox/memory_image.hpp"
 
+#include "base/all_zero.hpp"
 #include "base/system_error.hpp"
 
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace hearth::detail {
@@ -19,13 +19,6 @@ using vmm::page_size;
 
 /// Zero pages between two extents that are worth less than one more host mapping in every clone.
 constexpr std::uint64_t max_hole_pages = 16;
-
-bool zero_page(const std::byte* page) noexcept {
-    static constexpr std::byte zeroes[64] = {};
-    for (std::size_t i = 0; i < page_size; i += sizeof zeroes)
-        if (std::memcmp(page + i, zeroes, sizeof zeroes) != 0) return false;
-    return true;
-}
 
 result<void> write_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
     while (!bytes.empty()) {
@@ -67,12 +60,12 @@ result<void> memory_image::builder::add(gpa first, std::span<const std::byte> pa
 
     const std::uint64_t count = pages.size() / page_size;
     for (std::uint64_t i = 0; i < count;) {
-        if (zero_page(pages.data() + i * page_size)) {
+        if (all_zero(pages.subspan(i * page_size, page_size))) {
             ++i;
             continue;
         }
         std::uint64_t n = 1;
-        while (i + n < count && !zero_page(pages.data() + (i + n) * page_size)) ++n;
+        while (i + n < count && !all_zero(pages.subspan((i + n) * page_size, page_size))) ++n;
         const std::uint64_t at = first.value + i * page_size;
         auto written = write_all(image.fd_.get(), pages.subspan(i * page_size, n * page_size), at);
         if (written.has_error()) return written.error();

@@ -7,6 +7,7 @@
 #include "guest/kernel/identity.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/open.hpp"
+#include "sandbox/memory_capture.hpp"
 #include "vmm/x86_64/layout.hpp"
 #include "vmm/x86_64/vvar.hpp"
 
@@ -60,8 +61,8 @@ vmm::vm_options sandbox::shell_options(byte_count memory, int kick_signal, bool 
     return options;
 }
 
-sandbox::sandbox(vmm::vm shell, sandbox_options options)
-    : vm_(std::move(shell)), options_(std::move(options)) {}
+sandbox::sandbox(detail::shell shell, sandbox_options options)
+    : shell_(std::move(shell)), options_(std::move(options)) {}
 
 sandbox::~sandbox() = default;
 
@@ -70,9 +71,14 @@ byte_count sandbox::peak_memory() const noexcept {
 }
 
 result<void> sandbox::load(const program& what) {
+    if (!shell_.blank) {
+        HEARTH_CHECK(shell_.make_blank());
+        HEARTH_CHECK(vcpu().set_fpu({}));
+    }
+    shell_.blank = false;
     guest::initial_parameters first;
     first.first_frame = vmm::layout::first_free;
-    first.end_frame = vmm::gpa{vm_.memory().size()};
+    first.end_frame = vmm::gpa{memory().size()};
     first.limit_pages = options_.memory.bytes() / vmm::page_size;
     first.environment = what.environment;
     first.working_directory = what.working_directory;
@@ -81,10 +87,10 @@ result<void> sandbox::load(const program& what) {
     guest::kernel_state state = guest::make_initial_state(first);
     state.vfs = options_.filesystem->initial_state(realtime_now());
     guest::vfs::open_standard_streams(state.vfs, state.processes.begin()->second.files);
-    kernel_.emplace(std::move(state), options_.filesystem, vm_.memory(),
+    kernel_.emplace(std::move(state), options_.filesystem, memory(),
                     static_cast<guest::host&>(*this));
 
-    guest::exec::install_vdso(vm_.memory());
+    guest::exec::install_vdso(memory());
     guest::process_state& process = kernel_->state().processes.begin()->second;
     guest::task_state& task = kernel_->state().tasks.begin()->second;
     guest::exec::program_request request;
@@ -95,7 +101,7 @@ result<void> sandbox::load(const program& what) {
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
     guest_programs programs(*options_.filesystem, {kernel_->state(), process, *this});
-    guest::mm::address_space space(process.mm, kernel_->state().frames, vm_.memory());
+    guest::mm::address_space space(process.mm, kernel_->state().frames, memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {
         if (loaded.error() == errc::not_found)
@@ -104,24 +110,101 @@ result<void> sandbox::load(const program& what) {
     }
     task.name = loaded->name;
     registers_ = loaded->registers;
-    vm_.vcpu().set_state(registers_);
+    vcpu().set_state(registers_);
 
+    show_ids();
+    return {};
+}
+
+/// The answers of the calls that the stub page gives, and a clock of this guest's own.
+void sandbox::show_ids() noexcept {
+    const guest::task_state& task = kernel_->running_task();
+    const guest::process_state& process = kernel_->process_of(task);
     auto& page = vvar_page();
+    page = {};
     page.pid = static_cast<std::uint32_t>(process.id);
     page.tid = static_cast<std::uint32_t>(task.tid);
     page.ppid = static_cast<std::uint32_t>(process.parent);
     page.uid = process.uid;
     page.gid = process.gid;
-    return {};
+}
+
+result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
+    if (!kernel_ || ended_) return error(errc::not_snapshotable, "the guest is not at rest");
+    auto image = std::make_shared<snapshot_image>();
+    image->kernel = kernel_->state();
+    image->registers = registers_;
+    image->parked = parked_;
+    image->memory_limit = options_.memory.bytes();
+    image->guest_clock = monotonic_now();
+    image->cpu_time = cpu_time_;
+    HEARTH_TRY(image->fpu, vcpu().fpu());
+    if (shell_.root) {
+        image->root = shell_.root;
+        image->base = shell_.root->base;
+        HEARTH_TRY(image->written, capture_written(memory(), kernel_->state(), *shell_.root));
+    } else {
+        HEARTH_TRY(image->base, capture_root(memory(), image->kernel));
+    }
+    return std::shared_ptr<const snapshot_image>(std::move(image));
+}
+
+result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> image) {
+    ended_ = true;  // until all of it stands
+    keep_layout();
+    const bool first = !kernel_;
+    if (first) {
+        kernel_.emplace(image->kernel, options_.filesystem, memory(),
+                        static_cast<guest::host&>(*this));
+        guest::exec::install_vdso(memory());
+    } else {
+        kernel_->restore(image->kernel);
+    }
+    guest::kernel_state& state = kernel_->state();
+    HEARTH_TRY(const memory_restored done, restore_memory(shell_, image, state));
+    HEARTH_CHECK(vcpu().set_fpu(image->fpu));
+
+    // The guest's clock goes on as if it had slept; where the host's is behind (another boot), from
+    // where it stood.
+    auto& identity = state.identity;
+    const nanoseconds host_now = read_clock(CLOCK_MONOTONIC);
+    if (host_now + identity.clock_offset < image->guest_clock)
+        identity.clock_offset = image->guest_clock - host_now;
+    clock_offset_ = identity.clock_offset;
+    guest::renew_identity(state, memory(), [this](std::span<std::byte> out) { random(out); });
+    show_ids();
+
+    parked_ = image->parked;
+    registers_ = image->registers;
+    if (!parked_) vcpu().set_state(registers_);
+    cpu_time_ = image->cpu_time;
+    calls_since_service_ = 0;
+    timer_.reset();
+    origin_ = std::move(image);
+    ended_ = false;
+    return done;
+}
+
+/// The shell remembers what stands in its memory.
+void sandbox::keep_layout() {
+    if (!kernel_) return;
+    auto& mm = kernel_->state().processes.begin()->second.mm;
+    shell_.tables = std::move(mm.tables);
+    shell_.windows = std::move(mm.windows);
+}
+
+shell sandbox::take_shell() && {
+    keep_layout();
+    return std::move(shell_);
 }
 
 vmm::vvar& sandbox::vvar_page() noexcept {
-    return *reinterpret_cast<vmm::vvar*>(vm_.memory().at(vmm::layout::vvar, sizeof(vmm::vvar)));
+    return *reinterpret_cast<vmm::vvar*>(memory().at(vmm::layout::vvar, sizeof(vmm::vvar)));
 }
 
 void sandbox::refresh_clock() {
-    const guest::exec::clock_reading now{vm_.vcpu().tsc_now(), monotonic_now(), realtime_now()};
-    guest::exec::refresh_clock(vvar_page(), vm_.vcpu().tsc_khz(), now);
+    const guest::exec::clock_reading now{vcpu().tsc_now(), monotonic_now(), realtime_now()};
+    guest::exec::refresh_clock(vvar_page(), vcpu().tsc_khz(), now);
 }
 
 run_outcome sandbox::run(const vmm::run_scope& scope) {
@@ -143,15 +226,15 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         parked_ = false;
         if (step.what == guest::step::kind::return_value ||
             step.what == guest::step::kind::set_registers)
-            vm_.vcpu().set_state(registers_);
+            vcpu().set_state(registers_);
         else if (auto end = apply(step))
             return *end;
     }
     for (;;) {
-        const vmm::vm_exit exit = vm_.vcpu().run(scope);
+        const vmm::vm_exit exit = vcpu().run(scope);
         guest::step step;
         if (std::holds_alternative<vmm::syscall_exit>(exit)) {
-            registers_ = vm_.vcpu().state();
+            registers_ = vcpu().state();
             step = kernel_->on_syscall(registers_);
             // A parked task is served in apply(), which then tries it again.
             if (options_.services && step.what != guest::step::kind::parked &&
@@ -160,21 +243,22 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
                 options_.services->serve(*kernel_);
             }
         } else if (const auto* exception = std::get_if<vmm::exception_exit>(&exit)) {
-            registers_ = vm_.vcpu().state();
+            registers_ = vcpu().state();
             step = kernel_->on_exception(registers_, *exception);
         } else if (std::holds_alternative<vmm::interrupted_exit>(exit)) {
             // The owner's kick, or the guest's timer: both are looked after.
-            registers_ = vm_.vcpu().state();
+            registers_ = vcpu().state();
             step = kernel_->on_interrupt(registers_);
             watch_timer();
             if (step.what == guest::step::kind::run_on) return run_interrupted{};
             if (step.what != guest::step::kind::set_registers) return *apply(step);
-            vm_.vcpu().set_state(registers_);
+            vcpu().set_state(registers_);
             return run_interrupted{};
         } else if (std::holds_alternative<vmm::memory_exit>(exit)) {
-            registers_ = vm_.vcpu().state();
+            registers_ = vcpu().state();
             step = kernel_->on_memory_fault(registers_);
         } else {
+            ended_ = true;
             const auto& u = std::get<vmm::unusable_exit>(exit);
             return run_poisoned{
                 fmt::format("KVM exit {} ({:#x}) at rip {:#x}", u.reason, u.detail, u.rip)};
@@ -190,14 +274,16 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
         case guest::step::kind::run_on:
             return std::nullopt;
         case guest::step::kind::return_value:
-            vm_.vcpu().return_from_syscall(step.rax);
+            vcpu().return_from_syscall(step.rax);
             return std::nullopt;
         case guest::step::kind::set_registers:
-            vm_.vcpu().set_state(registers_);
+            vcpu().set_state(registers_);
             return std::nullopt;
         case guest::step::kind::exited:
+            ended_ = true;
             return run_exited{kernel_->exit_status()};
         case guest::step::kind::out_of_memory:
+            ended_ = true;
             return run_out_of_memory{};
         case guest::step::kind::parked:
             break;
@@ -209,11 +295,13 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
         case guest::step::kind::parked:
             return park();
         case guest::step::kind::exited:
+            ended_ = true;
             return run_exited{kernel_->exit_status()};
         case guest::step::kind::out_of_memory:
+            ended_ = true;
             return run_out_of_memory{};
         default:
-            vm_.vcpu().set_state(registers_);
+            vcpu().set_state(registers_);
             return std::nullopt;
     }
 }
@@ -222,18 +310,20 @@ void sandbox::watch_timer() {
     const auto next = kernel_->next_timer();
     if (next == timer_ || !options_.services) return;
     timer_ = next;
-    options_.services->set_timer(next ? std::optional(monotonic_time(*next)) : std::nullopt);
+    options_.services->set_timer(next ? std::optional(monotonic_time(*next - clock_offset_))
+                                      : std::nullopt);
 }
 
 run_outcome sandbox::park() {
     parked_ = true;
     run_parked parked;
-    if (const auto deadline = kernel_->wait_deadline()) parked.deadline = monotonic_time(*deadline);
+    if (const auto deadline = kernel_->wait_deadline())
+        parked.deadline = monotonic_time(*deadline - clock_offset_);
     parked.input = kernel_->waits_for_input();
     return parked;
 }
 
-nanoseconds sandbox::monotonic_now() { return read_clock(CLOCK_MONOTONIC); }
+nanoseconds sandbox::monotonic_now() { return read_clock(CLOCK_MONOTONIC) + clock_offset_; }
 nanoseconds sandbox::realtime_now() { return read_clock(CLOCK_REALTIME); }
 nanoseconds sandbox::cpu_time() {
     return running_ ? cpu_time_ + (monotonic_now() - run_started_) : cpu_time_;
@@ -260,12 +350,10 @@ bool sandbox::service_listens(std::uint32_t address, std::uint16_t port) {
     return options_.services && options_.services->listens(address, port);
 }
 vmm::fpu_state sandbox::read_fpu() {
-    auto state = vm_.vcpu().fpu();
+    auto state = vcpu().fpu();
     return state ? std::move(*state) : vmm::fpu_state{};
 }
-bool sandbox::write_fpu(const vmm::fpu_state& state) {
-    return vm_.vcpu().set_fpu(state).has_value();
-}
+bool sandbox::write_fpu(const vmm::fpu_state& state) { return vcpu().set_fpu(state).has_value(); }
 void sandbox::trace(std::string_view line) {
     if (options_.streams) options_.streams->trace(line);
 }

@@ -10,6 +10,9 @@
 
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "sandbox/memory_restore.hpp"
+#include "sandbox/shell.hpp"
+#include "sandbox/snapshot_image.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/vm.hpp"
 #include "vmm/x86_64/vvar.hpp"
@@ -92,8 +95,8 @@ class sandbox final : private guest::host {
     /// The shell a sandbox of that memory limit needs.
     static vmm::vm_options shell_options(byte_count memory, int kick_signal, bool tracing);
 
-    /// The shell is fresh: nothing has run in it.
-    sandbox(vmm::vm shell, sandbox_options options);
+    /// Whatever ran in the shell before, nothing of it is seen.
+    sandbox(detail::shell shell, sandbox_options options);
     sandbox(const sandbox&) = delete;
     sandbox& operator=(const sandbox&) = delete;
     ~sandbox() override;
@@ -102,18 +105,34 @@ class sandbox final : private guest::host {
     /// no_room
     result<void> load(const program& what);
 
+    /// Takes an immutable image of the guest, which is parked or was interrupted; it may run on
+    /// after. That of a clone shares its root and grows with the pages written since.
+    /// @errors errc::not_snapshotable: it ended; no_room, io_failed
+    result<std::shared_ptr<const snapshot_image>> snapshot();
+
+    /// Instead of load, or at any later time: becomes a clone of the image, made for the same
+    /// memory limit and filesystem, with an identity of its own. After a failure the shell is no
+    /// good.
+    /// @errors errc::no_room, io_failed, kvm_failed
+    result<memory_restored> restore(std::shared_ptr<const snapshot_image> image);
+    /// What it was last restored from; may be null.
+    [[nodiscard]] const std::shared_ptr<const snapshot_image>& origin() const noexcept {
+        return origin_;
+    }
+
     /// Runs until nothing can go on, the guest ends, or a kick. The caller is inside a run_scope of
     /// the shell's kick signal.
     run_outcome run(const vmm::run_scope& scope);
 
     /// Ends a run under way, or the next, with `run_interrupted`. Any thread.
-    void kick() noexcept { vm_.vcpu().kick(); }
-    void clear_kick() noexcept { vm_.vcpu().clear_kick(); }
+    void kick() noexcept { shell_.vm.vcpu().kick(); }
+    void clear_kick() noexcept { shell_.vm.vcpu().clear_kick(); }
 
     [[nodiscard]] guest::kernel& kernel() noexcept { return *kernel_; }
     [[nodiscard]] byte_count peak_memory() const noexcept;
-    /// Gives the shell up for teardown elsewhere.
-    vmm::vm take_shell() && { return std::move(vm_); }
+    /// Gives the shell up, for another guest or for teardown elsewhere. A poisoned sandbox's shell
+    /// must not be used again.
+    detail::shell take_shell() &&;
 
   private:
     // guest::host
@@ -137,11 +156,19 @@ class sandbox final : private guest::host {
     std::optional<run_outcome> apply(guest::step step);
     run_outcome park();
 
-    vmm::vm vm_;
+    [[nodiscard]] vmm::guest_memory& memory() noexcept { return shell_.vm.memory(); }
+    [[nodiscard]] vmm::vcpu& vcpu() noexcept { return shell_.vm.vcpu(); }
+    void show_ids() noexcept;
+    void keep_layout();
+
+    detail::shell shell_;
     sandbox_options options_;
+    std::shared_ptr<const snapshot_image> origin_;
+    std::chrono::nanoseconds clock_offset_{};
     std::optional<guest::kernel> kernel_;
     vmm::vcpu_state registers_;
     bool parked_ = false;
+    bool ended_ = false;  ///< exited, out of memory, poisoned, or half restored
     std::optional<std::chrono::nanoseconds> timer_;  // as last told to the services
     unsigned calls_since_service_ = 0;
     std::chrono::nanoseconds cpu_time_{};

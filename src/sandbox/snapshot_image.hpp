@@ -17,10 +17,11 @@
 namespace hearth::detail {
 
 struct snapshot_image {
-    /// Shared by all snapshots of sandboxes that came from one image. Leaf page tables are part of
-    /// it; no leaf entry is dirty.
-    std::shared_ptr<const memory_image> base;
-    /// What this guest wrote since; empty in the snapshot of a guest that was loaded, not cloned.
+    /// The snapshot this one's guest was cloned from, when it was; null: this is a root. A root's
+    /// memory is all in `base`, and none of its leaf entries is dirty.
+    std::shared_ptr<const snapshot_image> root;
+    std::shared_ptr<const memory_image> base;  ///< the root's
+    /// What this guest wrote since it was cloned, leaf page tables included; empty in a root.
     memory_diff written;
 
     guest::kernel_state kernel;

@@ -1,11 +1,15 @@
 #include "vmm/guest_memory.hpp"
 
+#include "base/all_zero.hpp"
 #include "base/assert.hpp"
 #include "base/system_error.hpp"
+#include "base/try.hpp"
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -92,13 +96,34 @@ result<void> guest_memory::unmap_file(gpa address, std::uint64_t length) {
     return {};
 }
 
+result<void> guest_memory::map_snapshot(gpa address, std::uint64_t length, int memfd) {
+    HEARTH_CHECK(map_file(address, length, memfd, address.value));
+    snapshot_ranges_.push_back({address.value, address.value + length});
+    return {};
+}
+
+result<void> guest_memory::make_blank(gpa start) {
+    const std::uint64_t from = start.page_up().value;
+    if (from >= size_) return error(errc::invalid_argument, "nothing of guest memory lies there");
+    HEARTH_CHECK(unmap_file(gpa{from}, size_ - from));
+    std::erase_if(snapshot_ranges_, [&](const range& r) { return r.start >= from; });
+    return {};
+}
+
 void guest_memory::discard(gpa address, std::uint64_t length) noexcept {
     const auto [where, bytes] = whole_pages(*this, address, length);
     if (!where) return;
-    if (::madvise(where, bytes, MADV_DONTNEED) == 0) return;
-    // EINVAL: the embedder uses mlockall(2). Old contents must not be seen again, so failure is no
-    // option.
-    HEARTH_ASSERT(::madvise(where, bytes, madv_dontneed_locked) == 0);
+    if (::madvise(where, bytes, MADV_DONTNEED) != 0) {
+        // EINVAL: the embedder uses mlockall(2). Old contents must not be seen again, so failure is
+        // no option.
+        HEARTH_ASSERT(::madvise(where, bytes, madv_dontneed_locked) == 0);
+    }
+    const auto first = static_cast<std::uint64_t>(where - base_);
+    for (const range& r : snapshot_ranges_) {
+        const std::uint64_t end = std::min(r.end, first + bytes);
+        for (std::uint64_t at = std::max(r.start, first); at < end; at += page_size)
+            if (!all_zero({base_ + at, page_size})) std::memset(base_ + at, 0, page_size);
+    }
 }
 
 void guest_memory::drop_translations(gpa address, std::uint64_t length) noexcept {

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace hearth::vmm {
 
@@ -44,8 +45,16 @@ class guest_memory {
     /// Replaces frames that held a file by anonymous zeroes again.
     result<void> unmap_file(gpa address, std::uint64_t length);
 
-    /// Gives the frames back to the host: they read as zeroes (anonymous) or as the file again. Also drops
-    /// every translation to them, on both flavours (FACTS 3): store the page-table entries first.
+    /// Replaces frames by a snapshot's: a private mapping of its memfd, in which each page lies at its
+    /// guest-physical address. Ascending calls; only a sealed memfd, whose pages cannot go away. What is
+    /// discarded of them reads as zeroes, not as the snapshot again.
+    result<void> map_snapshot(gpa address, std::uint64_t length, int memfd);
+
+    /// Everything from `start` on is anonymous and zero again, whatever was mapped there.
+    result<void> make_blank(gpa start);
+
+    /// Gives the frames back to the host: they read as zeroes, or as the file again that map_file put there.
+    /// Also drops every translation to them, on both flavours (FACTS 3): store the page-table entries first.
     void discard(gpa address, std::uint64_t length) noexcept;
 
     /// Drops every translation to the frames and keeps their contents: mprotect(R) + mprotect(RW) on the
@@ -59,6 +68,11 @@ class guest_memory {
     mapping reservation_;        // larger than the region: alignment
     std::byte* base_ = nullptr;  // 2 MiB aligned inside it
     std::uint64_t size_ = 0;
+
+    struct range {
+        std::uint64_t start = 0, end = 0;
+    };
+    std::vector<range> snapshot_ranges_;  // ascending; where map_snapshot's pages stand
 };
 
 }  // namespace hearth::vmm

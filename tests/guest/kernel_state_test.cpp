@@ -45,7 +45,7 @@ TEST_CASE("clones of a state get boot ids of their own and no one's event") {
     state.native.reply.emplace().payload = "secret";
     kernel_state clone = state;
     std::uint8_t next = 100;
-    renew_identity(clone, [&](std::span<std::byte> out) {
+    renew_identity(clone, w.memory, [&](std::span<std::byte> out) {
         for (auto& b : out) b = std::byte{next++};
     });
     CHECK(clone.identity.boot_id != state.identity.boot_id);

@@ -169,6 +169,7 @@ result<loaded_program> load_program(process_state& process,
     q.name = "[stack]";
     if (auto m = space.map(q); !m) return cannot_map(program.path, m.error().number);
     if (!space.write(stack.pointer, stack.bytes)) return cannot_map(program.path, ENOMEM);
+    state.random_bytes = stack.random;
     show_vdso(state);
 
     // As the file's own path, absolute and without symbolic links: /proc/self/exe shows it.

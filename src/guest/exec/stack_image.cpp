@@ -35,7 +35,7 @@ class descending {
     [[nodiscard]] std::size_t used() const noexcept { return used_; }
     stack_image finish() {
         bytes_.erase(bytes_.begin(), bytes_.end() - static_cast<std::ptrdiff_t>(used_));
-        return {top_ - used_, std::move(bytes_)};
+        return {top_ - used_, std::move(bytes_), {}};
     }
 
   private:
@@ -105,7 +105,9 @@ stack_image build_stack(gva top, const stack_contents& contents) {
     const std::size_t size = vector.size() * sizeof(std::uint64_t);
     if ((stack.used() + size) % 16 != 0) stack.push(&zero, sizeof zero);
     stack.push(vector.data(), size);
-    return stack.finish();
+    stack_image image = stack.finish();
+    image.random = random;
+    return image;
 }
 
 }  // namespace hearth::guest::exec

@@ -39,6 +39,7 @@ struct stack_contents {
 struct stack_image {
     gva pointer;                   ///< RSP, where argc stands; a multiple of 16
     std::vector<std::byte> bytes;  ///< from `pointer` up to the top
+    gva random;                    ///< where AT_RANDOM points
 };
 
 /// The lengths have been checked.

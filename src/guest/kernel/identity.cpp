@@ -53,8 +53,18 @@ kernel_state make_initial_state(const initial_parameters& in) {
     return state;
 }
 
-void renew_identity(kernel_state& state, const std::function<void(std::span<std::byte>)>& random) {
+void renew_identity(kernel_state& state,
+                    vmm::guest_memory& memory,
+                    const std::function<void(std::span<std::byte>)>& random) {
     draw_boot_id(state.identity, random);
+    for (auto& [id, process] : state.processes) {
+        if (process.mm.random_bytes.value == 0) continue;
+        std::array<std::byte, 16> bytes;
+        random(bytes);
+        mm::address_space space(process.mm, state.frames, memory);
+        (void)space.write(process.mm.random_bytes,
+                          bytes);  // unmapped or read-only by now: its affair
+    }
     state.native.event.reset();
     state.native.reply.reset();
     state.native.busy = false;

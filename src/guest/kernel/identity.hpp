@@ -3,6 +3,7 @@
 /// The first state of a guest, and what a clone of it must have renewed.
 
 #include "guest/kernel/kernel_state.hpp"
+#include "vmm/guest_memory.hpp"
 
 #include <chrono>
 #include <functional>
@@ -34,11 +35,13 @@ struct initial_parameters {
 /// One process with one task, no memory mapped, no descriptor open: exec fills them in.
 kernel_state make_initial_state(const initial_parameters& parameters);
 
-/// What two clones of one snapshot must not share: the boot id; and an event or reply in flight is
-/// nobody's. The clock needs nothing (host::monotonic_now goes on from where the snapshot stood),
-/// nor does getrandom, which asks the host each time. A program's own generators are seeded
-/// already: see the restore hooks.
-void renew_identity(kernel_state& state, const std::function<void(std::span<std::byte>)>& random);
+/// What two clones of one snapshot must not share: the boot id and AT_RANDOM's bytes; and an event
+/// or reply in flight is nobody's. The clock needs nothing (the sandbox lets it go on), nor does
+/// getrandom, which asks the host each time, nor do process ids, which each guest has to itself. A
+/// program's own generators are seeded already: see the restore hooks.
+void renew_identity(kernel_state& state,
+                    vmm::guest_memory& memory,
+                    const std::function<void(std::span<std::byte>)>& random);
 
 /// "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx", as /proc/sys/kernel/random/boot_id shows it.
 std::string format_boot_id(const identity& id);

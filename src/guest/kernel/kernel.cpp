@@ -44,6 +44,12 @@ kernel::kernel(kernel_state state,
       host_(host),
       table_(table) {}
 
+void kernel::restore(const kernel_state& state) {
+    state_ = state;
+    exit_status_ = {};
+    traced_.clear();
+}
+
 task_state& kernel::running_task() noexcept {
     auto it = state_.tasks.find(state_.running);
     return it != state_.tasks.end() ? it->second : state_.tasks.begin()->second;

@@ -90,6 +90,9 @@ class kernel {
 
     [[nodiscard]] native_exchange& native() noexcept { return state_.native; }
 
+    /// Another state takes the place of this one: the guest is where that was.
+    void restore(const kernel_state& state);
+
     [[nodiscard]] kernel_state& state() noexcept { return state_; }
     [[nodiscard]] const kernel_state& state() const noexcept { return state_; }
     [[nodiscard]] vmm::guest_memory& memory() noexcept { return memory_; }

@@ -121,7 +121,9 @@ struct identity {
     std::array<std::byte, 16> boot_id{};
     std::string hostname = "localhost";
     std::string domainname = "(none)";
-    std::chrono::nanoseconds boot_time{};  ///< CLOCK_MONOTONIC of the host when this guest booted
+    std::chrono::nanoseconds boot_time{};  ///< guest CLOCK_MONOTONIC when this guest booted
+    /// Guest CLOCK_MONOTONIC less the host's: not zero where a snapshot came from another boot.
+    std::chrono::nanoseconds clock_offset{};
     bool operator==(const identity&) const = default;
 };
 

@@ -2,9 +2,7 @@
 
 #include "guest/mm/address_space.hpp"
 #include "guest/mm/entry_bits.hpp"
-
-#include <sys/uio.h>
-#include <unistd.h>
+#include "guest/mm/window_copy.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -19,21 +17,6 @@ using vmm::page_size;
 /// One span: enough to make a host call worth it, little enough that a large buffer of which a call
 /// uses a few bytes does not cost the guest its whole size.
 constexpr std::size_t max_span = 64U << 10;
-
-/// A page of a file window may have lost its file: the kernel's copy answers EFAULT where ours
-/// would SIGBUS.
-bool copy_from_window(std::byte* into, const std::byte* from, std::size_t length) noexcept {
-    const iovec local{into, length};
-    const iovec remote{const_cast<std::byte*>(from), length};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(length);
-}
-
-bool copy_to_window(std::byte* into, const std::byte* from, std::size_t length) noexcept {
-    const iovec local{const_cast<std::byte*>(from), length};
-    const iovec remote{into, length};
-    return ::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) ==
-           static_cast<ssize_t>(length);
-}
 
 }  // namespace
 

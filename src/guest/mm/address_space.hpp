@@ -37,6 +37,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace hearth::guest::mm {
 
@@ -57,6 +58,8 @@ inline constexpr std::uint64_t charge_whole_limit = 8ULL << 20;
 struct file_window {
     std::uint64_t pages = 0;
     std::uint64_t live = 0;  ///< pages of it that some entry still points to; none: the window goes
+    file_backing file;       ///< what is mapped there, from
+    std::uint64_t offset = 0;  ///< this place of it on
     bool operator==(const file_window&) const = default;
 };
 
@@ -65,7 +68,9 @@ struct mm_state {
     gva brk_start, brk;
     gva mmap_base;  ///< new mappings are placed below it, top down
     gva stack_top;
+    gva random_bytes;  ///< AT_RANDOM: 16 bytes that every clone must have renewed
     std::map<std::uint64_t, file_window> windows;  ///< first page number → window
+    std::vector<page_table> tables;                ///< those that mappings needed so far
     bool operator==(const mm_state&) const = default;
 };
 
@@ -81,7 +86,7 @@ enum class fault_result {
 class address_space {
   public:
     address_space(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) noexcept
-        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames) {}
+        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames, state.tables) {}
 
     // -- mappings, with Linux's semantics and errnos (man 2 mmap, …)
     // ---------------------------------------

@@ -90,6 +90,24 @@ void frame_allocator::release(gpa first, std::uint64_t pages) {
     used_ -= pages;
 }
 
+bool frame_allocator::is_free(gpa frame) const noexcept {
+    const std::uint64_t page = frame.value / page_size;
+    auto it = free_.upper_bound(page);
+    return it != free_.begin() && page - std::prev(it)->first < std::prev(it)->second;
+}
+
+bool frame_allocator::allocate_at(gpa frame) {
+    if (used_ >= limit_ || !is_free(frame)) return false;
+    const std::uint64_t page = frame.value / page_size;
+    const auto it = std::prev(free_.upper_bound(page));
+    const auto [first, length] = *it;
+    const auto next = free_.erase(it);
+    if (first + length > page + 1) free_.emplace_hint(next, page + 1, first + length - page - 1);
+    if (page > first) free_.emplace(first, page - first);
+    count(1);
+    return true;
+}
+
 std::optional<gpa> frame_allocator::reserve_window(std::uint64_t pages) {
     if (pages == 0) return std::nullopt;
     const auto it = std::find_if(free_.rbegin(), free_.rend(),

@@ -34,6 +34,10 @@ class frame_allocator {
     /// or the space is reached. Bounded time, however fragmented the guest made the space.
     [[nodiscard]] std::optional<run> allocate_some(std::uint64_t wanted);
     void release(vmm::gpa first, std::uint64_t pages);
+    /// Exactly this frame. False when it is not free or the limit is reached.
+    [[nodiscard]] bool allocate_at(vmm::gpa frame);
+    /// Neither a frame in use nor part of a window.
+    [[nodiscard]] bool is_free(vmm::gpa frame) const noexcept;
 
     /// Space for a file window: guest-physical addresses that cost no frames and no limit. From the
     /// top.

@@ -35,7 +35,9 @@ page_entry* page_tables::walk(gva a, std::uint64_t& next) noexcept {
 page_entry* page_tables::ensure(gva page) {
     if (page_entry* const e = find(page)) return e;
     gpa table = layout::pml4;
+    std::uint32_t level = 4;
     for (const unsigned shift : {39U, 30U, 21U}) {
+        --level;
         const std::size_t i = index(page, shift);
         page_entry& e = table_at(table)[i];
         if (!e.has(page_entry::present)) {
@@ -43,6 +45,7 @@ page_entry* page_tables::ensure(gva page) {
             if (!child) child = frames_.allocate(1);
             if (!child) return nullptr;
             e.raw = child->value | link;
+            made_.push_back({{page.value >> shift << shift}, level, *child});
         }
         table = e.frame();
     }

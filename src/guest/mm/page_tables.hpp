@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace hearth::guest::mm {
 
@@ -39,10 +40,22 @@ struct page_entry {
 };
 static_assert(sizeof(page_entry) == 8);
 
+/// A table that some mapping needed: where it stands. The root and the fixed tables above the
+/// system area are not listed unless user mappings share them.
+struct page_table {
+    gva start;                ///< of the range it answers for
+    std::uint32_t level = 1;  ///< 1: leaf entries (2 MiB), 2: 1 GiB, 3: 512 GiB
+    gpa frame;
+    bool operator==(const page_table&) const = default;
+};
+
 class page_tables {
   public:
-    page_tables(vmm::guest_memory& memory, frame_allocator& frames) noexcept
-        : memory_(memory), frames_(frames) {}
+    /// `made` gets every table that `ensure` links; a parent stands before its children.
+    page_tables(vmm::guest_memory& memory,
+                frame_allocator& frames,
+                std::vector<page_table>& made) noexcept
+        : memory_(memory), frames_(frames), made_(made) {}
 
     /// The entry of a page below `layout::system_area`; null when there is no table for it.
     [[nodiscard]] page_entry* find(gva page) noexcept {
@@ -87,6 +100,7 @@ class page_tables {
 
     vmm::guest_memory& memory_;
     frame_allocator& frames_;
+    std::vector<page_table>& made_;
     // The last leaf table met. Tables never move or go away, so it cannot become wrong.
     std::uint64_t cached_range_ = ~std::uint64_t{0};
     page_entry* cached_table_ = nullptr;

@@ -231,7 +231,7 @@ void address_space::supply_window(vma_iterator area) {
             return;
         }
     }
-    state_.windows.emplace(first->value / page_size, file_window{pages, done});
+    state_.windows.emplace(first->value / page_size, file_window{pages, done, file, v.file_offset});
     // The page in which the file ends is not in the window; a copy now is cheaper than a fault.
     if (done == pages && area->first + bytes < v.end && v.file_offset + bytes < file.size)
         (void)supply_copy(*area, area->first + bytes, area->first + bytes + page_size);

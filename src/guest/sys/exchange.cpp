@@ -1,5 +1,6 @@
 #include "guest/sys/exchange.hpp"
 
+#include "guest/abi/text_field.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/sys/bind.hpp"
 
@@ -16,12 +17,6 @@ static_assert(offsetof(hearth_exchange, needed) == 40 &&
 static_assert(sizeof(hearth_exchange) == 80 + 64 + 256 + 256);
 static_assert(HEARTH_SYS_EXCHANGE == sys_hearth_exchange_number &&
               HEARTH_REPLY_LIMIT == native_reply_limit);
-
-template <std::size_t N>
-void put(char (&field)[N], std::string_view text) noexcept {
-    std::ranges::fill(field, '\0');
-    std::ranges::copy(text.substr(0, N - 1), field);
-}
 
 /// Takes the reply off the guest's hands. The flags are cleared in guest memory first of all:
 /// should a signal end the wait, the call can be made again as it stands.
@@ -59,9 +54,9 @@ sysret give_event(task& t,
     x.client_context = event.payload.size() + 1;
     x.client_context_length = event.client_context.size();
     x.deadline_ms = event.deadline_ms;
-    put(x.request_id, event.request_id);
-    put(x.trace_id, event.trace_id);
-    put(x.function_arn, event.function_arn);
+    abi::put_text(x.request_id, event.request_id);
+    abi::put_text(x.trace_id, event.trace_id);
+    abi::put_text(x.function_arn, event.function_arn);
     // The zero bytes come along: std::string ends in one.
     const auto with_zero = [](const std::string& s) {
         return std::as_bytes(std::span(s.c_str(), s.size() + 1));

@@ -1,5 +1,6 @@
 #include "guest/sys/system.hpp"
 
+#include "guest/abi/text_field.hpp"
 #include "guest/kernel/kernel.hpp"
 
 #include <algorithm>
@@ -9,11 +10,6 @@
 
 namespace hearth::guest {
 namespace {
-
-template <std::size_t N>
-void put(char (&field)[N], std::string_view text) noexcept {
-    std::ranges::copy(text.substr(0, N - 1), field);
-}
 
 task_state* find_task(task& t, int id) {
     if (id == 0) return &t.state();
@@ -35,12 +31,12 @@ bool known_policy(int policy) noexcept {
 sysret sys_uname(task& t, guest_ptr<abi::utsname> out) {
     const auto& identity = t.kernel().state().identity;
     abi::utsname name{};
-    put(name.sysname, "Linux");
-    put(name.nodename, identity.hostname);
-    put(name.release, "6.1.0-hearth");
-    put(name.version, "#1 SMP");
-    put(name.machine, "x86_64");
-    put(name.domainname, identity.domainname);
+    abi::put_text(name.sysname, "Linux");
+    abi::put_text(name.nodename, identity.hostname);
+    abi::put_text(name.release, "6.1.0-hearth");
+    abi::put_text(name.version, "#1 SMP");
+    abi::put_text(name.machine, "x86_64");
+    abi::put_text(name.domainname, identity.domainname);
     return t.write(out, name);
 }
 

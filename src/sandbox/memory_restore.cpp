@@ -1,0 +1,343 @@
+#include "sandbox/memory_restore.hpp"
+
+#include "base/assert.hpp"
+#include "base/try.hpp"
+#include "guest/mm/window_copy.hpp"
+#include "sandbox/table_pages.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace hearth::detail {
+namespace {
+
+using guest::mm::file_window;
+using guest::mm::page_table;
+using vmm::gpa;
+using vmm::gva;
+using vmm::page_size;
+using window_map = std::map<std::uint64_t, file_window>;
+
+namespace layout = vmm::layout;
+
+constexpr page_entry no_entries[table_entries] = {};
+constexpr std::uint64_t link = page_entry::present | page_entry::writable | page_entry::user;
+
+guest::mm::mm_state& memory_of(guest::kernel_state& state) noexcept {
+    return state.processes.begin()->second.mm;
+}
+const guest::mm::mm_state& memory_of(const guest::kernel_state& state) noexcept {
+    return state.processes.begin()->second.mm;
+}
+
+bool same_mapping(const file_window& a, const file_window& b) noexcept {
+    return a.pages == b.pages && a.offset == b.offset && a.file == b.file;
+}
+
+result<void> map_window(vmm::guest_memory& memory, std::uint64_t first, const file_window& w) {
+    return memory.map_file(gpa{first * page_size}, w.pages * page_size, w.file.fd->get(),
+                           w.file.fd_offset + w.offset);
+}
+
+/// Brings memory that is a mapping of the snapshot's root to the snapshot.
+class transition {
+  public:
+    transition(shell& s, const snapshot_image& image, guest::kernel_state& state) noexcept
+        : shell_(s),
+          memory_(s.vm.memory()),
+          image_(image),
+          root_(*s.root),
+          target_(memory_of(image.kernel)),
+          state_(state) {}
+
+    /// False, and nothing has changed: the tables that stand in memory and the snapshot's are in
+    /// each other's way.
+    bool plan();
+    result<std::uint64_t> perform();
+
+  private:
+    struct leaf {
+        gva start;
+        gpa frame;
+        bool live = false, wanted = false;
+    };
+    struct page_copy {
+        gpa frame;
+        bool window = false, zero = false;
+    };
+
+    /// A page as the snapshot has it; null: zero.
+    [[nodiscard]] const std::byte* page(gpa at) const noexcept {
+        if (const std::byte* p = image_.written.page(at)) return p;
+        return root_.base->page(at);
+    }
+    void compare(const leaf& t);
+    void drop_stale();
+    result<void> change_windows();
+    void link_tables();
+    result<void> copy_pages();
+
+    shell& shell_;
+    vmm::guest_memory& memory_;
+    const snapshot_image& image_;
+    const snapshot_image& root_;
+    const guest::mm::mm_state& target_;
+    guest::kernel_state& state_;
+
+    std::vector<leaf> leaves_;
+    std::vector<page_table> new_tables_;   // the snapshot's, not there yet; parents first
+    std::vector<page_table> kept_tables_;  // there, not the snapshot's
+    std::vector<std::pair<gpa, page_entry>>
+        stale_;                // frames some entry pointed to, with that entry
+    std::vector<gpa> placed_;  // frames that changed entries point to now
+    std::vector<page_copy> copies_;
+};
+
+bool transition::plan() {
+    if (shell_.tables == target_.tables) {
+        for (const page_table& t : target_.tables)
+            if (t.level == 1) leaves_.push_back({t.start, t.frame, true, true});
+        return true;
+    }
+    using place = std::pair<std::uint32_t, gva>;
+    std::map<place, gpa> live, wanted;
+    std::map<gpa, place> live_frames;
+    for (const page_table& t : shell_.tables) {
+        live.emplace(place{t.level, t.start}, t.frame);
+        live_frames.emplace(t.frame, place{t.level, t.start});
+    }
+    for (const page_table& t : target_.tables) {
+        const place here{t.level, t.start};
+        wanted.emplace(here, t.frame);
+        if (const auto it = live.find(here); it != live.end()) {
+            if (it->second != t.frame) return false;
+        } else {
+            if (live_frames.contains(t.frame)) return false;
+            new_tables_.push_back(t);
+        }
+        if (t.level == 1) leaves_.push_back({t.start, t.frame, live.contains(here), true});
+    }
+    for (const page_table& t : shell_.tables) {
+        if (wanted.contains({t.level, t.start})) continue;
+        if (!state_.frames.allocate_at(t.frame)) return false;
+        kept_tables_.push_back(t);
+        if (t.level == 1) leaves_.push_back({t.start, t.frame, true, false});
+    }
+    return true;
+}
+
+/// Stores what changed in one leaf table and notes whose pages must be looked after.
+void transition::compare(const leaf& t) {
+    page_entry* const live = t.live ? entries_at(memory_, t.frame) : nullptr;
+    const std::byte* const bytes = t.wanted ? page(t.frame) : nullptr;
+    const page_entry* const want = bytes ? entries_of(bytes) : no_entries;
+    for (std::size_t i = 0; i < table_entries; ++i) {
+        const page_entry was = live ? live[i] : page_entry{};
+        const page_entry now = want[i];
+        if (!differ(was, now)) [[likely]] {
+            if (!((was.raw | now.raw) & page_entry::dirty)) [[likely]]
+                continue;
+            copies_.push_back({was.frame(), was.has(page_entry::window), !now.touched()});
+            if (live) live[i].raw |= now.raw & used_bits;
+            continue;
+        }
+        if (!was.empty()) stale_.emplace_back(was.frame(), was);
+        if (live) live[i] = now;
+        if (now.touched()) {
+            placed_.push_back(now.frame());
+            if (!now.has(page_entry::window) || now.has(page_entry::dirty))
+                copies_.push_back({now.frame(), now.has(page_entry::window), false});
+        }
+    }
+}
+
+/// Entries are stored; now the translations to the frames they pointed to go, and what is nobody's
+/// any more becomes zero.
+void transition::drop_stale() {
+    std::ranges::sort(stale_, {}, [](const auto& s) { return s.first; });
+    std::ranges::sort(placed_);
+    for (std::size_t i = 0; i < stale_.size();) {
+        const auto kept = [&](std::size_t n) {
+            return std::ranges::binary_search(placed_, stale_[n].first);
+        };
+        const gpa first = stale_[i].first;
+        const bool window = stale_[i].second.has(page_entry::window);
+        const bool keep = kept(i) && !window;
+        bool touched = stale_[i].second.touched();
+        std::size_t n = 1;
+        while (i + n < stale_.size() && stale_[i + n].first == first + n * page_size &&
+               stale_[i + n].second.has(page_entry::window) == window &&
+               (kept(i + n) && !window) == keep)
+            touched |= stale_[i + n++].second.touched();
+        if (touched) {
+            if (keep)
+                memory_.drop_translations(first, n * page_size);
+            else
+                memory_.discard(first, n * page_size);
+        }
+        i += n;
+    }
+}
+
+result<void> transition::change_windows() {
+    for (const auto& [first, w] : shell_.windows) {
+        const auto it = target_.windows.find(first);
+        if (it != target_.windows.end() && same_mapping(it->second, w)) continue;
+        HEARTH_CHECK(memory_.unmap_file(gpa{first * page_size}, w.pages * page_size));
+    }
+    for (const auto& [first, w] : target_.windows) {
+        const auto it = shell_.windows.find(first);
+        if (it != shell_.windows.end() && same_mapping(it->second, w)) continue;
+        HEARTH_CHECK(map_window(memory_, first, w));
+    }
+    return {};
+}
+
+void transition::link_tables() {
+    for (const page_table& t : new_tables_) {
+        page_entry* const entries = entries_at(memory_, t.frame);
+        const std::byte* const bytes = t.level == 1 ? page(t.frame) : nullptr;
+        if (bytes)
+            std::memcpy(entries, bytes, page_size);
+        else
+            std::fill_n(entries, table_entries, page_entry{});
+        gpa parent = layout::pml4;
+        for (const unsigned shift : {39U, 30U, 21U}) {
+            page_entry& e = entries_at(memory_, parent)[(t.start.value >> shift) & 511];
+            if (shift == 12 + 9 * t.level) {
+                e.raw = t.frame.value | link;
+                break;
+            }
+            HEARTH_ASSERT(e.has(page_entry::present));  // parents stand first in the list
+            parent = e.frame();
+        }
+    }
+}
+
+result<void> transition::copy_pages() {
+    for (const page_copy& c : copies_) {
+        std::byte* const into = memory_.base() + c.frame.value;
+        if (!c.window) {
+            if (const std::byte* const from = c.zero ? nullptr : page(c.frame))
+                std::memcpy(into, from, page_size);
+            else
+                std::memset(into, 0, page_size);
+        } else if (const std::byte* const from = image_.written.page(c.frame)) {
+            if (!guest::mm::copy_to_window(into, from, page_size))
+                return error(errc::io_failed, "a mapped file was cut short");
+        } else {
+            const std::uint64_t number = c.frame.value / page_size;
+            auto w = target_.windows.upper_bound(number);
+            HEARTH_ASSERT(w != target_.windows.begin());
+            --w;
+            const std::uint64_t offset = w->second.offset + (number - w->first) * page_size;
+            if (guest::mm::read_backing(w->second.file, offset, {into, page_size}) !=
+                static_cast<std::int64_t>(page_size))
+                return error(errc::io_failed, w->second.file.path + " was cut short");
+        }
+    }
+    return {};
+}
+
+result<std::uint64_t> transition::perform() {
+    for (const leaf& t : leaves_) compare(t);
+    if (!stale_.empty()) drop_stale();
+    if (shell_.windows != target_.windows) HEARTH_CHECK(change_windows());
+    link_tables();
+    HEARTH_CHECK(copy_pages());
+    auto& tables = memory_of(state_).tables;
+    tables.insert(tables.end(), kept_tables_.begin(), kept_tables_.end());
+    return copies_.size();
+}
+
+/// Clears the links to user mappings in the fixed tables, or takes a snapshot's.
+void set_fixed_tables(vmm::guest_memory& memory, const memory_image* image) {
+    for (const fixed_table& t : fixed_tables) {
+        page_entry* const entries = entries_at(memory, t.frame);
+        const page_entry system = entries[t.system_entry];
+        const std::byte* const from = image ? image->page(t.frame) : nullptr;
+        if (from)
+            std::memcpy(entries, from, page_size);
+        else
+            std::fill_n(entries, table_entries, page_entry{});
+        entries[t.system_entry] = system;
+    }
+}
+
+/// Maps a root's memory in place of whatever is there.
+result<void> map_root(shell& s, const std::shared_ptr<const snapshot_image>& root) {
+    vmm::guest_memory& memory = s.vm.memory();
+    if (memory.size() != root->base->size())
+        return error(errc::invalid_argument, "the shell's memory is not of the snapshot's size");
+    const bool used = !s.blank;
+    s.root.reset();
+    s.blank = false;
+    s.tables.clear();
+    s.windows.clear();
+    if (used) HEARTH_CHECK(memory.make_blank(layout::first_free));
+    set_fixed_tables(memory, root->base.get());
+    for (const auto& e : root->base->extents()) {
+        // Below, every shell has pages of its own.
+        const gpa end = e.first + e.pages * page_size;
+        const gpa first = std::max(e.first, layout::first_free);
+        if (first < end) HEARTH_CHECK(memory.map_snapshot(first, end - first, root->base->fd()));
+    }
+    const auto& mm = memory_of(root->kernel);
+    for (const auto& [first, w] : mm.windows) HEARTH_CHECK(map_window(memory, first, w));
+    if (used) HEARTH_CHECK(s.vm.drop_all_translations());
+    s.root = root;
+    s.tables = mm.tables;
+    s.windows = mm.windows;
+    return {};
+}
+
+}  // namespace
+
+result<void> shell::make_blank() {
+    if (blank) return {};
+    HEARTH_CHECK(vm.memory().make_blank(layout::first_free));
+    set_fixed_tables(vm.memory(), nullptr);
+    HEARTH_CHECK(vm.drop_all_translations());
+    blank = true;
+    root.reset();
+    tables.clear();
+    windows.clear();
+    return {};
+}
+
+result<memory_restored> restore_memory(shell& s,
+                                       const std::shared_ptr<const snapshot_image>& image,
+                                       guest::kernel_state& state) {
+    const auto root = image->root ? image->root : image;
+    memory_restored done;
+    std::optional<transition> change;
+    if (s.root == root) {
+        change.emplace(s, *image, state);
+        if (!change->plan()) {
+            // plan() may have counted tables that now go.
+            state.frames = image->kernel.frames;
+            change.reset();
+        }
+    }
+    if (!change) {
+        HEARTH_CHECK(map_root(s, root));
+        done.remapped = true;
+        if (image == root) {
+            s.tables.clear();
+            s.windows.clear();
+            return done;
+        }
+        change.emplace(s, *image, state);
+        if (!change->plan())
+            return error(errc::sandbox_poisoned, "a snapshot's page tables contradict its root's");
+    }
+    HEARTH_TRY(done.copied, change->perform());
+    s.tables.clear();
+    s.windows.clear();
+    return done;
+}
+
+}  // namespace hearth::detail

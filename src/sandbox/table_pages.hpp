@@ -1,0 +1,39 @@
+#pragma once
+
+/// What the code around snapshots needs to know of page-table pages. Private to the room.
+
+#include "guest/mm/page_tables.hpp"
+#include "vmm/x86_64/layout.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace hearth::detail {
+
+using guest::mm::page_entry;
+inline constexpr std::size_t table_entries = 512;
+inline constexpr std::uint64_t used_bits = page_entry::accessed | page_entry::dirty;
+
+/// The fixed tables above user mappings, and which of their entries is the system's own.
+struct fixed_table {
+    vmm::gpa frame;
+    std::size_t system_entry;
+};
+inline constexpr std::array<fixed_table, 3> fixed_tables{
+    {{vmm::layout::pml4, 255}, {vmm::layout::system_pdpt, 511}, {vmm::layout::system_pd, 511}}};
+
+/// Two entries for one page that differ in more than use.
+constexpr bool differ(page_entry a, page_entry b) noexcept {
+    return ((a.raw ^ b.raw) & ~used_bits) != 0;
+}
+
+/// The table's page in memory.
+inline page_entry* entries_at(const vmm::guest_memory& memory, vmm::gpa table) noexcept {
+    return reinterpret_cast<page_entry*>(memory.base() + table.value);
+}
+inline const page_entry* entries_of(const std::byte* page) noexcept {
+    return reinterpret_cast<const page_entry*>(page);
+}
+
+}  // namespace hearth::detail

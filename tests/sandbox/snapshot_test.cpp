@@ -1,0 +1,282 @@
+// Snapshots, clones and resets of real guests. The guest (tests/guests/snapshot_guest.c) does on
+// request what is then looked for: everything a guest can leave behind must be gone, everything it
+// had must be there.
+
+#include "guest/vfs/filesystem.hpp"
+#include "sandbox/sandbox.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+using namespace hearth;
+using namespace hearth::literals;
+
+namespace {
+
+const int kick_signal = SIGRTMIN + 7;
+constexpr byte_count memory = 64_MiB;
+
+vmm::kvm& the_kvm() {
+    static vmm::kvm kvm = vmm::kvm::open().value();
+    return kvm;
+}
+detail::shell new_shell(byte_count size = memory) {
+    return vmm::vm::create(the_kvm(), detail::sandbox::shell_options(size, kick_signal, false))
+        .value();
+}
+std::shared_ptr<guest::vfs::filesystem> files() {
+    static const auto f =
+        guest::vfs::filesystem::create(
+            guest::vfs::host_root("/", 64_MiB,
+                                  std::vector<std::filesystem::path>{HEARTH_GUESTS_DIR})
+                .value())
+            .value();
+    return f;
+}
+
+class streams final : public detail::sandbox_streams {
+  public:
+    std::size_t write(guest::stream, std::span<const std::byte> b) override { return b.size(); }
+} silent;
+
+/// A guest on the native path, without a worker around it.
+struct guest_box {
+    explicit guest_box(detail::shell s = new_shell())
+        : sandbox(std::move(s), {memory, files(), &silent, nullptr, false}) {}
+
+    static guest_box started(const std::string& program = "snapshot_guest") {
+        return guest_box(new_shell(), program);
+    }
+    guest_box(detail::shell s, const std::string& program) : guest_box(std::move(s)) {
+        const std::string path = HEARTH_GUESTS_DIR "/" + program;
+        const auto loaded = sandbox.load({path, {path}, {"A=b"}, "/"});
+        INFO((loaded.has_error() ? loaded.error().message() : ""));
+        REQUIRE(loaded.has_value());
+        run();
+        REQUIRE(sandbox.kernel().native().waiting);
+    }
+    void run() {
+        const vmm::run_scope scope(kick_signal);
+        const auto outcome = sandbox.run(scope);
+        const auto* exited = std::get_if<detail::run_exited>(&outcome);
+        const auto* poisoned = std::get_if<detail::run_poisoned>(&outcome);
+        INFO((exited ? "exit " + std::to_string(exited->status.code) + " signal " +
+                           std::to_string(exited->status.signal)
+                     : "")
+             << (poisoned ? poisoned->reason : ""));
+        REQUIRE(std::holds_alternative<detail::run_parked>(outcome));
+    }
+    std::string ask(const std::string& what) {
+        guest::native_event e;
+        e.payload = what;
+        sandbox.kernel().native().event = std::move(e);
+        run();
+        auto& reply = sandbox.kernel().native().reply;
+        REQUIRE(reply);
+        std::string text = std::move(reply->payload);
+        reply.reset();
+        return text;
+    }
+    auto snapshot() {
+        auto s = sandbox.snapshot();
+        INFO((s.has_error() ? s.error().message() : ""));
+        REQUIRE(s.has_value());
+        return *s;
+    }
+    detail::memory_restored restore(std::shared_ptr<const detail::snapshot_image> image) {
+        auto r = sandbox.restore(std::move(image));
+        INFO((r.has_error() ? r.error().message() : ""));
+        REQUIRE(r.has_value());
+        return *r;
+    }
+
+    detail::sandbox sandbox;
+};
+
+const std::string clean = "memory=0 file=0 gs=0 handler=0 timer=0 fds=";
+
+}  // namespace
+
+TEST_CASE("the guest finds its own secret everywhere, so the search can find one") {
+    guest_box g = guest_box::started();
+    CHECK(g.ask("search").starts_with(clean));
+    REQUIRE(g.ask("dirty") == "dirty");
+    const std::string found = g.ask("search");
+    CHECK(found.find("memory=0") == std::string::npos);
+    CHECK(found.find("file=1") != std::string::npos);
+    CHECK(found.find("gs=0") == std::string::npos);
+    CHECK(found.find("handler=1 timer=1") != std::string::npos);
+    CHECK(found.find("vectors=1") != std::string::npos);
+    CHECK(found.find("unclean=0") != std::string::npos);
+}
+
+TEST_CASE("a clone goes on where its snapshot stood, in a shell of its own") {
+    const auto program = GENERATE("snapshot_guest", "snapshot_guest_dynamic");
+    guest_box first = guest_box::started(program);
+    CHECK(first.ask("count") == "1");
+    const auto image = first.snapshot();
+    CHECK(image->kernel.frames.used_pages() > 0);
+    const std::string layout = first.ask("layout");
+    CHECK(first.ask("count") == "2");
+
+    guest_box a, b;
+    CHECK(a.restore(image).remapped);
+    CHECK(b.restore(image).remapped);
+    CHECK(a.ask("layout") == layout);
+    CHECK(a.ask("count") == "2");
+    CHECK(a.ask("count") == "3");
+    CHECK(b.ask("count") == "2");
+    CHECK(b.ask("layout") == layout);  // and its own file offset
+    CHECK(first.ask("count") == "3");
+}
+
+TEST_CASE("a reset guest is its snapshot again, whatever it did to itself") {
+    const auto program = GENERATE("snapshot_guest", "snapshot_guest_dynamic");
+    const auto deeds =
+        GENERATE(std::vector<std::string>{"count"}, std::vector<std::string>{"dirty"},
+                 std::vector<std::string>{"mess"}, std::vector<std::string>{"dirty", "mess"});
+    guest_box g = guest_box::started(program);
+    const auto image = g.snapshot();
+    g.restore(image);
+    const std::string search = g.ask("search"), layout = g.ask("layout");
+    REQUIRE(search.starts_with(clean));
+    g.restore(image);
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& deed : deeds) REQUIRE(g.ask(deed) == (deed == "count" ? "1" : deed));
+        CHECK_FALSE(g.restore(image).remapped);
+        CHECK(g.ask("search") == search);
+        CHECK_FALSE(g.restore(image).remapped);
+        CHECK(g.ask("layout") == layout);
+        CHECK(g.ask("count") == "1");
+        g.restore(image);
+    }
+}
+
+TEST_CASE("the next occupant of a shell sees nothing of the one before") {
+    guest_box secretive = guest_box::started();
+    REQUIRE(secretive.ask("dirty") == "dirty");
+
+    SECTION("a guest that is loaded") {
+        guest_box next(std::move(secretive.sandbox).take_shell(), "snapshot_guest_dynamic");
+        CHECK(next.ask("search").starts_with(clean));
+        CHECK(next.ask("search").ends_with("unclean=0 vectors=0"));
+    }
+    SECTION("a clone of another function") {
+        guest_box other = guest_box::started("snapshot_guest_dynamic");
+        const std::string search = other.ask("search");
+        const auto image = guest_box::started("snapshot_guest_dynamic").snapshot();
+        guest_box next(std::move(secretive.sandbox).take_shell());
+        CHECK(next.restore(image).remapped);
+        CHECK(next.ask("search") == search);
+    }
+    SECTION("a clone of the same function, another environment") {
+        const auto image = guest_box::started().snapshot();
+        guest_box first;
+        first.restore(image);
+        const std::string search = first.ask("search");
+        REQUIRE(first.ask("dirty") == "dirty");
+        guest_box next(std::move(first.sandbox).take_shell());
+        CHECK_FALSE(next.restore(image).remapped);
+        CHECK(next.ask("search") == search);
+    }
+}
+
+TEST_CASE("an environment at rest moves between shells with all it has") {
+    const auto program = GENERATE("snapshot_guest", "snapshot_guest_dynamic");
+    const auto root = guest_box::started(program).snapshot();
+    guest_box a;
+    a.restore(root);
+    REQUIRE(a.ask("count") == "1");
+    REQUIRE(a.ask("dirty") == "dirty");
+    const auto at_rest = a.snapshot();
+    const std::string found = a.ask("search");
+    CHECK(at_rest->root == root);
+    CHECK_FALSE(at_rest->written.pages.empty());
+
+    SECTION("on a shell of the same function, which another environment has dirtied") {
+        guest_box b;
+        b.restore(root);
+        REQUIRE(b.ask("mess") == "mess");
+        b.restore(at_rest);
+        CHECK(b.ask("search") == found);
+        CHECK(b.ask("count") == "2");
+        // From there back to the root, and to where it went on to.
+        const auto later = b.snapshot();
+        const std::string found_later = b.ask("search");
+        b.restore(root);
+        CHECK(b.ask("count") == "1");
+        CHECK(b.ask("search").starts_with(clean));
+        b.restore(later);
+        CHECK(b.ask("search") == found_later);
+        CHECK(b.ask("count") == "3");
+    }
+    SECTION("on a fresh shell") {
+        guest_box b;
+        CHECK(b.restore(at_rest).remapped);
+        CHECK(b.ask("search") == found);
+        CHECK(b.ask("count") == "2");
+        b.restore(root);
+        CHECK(b.ask("search").starts_with(clean));
+    }
+    SECTION("after it took its memory apart") {
+        REQUIRE(a.ask("mess") == "mess");
+        const auto messy = a.snapshot();
+        const std::string apart = a.ask("search");
+        guest_box b;
+        b.restore(messy);
+        CHECK(b.ask("search") == apart);
+        b.restore(at_rest);
+        CHECK(b.ask("search") == found);
+        b.restore(messy);
+        CHECK(b.ask("search") == apart);
+        CHECK(b.ask("count") == "2");
+    }
+}
+
+TEST_CASE("two clones share neither AT_RANDOM nor boot id") {
+    const auto image = guest_box::started().snapshot();
+    std::set<std::string> seen;
+    guest_box a, b;
+    for (int i = 0; i < 3; ++i) {
+        a.restore(image);
+        b.restore(image);
+        seen.insert(a.ask("random"));
+        seen.insert(b.ask("random"));
+    }
+    CHECK(seen.size() == 6);
+}
+
+TEST_CASE("a clone's clock goes on, also where the host's started again") {
+    auto image = guest_box::started().snapshot();
+    guest_box g;
+    g.restore(image);
+    const auto now = std::stoll(g.ask("clock"));
+    CHECK(now >= image->guest_clock.count());
+    auto later = std::make_shared<detail::snapshot_image>(*image);
+    later->guest_clock += std::chrono::hours(1000);  // as if taken in a boot long up
+    g.restore(later);
+    const auto then = std::stoll(g.ask("clock"));
+    CHECK(then >= later->guest_clock.count());
+    CHECK(then < (later->guest_clock + std::chrono::minutes(1)).count());
+    g.restore(image);
+    CHECK(std::stoll(g.ask("clock")) < later->guest_clock.count());
+}
+
+TEST_CASE("what has ended cannot be snapshotted") {
+    guest_box g;
+    CHECK(g.sandbox.snapshot().error() == errc::not_snapshotable);
+}
+
+TEST_CASE("a snapshot fits only a shell of its own size") {
+    const auto image = guest_box::started().snapshot();
+    detail::sandbox small(new_shell(128_MiB), {128_MiB, files(), &silent, nullptr, false});
+    CHECK(small.restore(image).error() == errc::invalid_argument);
+}
