@@ -113,7 +113,7 @@ struct shell_grant {
     shell_id destroy;
 };
 
-// -- decisions on an arrival; nothing but `reuse` allocates
+// -- decisions on an arrival; those that name nothing to evict allocate nothing
 
 /// The version is retired or unknown, or the pool is draining or shut down.
 struct refused {};
@@ -146,6 +146,8 @@ struct start {
     bool ahead = false;                 ///< for no invocation: idle once started
 };
 using decision = std::variant<refused, throttled, no_room, reuse, reattach, start>;
+/// Nothing: admitted.
+using denial = std::variant<std::monostate, refused, throttled>;
 
 // -- actions that are due
 
@@ -174,7 +176,7 @@ enum class shell_fate : bool { reusable, gone };
 // -- what the pool holds and has done
 
 struct pool_counters {
-    std::uint64_t arrivals = 0;  ///< = refused + throttles + no_room + warm + cold + restored
+    std::uint64_t admitted = 0;
     std::uint64_t refused = 0;
     std::uint64_t throttles[throttle_reasons] = {};
     std::uint64_t no_room = 0;
@@ -200,7 +202,8 @@ struct pool_counters {
 
 /// Of one version, or of all.
 struct environment_counts {
-    std::size_t starting = 0;  ///< for an invocation: counts as running in limits
+    std::size_t admitted = 0;  ///< the concurrency: executions, with an environment or not yet
+    std::size_t starting = 0;  ///< for an invocation
     std::size_t starting_ahead = 0;
     std::size_t running = 0;        ///< with an invocation, started
     std::size_t idle_attached = 0;  ///< those being detached included
@@ -208,8 +211,11 @@ struct environment_counts {
     std::size_t provisioned = 0;  ///< of all of these
     std::size_t ending = 0;       ///< to be terminated, `destroyed` not yet reported
 
-    [[nodiscard]] std::size_t concurrency() const noexcept { return starting + running; }
     [[nodiscard]] std::size_t idle() const noexcept { return idle_attached + idle_detached; }
+    /// Can serve, now or soon.
+    [[nodiscard]] std::size_t live() const noexcept {
+        return starting + starting_ahead + running + idle();
+    }
     bool operator==(const environment_counts&) const = default;
 };
 struct shell_counts {

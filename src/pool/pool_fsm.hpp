@@ -11,10 +11,10 @@
 ///
 /// An environment's life, by the calls that move it:
 ///
-///   arrive/prepare/due ─▶ starting ──started──▶ running ──released──▶ idle (attached)
+///   assign/prepare/due ─▶ starting ──started──▶ running ──released──▶ idle (attached)
 ///                             │ start_failed       ▲ │ not reusable      │ detach / stolen
 ///                             ▼                    │ ▼                   ▼
-///                            gone          arrive: │ ending          detaching
+///                            gone          assign: │ ending          detaching
 ///                                           reuse, │ ▲ │ destroyed       │ detached
 ///                                         reattach │ │ ▼                 ▼
 ///                                                  └─┼─ gone ─── idle (detached)
@@ -84,13 +84,23 @@ class pool_fsm {
     /// It appeared or was lost. Environments that are there keep what they have.
     void set_snapshot(version_id version, bool there, time_point now);
     /// Admits nothing more; idle environments are due for termination, running ones when they
-    /// finish. The id is dead once its last environment is gone.
+    /// finish. The id is dead once its last environment is gone and its last
+    /// execution has left.
     void retire(version_id version, time_point now);
 
-    // -- invocations
+    // -- invocations: admit, assign, released (or start_failed), leave. An execution that needs no
+    // environment is only admitted. One that waits for a thread is best assigned when it gets it:
+    // then the newest idle environment is as new as can be.
 
-    /// `tenant` matters in isolation::tenant only. With `reuse`, `reattach` or `start` the
-    /// invocation counts as running until `released` or `start_failed`.
+    /// Admitted executions are what the limits count; each must `leave`.
+    [[nodiscard]] denial admit(version_id version, time_point now);
+    /// An environment for an admitted execution. May be called again after no_room, a throttled
+    /// scale-up, start_failed, or `released`. Refused only after shut_down. `tenant` matters in
+    /// isolation::tenant only.
+    [[nodiscard]] decision assign(version_id version, std::string_view tenant, time_point now);
+    void leave(version_id version, time_point now);
+    /// admit and assign in one: with reuse, reattach or start, `leave` is still the caller's; else
+    /// nothing stays admitted.
     [[nodiscard]] decision arrive(version_id version, std::string_view tenant, time_point now);
     /// An environment started for no invocation, on demand (the init at deployment, from which the
     /// snapshot is made): refused, no_room or start. Counts against no concurrency limit.
@@ -100,9 +110,9 @@ class pool_fsm {
     /// ahead is now idle.
     /// @return false: nobody wants it any more; terminate it, then `destroyed`
     [[nodiscard]] bool started(environment_id environment, bool detachable, time_point now);
-    /// It is gone already, and so is the invocation it was for.
+    /// It is gone already.
     void start_failed(environment_id environment, shell_fate shell, time_point now);
-    /// The invocation is over. `reusable`: it waits for the next (in isolation::invocation: it has
+    /// Its invocation is over. `reusable`: it waits for the next (in isolation::invocation: it has
     /// been reset).
     /// @return false: terminate it, at leisure, then `destroyed`
     [[nodiscard]] bool released(environment_id environment, bool reusable, time_point now);
@@ -138,7 +148,7 @@ class pool_fsm {
     void drain();
     /// Drains, and gives up everything that does not run; what runs is given up when it ends.
     void shut_down(time_point now);
-    /// No invocation is under way.
+    /// Nothing is admitted, nothing is starting ahead.
     [[nodiscard]] bool quiet() const noexcept;
     /// Nothing is left: no environment, no shell.
     [[nodiscard]] bool empty() const noexcept;
