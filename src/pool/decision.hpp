@@ -47,6 +47,9 @@ struct pool_options {
     /// Idle environments that hold a shell; above, those idle longest are detached at once.
     std::size_t max_attached_idle = 32;
 
+    /// Detaches under way at the same time: what is being detached serves nobody meanwhile.
+    std::size_t max_detaching = 8;
+
     /// Environments started ahead of need at the same time.
     std::size_t max_starting_ahead = 4;
     /// After a start ahead (or a spare shell) failed, the next attempt waits so long, doubling up
