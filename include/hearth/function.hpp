@@ -29,6 +29,9 @@ struct function_config {
     std::chrono::milliseconds timeout = std::chrono::seconds(3);  ///< up to 900 s
     byte_count ephemeral_storage = byte_count(512ull << 20); ///< /tmp: 512 MiB to 10,240 MiB
     pool_policy pool{};
+    hearth::isolation isolation = isolation::environment;
+    /// Take a snapshot after init and start environments from it. Off: every start is cold.
+    bool snapshot = true;
     std::map<std::string, std::string> environment{};        ///< at most 4 KiB in all
 };
 
@@ -40,6 +43,8 @@ struct invoke_options {
     std::string client_context{};
     /// X-Amzn-Trace-Id, passed through.
     std::string trace_id{};
+    /// X-Amz-Tenant-Id: whose invocation this is, for isolation::tenant.
+    std::string tenant_id{};
 };
 
 /// A handle to a deployed function; copies name the same function. Thread-safe. Outlives neither the

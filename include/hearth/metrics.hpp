@@ -13,7 +13,11 @@ struct pool_metrics {
     std::uint64_t cold_starts = 0;
     std::uint64_t restored_starts = 0;
     std::uint64_t warm_starts = 0;
+    std::uint64_t detached = 0;  ///< of the idle ones: without a VM shell
+    std::uint64_t shells = 0;    ///< VM shells alive
+    std::uint64_t spillovers = 0; ///< invocations beyond the provisioned concurrency
     std::uint64_t expired = 0;   ///< terminated after idle_ttl
+    std::uint64_t evicted = 0;   ///< terminated for want of memory
     std::uint64_t destroyed = 0; ///< terminated for a timeout, an exit or a fault
 };
 

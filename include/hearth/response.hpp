@@ -23,11 +23,15 @@ std::string_view to_string(start_kind) noexcept;
 struct invocation_report {
     std::string request_id;
     start_kind start = start_kind::warm;
+    bool reattached = false;              ///< warm, but its VM shell had been given back meanwhile
     std::chrono::nanoseconds vm{};        ///< getting a VM shell
-    std::chrono::nanoseconds boot{};      ///< loading the program into it (cold) or cloning (restored)
-    std::chrono::nanoseconds init{};      ///< up to the first request for an event; zero when warm
+    std::chrono::nanoseconds boot{};      ///< loading the program (cold), restoring memory and state
+                                          ///< (restored, reattached)
+    std::chrono::nanoseconds init{};      ///< up to the first request for an event (cold); the runtime's
+                                          ///< restore hooks (restored)
+    std::chrono::nanoseconds snapshot{};  ///< taking the version's snapshot after init (cold)
     std::chrono::nanoseconds duration{};  ///< from the event to the response
-    std::chrono::milliseconds billed{};   ///< duration (and init when cold), rounded up
+    std::chrono::milliseconds billed{};   ///< duration, and boot and init when not warm, rounded up
     byte_count memory_size;
     byte_count max_memory_used;           ///< true peak of guest memory, over the environment's life
 };

@@ -9,6 +9,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -34,6 +35,12 @@ struct runtime_options {
     int kick_signal_offset = 7;
     /// Executions at once over all functions (AWS: 1,000 per account and region).
     std::size_t account_concurrency = 1000;
+    /// Environments a function may start in 10 s because of invocations (AWS: 1,000). Zero: no limit.
+    std::size_t scale_up_starts = 0;
+    /// VM shells alive at most, unless more are needed to run. An idle environment beyond gives its shell
+    /// back and keeps what it wrote, as one does that was idle for `detach_after`.
+    std::size_t max_shells = 64;
+    std::chrono::milliseconds detach_after = std::chrono::seconds(1);
     /// The identity functions see in their ARNs.
     std::string region = "us-east-1";
     std::string account_id = "000000000000";

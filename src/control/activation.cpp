@@ -35,7 +35,10 @@ failure explain(const error& e) {
 worker::version_spec control_plane::impl::make_spec(
     const function_configuration& c,
     std::shared_ptr<const image::package_image> code,
-    const pool_policy& pool) const {
+    const control::run_policy& policy) const {
+    // Checked when the settings were made.
+    const auto checked = control::with_variables(policy, c.settings.environment);
+    const control::run_policy& run = checked.has_value() ? *checked : policy;
     return {.function_name = c.function_name,
             .version = c.version,
             .function_arn = c.function_arn,
@@ -44,7 +47,9 @@ worker::version_spec control_plane::impl::make_spec(
             .memory = c.settings.memory,
             .timeout = c.settings.timeout,
             .ephemeral_storage = c.settings.ephemeral_storage,
-            .pool = pool,
+            .pool = run.pool,
+            .isolation = run.isolation,
+            .snapshot = run.snapshot,
             .environment = c.settings.environment};
 }
 
@@ -65,20 +70,20 @@ void control_plane::impl::start_activation(entry_ptr e, std::uint64_t generation
 void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation) {
     function_configuration candidate;
     std::shared_ptr<const image::package_image> code;
-    pool_policy pool;
+    control::run_policy policy;
     {
         const auto guard = registry_.lock();
         if (e->generation != generation) return;
         candidate = e->candidate();
         code = e->candidate_image;
-        pool = e->pool;
+        policy = e->policy;
     }
     auto ready = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         if (!code) {
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
         HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        auto version = worker_.deploy(make_spec(candidate, code, pool));
+        auto version = worker_.deploy(make_spec(candidate, code, policy));
         HEARTH_CHECK(version->initialize());
         return version;
     }();
@@ -141,20 +146,20 @@ void control_plane::impl::finish_activation(const entry_ptr& e,
 result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(const entry_ptr& e) {
     const std::scoped_lock one_at_a_time(e->loading);
     function_configuration current;
-    pool_policy pool;
+    control::run_policy policy;
     std::uint64_t generation = 0;
     {
         const auto guard = registry_.lock();
         if (e->serving) return e->serving;
         current = e->stored.current;
-        pool = e->pool;
+        policy = e->policy;
         generation = e->generation;
     }
     if (draining_) return error(errc::shutting_down);
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
         HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        return worker_.deploy(make_spec(current, std::move(code), pool));
+        return worker_.deploy(make_spec(current, std::move(code), policy));
     }();
     if (version.has_error()) {
         tell("function " + current.function_name +

@@ -502,7 +502,8 @@ worker::invocation control_plane::impl::make_invocation(std::string payload,
             .payload = std::move(payload),
             .client_context = std::move(options.client_context),
             .trace_id = std::move(options.trace_id),
-            .invoked_arn = std::move(arn)};
+            .invoked_arn = std::move(arn),
+            .tenant_id = std::move(options.tenant_id)};
 }
 
 result<void> control_plane::check_invoke(std::string_view name, std::string_view qualifier) const {
@@ -580,7 +581,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
 
     auto e = std::make_shared<entry>();
     e->durable = zip.has_value();
-    e->pool = config.pool;
+    e->policy = {config.pool, config.isolation, config.snapshot};
     e->stored.current = {.function_name = name.name,
                          .function_arn = impl_->arn_of(name.name),
                          .settings = std::move(settings),
@@ -590,8 +591,8 @@ result<function_configuration> control_plane::deploy(const function_config& conf
                          .revision_id = control::make_uuid(),
                          .state = function_state::active};
     const function_configuration deployed = e->stored.current;
-    e->serving = impl_->worker_.deploy(impl_->make_spec(deployed, std::move(code), config.pool));
-    if (config.pool.min_idle > 0) HEARTH_CHECK(e->serving->initialize());
+    e->serving = impl_->worker_.deploy(impl_->make_spec(deployed, std::move(code), e->policy));
+    if (config.pool.min_idle + config.pool.provisioned_concurrency > 0) HEARTH_CHECK(e->serving->initialize());
 
     const std::scoped_lock changes(impl_->changes_);
     const entry_ptr before = impl_->registry_.find(name.name);

@@ -64,7 +64,7 @@ struct control_plane::impl {
     result<std::shared_ptr<const image::package_image>> read_image(const std::string& code_sha256);
     [[nodiscard]] worker::version_spec make_spec(const function_configuration& c,
                                                  std::shared_ptr<const image::package_image> code,
-                                                 const pool_policy& pool) const;
+                                                 const control::run_policy& policy) const;
 
     // Changes; `changes_` is held by the caller.
     result<void> check_code_storage(std::uint64_t added) const;

@@ -4,6 +4,7 @@
 /// only, so an invocation's lookup never waits for a disk. An entry's fields are read and written
 /// under it.
 
+#include "control/run_policy.hpp"
 #include "control/storage.hpp"
 #include "image/package_image.hpp"
 #include "worker/worker.hpp"
@@ -23,7 +24,7 @@ namespace hearth::control {
 struct entry {
     stored_function stored;
     bool durable = true;  ///< the storage knows it; false for packages that are not zips
-    pool_policy pool;
+    run_policy policy;
     /// Null after a restart until the first invocation, and while the first activation runs.
     std::shared_ptr<worker::deployed_version> serving;
     /// The package that waits for activation, if it is in memory already.

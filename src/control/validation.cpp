@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/ascii.hpp"
+#include "control/run_policy.hpp"
 
 #include <fmt/format.h>
 
@@ -221,6 +222,8 @@ result<void> check_settings(const function_settings& s) {
     if (s.memory.bytes() % (1 << 20) != 0 || s.ephemeral_storage.bytes() % (1 << 20) != 0)
         return error(errc::invalid_argument, "MemorySize and EphemeralStorage are whole mebibytes");
     HEARTH_CHECK(check_environment(s.environment));
+    HEARTH_TRY(const auto policy, with_variables({}, s.environment));
+    (void)policy;
     HEARTH_CHECK(check_vpc(s.vpc));
     HEARTH_CHECK(check_arn("deadLetterConfig.targetArn", s.dead_letter_target_arn));
     HEARTH_CHECK(check_arn("kMSKeyArn", s.kms_key_arn));

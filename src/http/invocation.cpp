@@ -14,6 +14,7 @@ namespace beast_http = boost::beast::http;
 constexpr std::size_t max_client_context = 3583;
 /// Ours: the header goes to the guest as it is.
 constexpr std::size_t max_trace_id = 1024;
+constexpr std::size_t max_tenant_id = 256;  // service model, TenantId
 
 std::string_view header(const beast_http::fields& headers, const char* name) {
     const auto at = headers.find(name);
@@ -47,8 +48,11 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
     if (!log_type.empty() && log_type != "None" && log_type != "Tail")
         return invalid("Unknown LogType '" + std::string(log_type) + "': None or Tail");
     i.log_tail = log_type == "Tail";
-    if (!header(headers, "X-Amz-Tenant-Id").empty())
-        return invalid("Tenant isolation (X-Amz-Tenant-Id) is not supported by this server yet");
+    if (const auto tenant = header(headers, "X-Amz-Tenant-Id"); !tenant.empty()) {
+        if (tenant.size() > max_tenant_id)
+            return invalid("A tenant id (X-Amz-Tenant-Id) has at most 256 characters");
+        i.options.tenant_id = tenant;
+    }
     if (!header(headers, "X-Amz-Durable-Execution-Name").empty())
         return invalid(
             "Durable functions (X-Amz-Durable-Execution-Name) are not supported by this server "

@@ -5,6 +5,7 @@
 
 #include "pool/ids.hpp"
 
+#include <hearth/pool_policy.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
 
@@ -58,17 +59,12 @@ struct pool_options {
     std::chrono::nanoseconds max_retry_after = std::chrono::seconds(60);
 };
 
-enum class isolation {
-    environment,  ///< globals and /tmp survive from one invocation to the next
-    invocation,   ///< whoever releases an environment has brought it back to its snapshot first
-    tenant,       ///< an environment serves one tenant in its life
-};
-
 /// A deployed version. Memory, shell size and isolation are fixed for its life.
 struct version_policy {
     byte_count memory;
     byte_count shell_size;  ///< environments share shells of equal size; 0: as memory
-    pool::isolation isolation = isolation::environment;
+    /// invocation: whoever releases an environment has brought it back to its snapshot first.
+    hearth::isolation isolation = isolation::environment;
     /// Live environments started ahead so that there are so many, and idle ones that do not expire.
     /// Unlike provisioned ones they are evicted under memory pressure and reserve no concurrency.
     std::size_t min_idle = 0;

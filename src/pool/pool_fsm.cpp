@@ -406,6 +406,13 @@ bool pool_fsm::released(environment_id which, bool reusable, time_point now) {
     return s.enter_idle(*e, now, reusable);
 }
 
+void pool_fsm::give_up(environment_id which, time_point now) {
+    state& s = *s_;
+    s.advance(now);
+    environment* e = s.environments.find(which);
+    if (e && e->phase == phase::idle) s.end(*e, state::ending::surplus, false);
+}
+
 void pool_fsm::set_detachable(environment_id which, bool detachable, time_point now) {
     state& s = *s_;
     s.advance(now);

@@ -116,6 +116,8 @@ class pool_fsm {
     /// been reset).
     /// @return false: terminate it, at leisure, then `destroyed`
     [[nodiscard]] bool released(environment_id environment, bool reusable, time_point now);
+    /// Nobody needs this idle environment: terminate it, at leisure, then `destroyed`.
+    void give_up(environment_id environment, time_point now);
     /// It became detachable, or no longer is (a snapshot was made from a cold one).
     void set_detachable(environment_id environment, bool detachable, time_point now);
 

@@ -124,6 +124,9 @@ result<runtime> runtime::create(runtime_options options) {
     w.guest_root = options.guest_root;
     w.kick_signal_offset = options.kick_signal_offset;
     w.account_concurrency = options.account_concurrency;
+    w.scale_up_starts = options.scale_up_starts;
+    w.max_shells = options.max_shells;
+    w.detach_after = options.detach_after;
     w.region = options.region;
     w.observer = options.observer;
     HEARTH_TRY(i->worker, worker::worker::create(std::move(w)));

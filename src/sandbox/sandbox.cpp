@@ -72,6 +72,7 @@ byte_count sandbox::peak_memory() const noexcept {
 
 result<void> sandbox::load(const program& what) {
     if (!shell_.blank) {
+        clear_kick();
         HEARTH_CHECK(shell_.make_blank());
         HEARTH_CHECK(vcpu().set_fpu({}));
     }
@@ -149,8 +150,10 @@ result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     return std::shared_ptr<const snapshot_image>(std::move(image));
 }
 
-result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> image) {
+result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> image,
+                                         restore_as as) {
     ended_ = true;  // until all of it stands
+    clear_kick();
     keep_layout();
     const bool first = !kernel_;
     if (first) {
@@ -171,7 +174,7 @@ result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> i
     if (host_now + identity.clock_offset < image->guest_clock)
         identity.clock_offset = image->guest_clock - host_now;
     clock_offset_ = identity.clock_offset;
-    guest::renew_identity(state, memory(), [this](std::span<std::byte> out) { random(out); });
+    if (as == restore_as::clone) renew_identity();
     show_ids();
 
     parked_ = image->parked;
@@ -183,6 +186,11 @@ result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> i
     origin_ = std::move(image);
     ended_ = false;
     return done;
+}
+
+void sandbox::renew_identity() {
+    guest::renew_identity(kernel_->state(), memory(),
+                          [this](std::span<std::byte> out) { random(out); });
 }
 
 /// The shell remembers what stands in its memory.

@@ -88,6 +88,11 @@ struct run_interrupted {};  ///< by `kick`; run again to go on
 using run_outcome =
     std::variant<run_parked, run_exited, run_out_of_memory, run_poisoned, run_interrupted>;
 
+enum class restore_as {
+    clone,  ///< its ids and AT_RANDOM are renewed
+    same,
+};
+
 class sandbox final : private guest::host {
   public:
     /// Guest-physical space beside the frames: the system area and windows of mapped files.
@@ -110,11 +115,14 @@ class sandbox final : private guest::host {
     /// @errors errc::not_snapshotable: it ended; no_room, io_failed
     result<std::shared_ptr<const snapshot_image>> snapshot();
 
-    /// Instead of load, or at any later time: becomes a clone of the image, made for the same
-    /// memory limit and filesystem, with an identity of its own. After a failure the shell is no
-    /// good.
+    /// Instead of load, or at any later time: becomes what the image shows, made for the same memory
+    /// limit and filesystem: a clone with an identity of its own, or the very guest, moved here.
+    /// After a failure the shell is no good.
     /// @errors errc::no_room, io_failed, kvm_failed
-    result<memory_restored> restore(std::shared_ptr<const snapshot_image> image);
+    result<memory_restored> restore(std::shared_ptr<const snapshot_image> image,
+                                    restore_as identity = restore_as::clone);
+    /// A new identity for a guest that its snapshot's clones must not meet again.
+    void renew_identity();
     /// What it was last restored from; may be null.
     [[nodiscard]] const std::shared_ptr<const snapshot_image>& origin() const noexcept {
         return origin_;

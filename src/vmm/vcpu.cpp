@@ -144,6 +144,7 @@ result<vcpu> vcpu::create(
 
 vcpu::vcpu(std::unique_ptr<impl> i) noexcept : impl_(std::move(i)) {}
 vcpu::vcpu(vcpu&&) noexcept = default;
+vcpu& vcpu::operator=(vcpu&&) noexcept = default;
 vcpu::~vcpu() = default;
 
 vm_exit vcpu::run(const run_scope& scope) {

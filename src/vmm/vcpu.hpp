@@ -47,7 +47,7 @@ class vcpu {
         const kvm& kvm, int vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal);
 
     vcpu(vcpu&&) noexcept;
-    vcpu& operator=(vcpu&&) = delete;
+    vcpu& operator=(vcpu&&) noexcept;
     ~vcpu();
 
     /// Runs the guest until it stops. The thread must be inside a run_scope of this vcpu's signal; an

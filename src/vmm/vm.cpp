@@ -11,6 +11,14 @@ namespace hearth::vmm {
 vm::vm(guest_memory memory, unique_fd fd, vmm::vcpu vcpu) noexcept
     : memory_(std::move(memory)), fd_(std::move(fd)), vcpu_(std::move(vcpu)) {}
 
+vm& vm::operator=(vm&& other) noexcept {
+    // In teardown order, not in that of the members.
+    vcpu_ = std::move(other.vcpu_);
+    fd_ = std::move(other.fd_);
+    memory_ = std::move(other.memory_);
+    return *this;
+}
+
 result<vm> vm::create(const kvm& kvm, const vm_options& options) {
     constexpr std::uint64_t granule = 2u << 20;
     if (options.memory.bytes() == 0 || options.memory.bytes() % granule)

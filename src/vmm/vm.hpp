@@ -25,7 +25,7 @@ class vm {
     static result<vm> create(const kvm& kvm, const vm_options& options);
 
     vm(vm&&) noexcept = default;
-    vm& operator=(vm&&) = delete;
+    vm& operator=(vm&& other) noexcept;
     ~vm() = default;
 
     [[nodiscard]] guest_memory& memory() noexcept { return memory_; }

@@ -8,6 +8,8 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <ctime>
+#include <numeric>
 #include <utility>
 
 namespace hearth::worker {
@@ -25,185 +27,405 @@ std::string log_stream_name(const version_spec& spec) {
                        day.tm_mday, spec.version, bits[0], bits[1]);
 }
 
+pool::pool_options pool_options_of(const worker_options& o) {
+    pool::pool_options p;
+    p.account_concurrency = o.account_concurrency;
+    p.min_unreserved = std::min<std::size_t>(p.min_unreserved, o.account_concurrency);
+    p.memory_budget = o.memory_budget;
+    p.scale_up_starts = o.scale_up_starts;
+    p.max_shells = o.max_shells;
+    p.detach_after = o.detach_after;
+    return p;
+}
+
+byte_count shell_size(byte_count memory) {
+    return detail::sandbox::shell_options(memory, 0, false).memory;
+}
+
+pool::version_policy policy_of(const version_spec& spec) {
+    pool::version_policy p;
+    p.memory = spec.memory;
+    p.shell_size = shell_size(spec.memory);
+    p.isolation = spec.isolation;
+    const bool in_process = spec.code && spec.code->in_process();
+    p.min_idle = in_process ? 0 : spec.pool.min_idle;
+    p.max_idle = spec.pool.max_idle;
+    p.idle_ttl = spec.pool.idle_ttl;
+    p.max_concurrency = spec.pool.max_concurrency;
+    p.provisioned = in_process ? 0 : spec.pool.provisioned_concurrency;
+    return p;
+}
+
 }  // namespace
 
 core::core(worker_options options, vmm::kvm kvm)
     : options_(std::move(options)),
       kick_signal_(SIGRTMIN + options_.kick_signal_offset),
       kvm_(std::move(kvm)),
+      pool_(pool_options_of(options_)),
       housekeeper_([this] { housekeep(); }) {}
 
 core::~core() { shut_down(); }
 
+// -- the end
+
 void core::close() {
     const std::lock_guard lock(mutex_);
-    closed_ = true;
+    pool_.drain();
 }
 
 void core::wait_quiet() {
     std::unique_lock lock(mutex_);
-    quiet_.wait(lock, [this] { return admitted_ == 0; });
+    quiet_.wait(lock, [this] { return pool_.quiet() && active_.empty(); });
 }
 
 void core::shut_down() {
     const std::lock_guard once(shut_down_mutex_);
     {
         const std::lock_guard lock(mutex_);
-        closed_ = true;
+        pool_.drain();
         interrupting_ = true;
         for (environment* e : active_) e->interrupt(environment::reason::shutdown);
     }
     wait_quiet();
-    std::vector<std::unique_ptr<environment>> idle;
     {
         const std::lock_guard lock(mutex_);
+        pool_.shut_down(steady_clock::now());
         stop_ = true;
-        for (auto& v : versions_)
-            for (auto& e : v.slots->idle.take_all()) idle.push_back(std::move(e));
-        std::move(discarded_.begin(), discarded_.end(), std::back_inserter(idle));
-        discarded_.clear();
     }
     chores_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
-    idle.clear();
-    spare_.reset();
     watch_.stop();
 }
 
-void core::add(version_slots& slots, const version_spec& spec) {
-    {
-        const std::lock_guard lock(mutex_);
-        versions_.push_back({&slots, &spec});
-        wanted_size_ = spec.memory;
-    }
-    chores_.notify_one();
+// -- versions
+
+core::version_entry* core::find(pool::version_id id) {
+    if (!id || id.index >= versions_.size()) return nullptr;
+    version_entry& v = versions_[id.index];
+    return v.generation == id.generation ? &v : nullptr;
+}
+const core::version_entry* core::find(pool::version_id id) const {
+    return const_cast<core*>(this)->find(id);
 }
 
-void core::remove(version_slots& slots) {
-    retire(slots);
+result<pool::version_id> core::add(std::shared_ptr<const version_data> version) {
+    const version_spec& spec = version->spec;
+    const auto now = steady_clock::now();
     const std::lock_guard lock(mutex_);
-    std::erase_if(versions_, [&](const version_entry& v) { return v.slots == &slots; });
+    auto [f, made] = functions_.try_emplace(spec.function_arn);
+    if (made) f->second.id = pool_.add_function();
+    const auto undo = [&, at = f, was_made = made] {
+        if (!was_made) return;
+        pool_.remove_function(at->second.id, now);
+        functions_.erase(at);
+    };
+    if (auto r = pool_.set_reserved_concurrency(f->second.id, spec.pool.reserved_concurrency, now);
+        r.has_error()) {
+        undo();
+        return r.error();
+    }
+    auto id = pool_.add_version(f->second.id, policy_of(spec), now);
+    if (id.has_error()) {
+        undo();
+        return id.error();
+    }
+    ++f->second.versions;
+    if (id->index >= versions_.size()) versions_.resize(id->index + 1);
+    const bool in_process = spec.code && spec.code->in_process();
+    versions_[id->index] = {id->generation, version, nullptr, spec.snapshot && !in_process};
+    wake_if_due();
+    return *id;
 }
 
-void core::retire(version_slots& slots) {
-    std::vector<std::unique_ptr<environment>> idle;
-    {
-        const std::lock_guard lock(mutex_);
-        slots.retired = true;
-        const auto entry = std::find_if(versions_.begin(), versions_.end(),
-                                        [&](const version_entry& v) { return v.slots == &slots; });
-        for (auto& e : slots.idle.take_all()) {
-            if (entry != versions_.end()) reserved_ -= entry->spec->memory.bytes();
-            if (stop_)
-                idle.push_back(std::move(e));
-            else
-                discarded_.push_back(std::move(e));
+void core::retire(pool::version_id version) {
+    const std::lock_guard lock(mutex_);
+    pool_.retire(version, steady_clock::now());
+    wake_if_due();
+}
+
+void core::remove(pool::version_id version) {
+    version_entry gone;  // let go of outside the lock
+    const std::lock_guard lock(mutex_);
+    version_entry* v = find(version);
+    if (!v) return;
+    const auto now = steady_clock::now();
+    pool_.retire(version, now);
+    if (auto f = functions_.find(v->data->spec.function_arn);
+        f != functions_.end() && --f->second.versions == 0) {
+        pool_.remove_function(f->second.id, now);
+        functions_.erase(f);
+    }
+    gone = std::exchange(*v, {});
+    wake_if_due();
+}
+
+bool core::has_snapshot(pool::version_id version) const {
+    const std::lock_guard lock(mutex_);
+    const version_entry* v = find(version);
+    return v && v->snapshot;
+}
+
+// -- what is at rest; under the lock
+
+core::environment_ptr core::take(pool::environment_id id) {
+    if (id.index >= environments_.size() || !environments_[id.index] ||
+        environments_[id.index]->id != id)
+        return nullptr;
+    return std::move(environments_[id.index]);
+}
+
+void core::store(environment_ptr e) {
+    const auto index = e->id.index;
+    if (index >= environments_.size()) environments_.resize(index + 1);
+    environments_[index] = std::move(e);
+}
+
+std::optional<detail::shell> core::take_shell(pool::shell_id id) {
+    if (!id || id.index >= free_shells_.size() || !free_shells_[id.index]) return std::nullopt;
+    std::optional<detail::shell> s(std::move(*free_shells_[id.index]));
+    free_shells_[id.index].reset();
+    return s;
+}
+
+void core::store_shell(pool::shell_id id, detail::shell shell) {
+    if (id.index >= free_shells_.size()) free_shells_.resize(id.index + 1);
+    free_shells_[id.index].emplace(std::move(shell));
+}
+
+core::work_order core::order(pool::environment_id id,
+                             const pool::shell_grant& grant,
+                             const std::vector<pool::environment_id>& evict) {
+    work_order w;
+    w.id = id;
+    w.grant = grant;
+    for (const auto e : evict)
+        if (auto gone = take(e)) w.evicted.push_back(std::move(gone));
+    if (grant.source == pool::shell_source::stolen) w.stolen_from = take(grant.from);
+    w.shell = take_shell(grant.shell);
+    w.destroy = take_shell(grant.destroy);
+    return w;
+}
+
+void core::wake_if_due() {
+    const auto due = pool_.next_due();
+    if (!ending_.empty() || (due && *due < wakes_at_)) chores_.notify_one();
+}
+
+// -- getting an environment
+
+/// Gives an environment up for good; its shell is free for others if it can be.
+void core::end(environment_ptr e) {
+    const auto id = e->id;
+    auto shell = e->give_up();
+    e.reset();
+    const std::lock_guard lock(mutex_);
+    const auto shell_id = pool_.shell_of(id);
+    const bool keep = shell && shell_id;
+    if (keep) store_shell(shell_id, std::move(*shell));
+    pool_.destroyed(id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
+                    steady_clock::now());
+}
+
+/// The shell of a decision, whatever must be done for it.
+result<environment::resources> core::fetch(work_order& w, byte_count memory) {
+    const auto start = steady_clock::now();
+    for (auto& e : w.evicted) {
+        if (e->id == w.grant.from) w.shell = e->give_up();
+        end(std::move(e));
+    }
+    w.evicted.clear();
+    if (w.stolen_from) {
+        environment_ptr e = std::move(w.stolen_from);
+        auto shell = e->detach();
+        bool kept = false;
+        {
+            const std::lock_guard lock(mutex_);
+            kept = shell.has_value() ? pool_.detached(e->id, e->held(), steady_clock::now())
+                                     : pool_.detach_failed(e->id, steady_clock::now());
+            if (kept) store(std::move(e));
         }
+        if (shell.has_value())
+            w.shell.emplace(std::move(*shell));
+        else if (e)
+            w.shell = e->give_up();
+        if (e) end(std::move(e));
     }
-    chores_.notify_one();
+    if (w.destroy) {
+        w.destroy.reset();
+        const std::lock_guard lock(mutex_);
+        pool_.shell_destroyed(w.grant.destroy, steady_clock::now());
+    }
+    if (!w.shell) {
+        HEARTH_TRY(auto vm, vmm::vm::create(
+                                kvm_, detail::sandbox::shell_options(memory, kick_signal_, false)));
+        w.shell.emplace(std::move(vm));
+    }
+    environment::resources r{std::move(*w.shell), steady_clock::now() - start};
+    w.shell.reset();
+    return r;
 }
 
-result<void> core::admit(version_slots& slots, const version_spec& spec) {
+result<core::environment_ptr> core::reattach(environment_ptr e, work_order w) {
+    const auto attach = [&]() -> result<void> {
+        HEARTH_TRY(auto resources, fetch(w, e->memory()));
+        return e->attach(std::move(resources));
+    };
+    auto attached = attach();
+    if (attached.has_value()) return e;
+    {
+        const std::lock_guard lock(mutex_);
+        (void)pool_.released(e->id, false, steady_clock::now());
+    }
+    end(std::move(e));
+    return attached.error();
+}
+
+result<core::assigned> core::start(work_order w, start_kind kind, const version_entry& version) {
+    const version_spec& spec = version.data->spec;
+    auto e = std::make_unique<environment>(version.data, options_, watch_);
+    e->id = w.id;
+    const auto begin = [&]() -> result<void> {
+        if (version.data->files.has_error()) return version.data->files.error();
+        HEARTH_TRY(auto resources, fetch(w, spec.memory));
+        if (kind == start_kind::restored)
+            return e->restore(std::move(resources), *version.snapshot);
+        return e->load(std::move(resources), log_stream_name(spec));
+    };
+    auto begun = begin();
+    if (begun.has_value()) return assigned{std::move(e), kind};
+    for (auto& gone : w.evicted) end(std::move(gone));
+    auto shell = e->give_up();
     const std::lock_guard lock(mutex_);
-    if (closed_ || slots.retired) return error(errc::shutting_down);
-    if (admitted_ >= options_.account_concurrency) {
-        ++counters_.throttles;
-        return error(
-            errc::throttled,
-            fmt::format("ConcurrentInvocationLimitExceeded: {} executions run, the limit is {}",
-                        admitted_, options_.account_concurrency));
+    const auto shell_id = pool_.shell_of(w.id);
+    const bool keep = shell && shell_id;
+    if (keep) store_shell(shell_id, std::move(*shell));
+    pool_.start_failed(w.id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
+                       steady_clock::now());
+    return begun.error();
+}
+
+error core::denied(const pool::throttled& t, const version_entry& v) const {
+    using enum pool::throttle_reason;
+    const auto reason = pool::to_string(t.reason);
+    switch (t.reason) {
+        case concurrent_invocation_limit:
+            return {errc::throttled, fmt::format("{}: {} executions run, the limit is {}", reason,
+                                                 t.running, t.limit)};
+        case reserved_concurrent_invocation_limit:
+            return {errc::throttled,
+                    fmt::format("{}: {} executions of {} run, its limit is {}", reason, t.running,
+                                v.data->spec.function_name, t.limit)};
+        default:
+            return {errc::throttled, fmt::format("{}: {} has started as many environments as it "
+                                                 "may for now, {} in a period",
+                                                 reason, v.data->spec.function_name, t.limit)};
     }
-    if (slots.active >= spec.pool.max_concurrency) {
-        ++counters_.throttles;
-        return error(errc::throttled,
-                     fmt::format("ReservedFunctionConcurrentInvocationLimitExceeded: {} executions "
-                                 "of {} run, its limit "
-                                 "is {}",
-                                 slots.active, spec.function_name, spec.pool.max_concurrency));
-    }
-    ++admitted_;
-    ++slots.active;
+}
+
+result<void> core::admit(pool::version_id version) {
+    const std::lock_guard lock(mutex_);
+    const version_entry* v = find(version);
+    if (!v) return error(errc::shutting_down);
+    const auto d = pool_.admit(version, steady_clock::now());
+    if (std::holds_alternative<pool::refused>(d)) return error(errc::shutting_down);
+    if (const auto* t = std::get_if<pool::throttled>(&d)) return denied(*t, *v);
     return {};
 }
 
-void core::leave(version_slots& slots) noexcept {
+void core::leave(pool::version_id version) noexcept {
     const std::lock_guard lock(mutex_);
-    --slots.active;
-    if (--admitted_ == 0) quiet_.notify_all();
+    pool_.leave(version, steady_clock::now());
+    if (pool_.quiet()) quiet_.notify_all();
 }
 
-bool core::evict_oldest(std::vector<std::unique_ptr<environment>>& into) {
-    version_entry* oldest = nullptr;
-    for (auto& v : versions_) {
-        const auto since = v.slots->idle.oldest_since();
-        if (since && (!oldest || *since < *oldest->slots->idle.oldest_since())) oldest = &v;
-    }
-    if (!oldest) return false;
-    into.push_back(std::move(*oldest->slots->idle.take_oldest()));
-    reserved_ -= oldest->spec->memory.bytes();
-    ++counters_.pool.expired;
-    return true;
-}
-
-result<std::unique_ptr<environment>> core::acquire(version_slots& slots,
-                                                   const version_spec& spec,
-                                                   bool fresh) {
-    std::vector<std::unique_ptr<environment>> evicted;  // destroyed after the lock is gone
-    const std::lock_guard lock(mutex_);
-    if (interrupting_) return error(errc::shutting_down);
-    if (auto warm = fresh ? std::nullopt : slots.idle.take_newest()) {
-        ++counters_.pool.warm_starts;
-        return std::move(*warm);
-    }
-    const auto budget = options_.memory_budget.bytes();
-    if (budget) {
-        while (reserved_ + spec.memory.bytes() > budget && evict_oldest(evicted)) {
-        }
-        if (reserved_ + spec.memory.bytes() > budget)
-            return error(errc::no_room,
-                         fmt::format("{} needs {} MB, {} MB are free of the memory budget of {} MB",
-                                     spec.function_name, spec.memory.mebibytes(),
-                                     (budget - std::min(budget, reserved_)) >> 20, budget >> 20));
-    }
-    reserved_ += spec.memory.bytes();
-    ++counters_.pool.cold_starts;
-    return std::unique_ptr<environment>();
-}
-
-result<vmm::vm> core::take_shell(byte_count memory) {
-    std::optional<vmm::vm> spare;
+result<core::assigned> core::decide(pool::version_id version,
+                                    const std::function<pool::decision(pool::time_point)>& ask) {
+    work_order w;
+    version_entry v;
+    environment_ptr again;
+    start_kind kind = start_kind::cold;
     {
         const std::lock_guard lock(mutex_);
-        wanted_size_ = memory;
-        if (spare_ && spare_size_ == memory) {
-            spare.emplace(std::move(*spare_));
-            spare_.reset();
+        if (interrupting_) return error(errc::shutting_down);
+        const version_entry* entry = find(version);
+        if (!entry) return error(errc::shutting_down);
+        pool::decision d = ask(steady_clock::now());
+        if (const auto* r = std::get_if<pool::reuse>(&d)) {
+            wake_if_due();
+            return assigned{take(r->environment), start_kind::warm};
         }
+        if (std::holds_alternative<pool::refused>(d)) return error(errc::shutting_down);
+        if (const auto* t = std::get_if<pool::throttled>(&d)) return denied(*t, *entry);
+        if (const auto* n = std::get_if<pool::no_room>(&d))
+            return error(errc::no_room,
+                         fmt::format("{} needs {} MB, {} MB are free of the memory budget of {} MB",
+                                     entry->data->spec.function_name, n->needed.mebibytes(),
+                                     n->free.mebibytes(), options_.memory_budget.mebibytes()));
+        v = *entry;
+        if (auto* r = std::get_if<pool::reattach>(&d)) {
+            again = take(r->environment);
+            w = order(r->environment, r->shell, r->evict);
+        } else {
+            auto& s = std::get<pool::start>(d);
+            kind = v.snapshot ? s.kind : start_kind::cold;
+            w = order(s.environment, s.shell, s.evict);
+        }
+        wake_if_due();
     }
-    chores_.notify_one();
-    if (spare) return std::move(*spare);
-    return vmm::vm::create(kvm_, detail::sandbox::shell_options(memory, kick_signal_, false));
-}
-
-result<std::unique_ptr<environment>> core::build(
-    const std::shared_ptr<const version_data>& version) {
-    const version_spec& spec = version->spec;
-    const auto make = [&]() -> result<std::unique_ptr<environment>> {
-        const auto start = steady_clock::now();
-        if (version->files.has_error()) return version->files.error();
-        HEARTH_TRY(auto shell, take_shell(spec.memory));
-        environment::resources r{std::move(shell), steady_clock::now() - start};
-        auto e = std::make_unique<environment>(std::move(r), version, options_, watch_);
-        HEARTH_CHECK(e->load(log_stream_name(spec)));
-        return e;
-    };
-    auto made = make();
-    if (made.has_error()) {
+    if (again) {
+        HEARTH_TRY(auto e, reattach(std::move(again), std::move(w)));
+        return assigned{std::move(e), start_kind::warm};
+    }
+    HEARTH_TRY(auto made, start(std::move(w), kind, v));
+    if (made.env->initialised()) {
         const std::lock_guard lock(mutex_);
-        reserved_ -= spec.memory.bytes();
+        made.env->in_pool = pool_.started(made.env->id, true, steady_clock::now());
     }
     return made;
 }
+
+result<core::assigned> core::assign(pool::version_id version, const std::string& tenant) {
+    return decide(version,
+                  [&](pool::time_point now) { return pool_.assign(version, tenant, now); });
+}
+
+result<core::assigned> core::prepare(pool::version_id version) {
+    HEARTH_TRY(auto made,
+               decide(version, [&](pool::time_point now) { return pool_.prepare(version, now); }));
+    made.env->ahead = true;
+    return made;
+}
+
+void core::initialised(environment& e) {
+    pool::version_id version;
+    bool wanted = false;
+    {
+        const std::lock_guard lock(mutex_);
+        version = pool_.version_of(e.id);
+        const version_entry* v = find(version);
+        wanted = v && v->snapshot_wanted && !v->snapshot;
+    }
+    if (wanted) {
+        auto taken = e.snapshot();
+        if (taken.has_value()) {
+            const std::lock_guard lock(mutex_);
+            if (version_entry* v = find(version); v && !v->snapshot) {
+                v->snapshot = std::move(*taken);
+                pool_.set_snapshot(version, true, steady_clock::now());
+            }
+        } else if (options_.observer) {
+            options_.observer->on_log(
+                {log_record::severity::warning, "worker",
+                 "no snapshot, so starts stay cold: " + taken.error().message()});
+        }
+    }
+    if (e.ahead || e.in_pool) return;
+    const std::lock_guard lock(mutex_);
+    e.in_pool = pool_.started(e.id, e.clone(), steady_clock::now());
+}
+
+// -- running, and after
 
 bool core::begin(environment& e) {
     const std::lock_guard lock(mutex_);
@@ -221,34 +443,62 @@ void core::unregister(environment& e) noexcept {
     }
 }
 
-void core::give_back(std::unique_ptr<environment> e,
-                     version_slots& slots,
-                     const version_spec& spec) {
-    bool wake = false;
-    std::unique_ptr<environment> destroy_here;
+void core::give_back(environment_ptr e) {
+    const bool failed_start = !e->in_pool && !(e->ahead && e->reusable());
+    std::optional<detail::shell> shell;
+    std::shared_ptr<const version_snapshot> snapshot;
     {
         const std::lock_guard lock(mutex_);
         unregister(*e);
-        if (e->reusable() && !slots.retired && !interrupting_ &&
-            slots.idle.size() < spec.pool.max_idle) {
-            const auto now = steady_clock::now();
-            slots.idle.push(std::move(e), now);
-            if (const auto expires = now + spec.pool.idle_ttl; expires < wakes_at_) {
-                wakes_at_ = expires;
-                wake = true;
-            }
-        } else {
-            if (!e->reusable()) ++counters_.pool.destroyed;
-            reserved_ -= spec.memory.bytes();
-            if (stop_) {
-                destroy_here = std::move(e);
-            } else {
-                discarded_.push_back(std::move(e));
-                wake = true;
-            }
-        }
+        if (const version_entry* v = find(pool_.version_of(e->id))) snapshot = v->snapshot;
     }
-    if (wake) chores_.notify_one();
+    // What is not under the lock: bringing it back to its snapshot.
+    bool reusable = e->reusable();
+    const bool clean = e->spec().isolation == isolation::invocation && e->in_pool;
+    if (reusable && (clean || (e->ahead && !e->clone()))) {
+        if (snapshot)
+            reusable = e->reset(*snapshot).has_value();
+        else if (clean)
+            reusable = false;
+    }
+    if (failed_start) shell = e->give_up();
+
+    const auto now = steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    if (failed_start || (!e->in_pool && !reusable)) {
+        const auto shell_id = pool_.shell_of(e->id);
+        const bool keep = shell && shell_id;
+        if (keep) store_shell(shell_id, std::move(*shell));
+        pool_.start_failed(e->id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone, now);
+    } else {
+        bool kept = false;
+        if (!e->in_pool) {
+            e->in_pool = true;
+            kept = pool_.started(e->id, e->clone(), now);
+            // Made for the snapshot alone: starts are quick from now on, and it need not wait.
+            if (kept && snapshot && !wanted_ahead(*e)) {
+                pool_.give_up(e->id, now);
+                kept = false;
+            }
+            e->ahead = false;
+        } else {
+            pool_.set_detachable(e->id, e->clone(), now);
+            kept = pool_.released(e->id, reusable, now);
+        }
+        if (kept)
+            store(std::move(e));
+        else
+            ending_.push_back(std::move(e));
+    }
+    quiet_.notify_all();
+    wake_if_due();
+}
+
+/// The policy keeps so many environments idle that this one counts.
+bool core::wanted_ahead(const environment& e) const {
+    const auto have = pool_.environments(pool_.version_of(e.id));
+    const pool_policy& p = e.spec().pool;
+    return have.live() <= p.min_idle + p.provisioned_concurrency;
 }
 
 void core::count(const response& r) {
@@ -257,72 +507,153 @@ void core::count(const response& r) {
     if (!r.ok()) ++counters_.function_errors;
 }
 
+bool core::wait_for_ahead(pool::version_id version) {
+    std::unique_lock lock(mutex_);
+    return quiet_.wait_for(lock, init_limit, [&] {
+        const version_entry* v = find(version);
+        if (!v) return true;
+        const auto have = pool_.environments(version);
+        const pool_policy& p = v->data->spec.pool;
+        return have.idle() + have.running >= p.min_idle + p.provisioned_concurrency;
+    });
+}
+
 hearth::metrics core::metrics() const {
     const std::lock_guard lock(mutex_);
     hearth::metrics m = counters_;
+    const auto& c = pool_.counters();
+    const auto e = pool_.environments();
     m.pool.running = active_.size();
-    for (const auto& v : versions_) m.pool.idle += v.slots->idle.size();
-    m.functions = versions_.size();
-    m.guest_memory = byte_count(reserved_);
+    m.pool.idle = e.idle();
+    m.pool.cold_starts = c.cold_starts;
+    m.pool.restored_starts = c.restored_starts;
+    m.pool.warm_starts = c.warm_starts;
+    m.pool.expired = c.expired;
+    m.pool.evicted = c.evicted;
+    m.pool.destroyed = c.destroyed;
+    m.pool.detached = e.idle_detached;
+    m.pool.spillovers = c.spillovers;
+    m.pool.shells = pool_.shells().alive();
+    m.throttles = std::accumulate(std::begin(c.throttles), std::end(c.throttles), std::uint64_t{0});
+    m.functions = pool_.versions();
+    m.guest_memory = pool_.charged_memory();
     return m;
 }
 
-std::size_t core::idle_count(const version_slots& slots) const {
-    const std::lock_guard lock(mutex_);
-    return slots.idle.size();
+// -- housekeeping
+
+void core::detach(environment_ptr e) {
+    auto shell = e->detach();
+    bool kept = false;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto now = steady_clock::now();
+        if (shell.has_value()) {
+            if (const auto id = pool_.shell_of(e->id)) store_shell(id, std::move(*shell));
+            kept = pool_.detached(e->id, e->held(), now);
+        } else {
+            kept = pool_.detach_failed(e->id, now);
+        }
+        if (kept) store(std::move(e));
+    }
+    if (e) end(std::move(e));
 }
 
-/// Expires idle environments, tears down what was given up, and keeps one fresh shell of the size
-/// last used.
+void core::start_ahead(work_order w, start_kind kind, const version_entry& version) {
+    auto made = start(std::move(w), kind, version);
+    if (made.has_error()) {
+        if (options_.observer)
+            options_.observer->on_log(
+                {log_record::severity::warning, "worker",
+                 "an environment could not be started ahead: " + made.error().message()});
+        return;
+    }
+    made->env->ahead = true;
+    if (made->env->initialised())
+        give_back(std::move(made->env));
+    else
+        run_init_(std::move(made->env), version.data);
+}
+
+/// Performs what the pool finds due.
 void core::housekeep() {
+    struct chore {
+        pool::action what;
+        work_order work;
+        version_entry version;
+        environment_ptr env;
+        std::optional<detail::shell> shell;
+    };
+    std::vector<pool::action> actions;
     std::unique_lock lock(mutex_);
-    while (!stop_) {
-        const auto now = steady_clock::now();
-        auto work = std::exchange(discarded_, {});
-        wakes_at_ = steady_clock::time_point::max();
-        for (auto& v : versions_) {
-            for (auto& e :
-                 v.slots->idle.expire(now, v.spec->pool.idle_ttl, v.spec->pool.min_idle)) {
-                work.push_back(std::move(e));
-                reserved_ -= v.spec->memory.bytes();
-                ++counters_.pool.expired;
-            }
-            if (v.slots->idle.size() > v.spec->pool.min_idle)
-                wakes_at_ =
-                    std::min(wakes_at_, *v.slots->idle.oldest_since() + v.spec->pool.idle_ttl);
-        }
-        const bool shell_wanted =
-            !closed_ && wanted_size_.bytes() && (!spare_ || spare_size_ != wanted_size_);
-        if (!work.empty() || shell_wanted) {
-            const byte_count size = wanted_size_;
-            std::optional<vmm::vm> old;
-            if (shell_wanted && spare_) {
-                old.emplace(std::move(*spare_));
-                spare_.reset();
-            }
-            lock.unlock();
-            work.clear();
-            old.reset();
-            std::optional<vmm::vm> made;
-            if (shell_wanted) {
-                auto shell = vmm::vm::create(
-                    kvm_, detail::sandbox::shell_options(size, kick_signal_, false));
-                if (shell) made.emplace(std::move(*shell));
-            }
-            lock.lock();
-            if (made) {
-                spare_.emplace(std::move(*made));
-                spare_size_ = size;
-            } else if (shell_wanted) {
-                wanted_size_ = {};  // no spare, then: whoever needs a shell hears why
-            }
+    for (;;) {
+        actions.clear();
+        pool_.due(steady_clock::now(), actions);
+        auto ending = std::exchange(ending_, {});
+        if (actions.empty() && ending.empty()) {
+            if (stop_ && pool_.empty()) return;
+            const auto due = pool_.next_due();
+            wakes_at_ = due.value_or(pool::time_point::max());
+            if (wakes_at_ == pool::time_point::max())
+                chores_.wait(lock);
+            else
+                chores_.wait_until(lock, pool::time_point(wakes_at_));
+            wakes_at_ = pool::time_point::min();
             continue;
         }
-        if (wakes_at_ == steady_clock::time_point::max())
-            chores_.wait(lock);
-        else
-            chores_.wait_until(lock, steady_clock::time_point(wakes_at_));
+        std::vector<chore> chores;
+        for (auto& a : actions) {
+            chore c;
+            if (const auto* t = std::get_if<pool::terminate>(&a)) {
+                c.env = take(t->environment);
+            } else if (const auto* d = std::get_if<pool::detach>(&a)) {
+                c.env = take(d->environment);
+            } else if (const auto* s = std::get_if<pool::start>(&a)) {
+                c.work = order(s->environment, s->shell, s->evict);
+                if (const version_entry* v = find(s->version)) c.version = *v;
+            } else if (const auto* x = std::get_if<pool::destroy_shell>(&a)) {
+                c.shell = take_shell(x->shell);
+            }
+            c.what = std::move(a);
+            chores.push_back(std::move(c));
+        }
+        lock.unlock();
+        for (auto& e : ending) end(std::move(e));
+        for (chore& c : chores) {
+            if (std::holds_alternative<pool::terminate>(c.what)) {
+                if (c.env) end(std::move(c.env));
+            } else if (std::holds_alternative<pool::detach>(c.what)) {
+                if (c.env) detach(std::move(c.env));
+            } else if (const auto* s = std::get_if<pool::start>(&c.what)) {
+                if (c.version.data)
+                    start_ahead(std::move(c.work), c.version.snapshot ? s->kind : start_kind::cold,
+                                c.version);
+                else
+                    abandon(std::move(c.work));
+            } else if (const auto* m = std::get_if<pool::make_shell>(&c.what)) {
+                vmm::vm_options o;
+                o.memory = m->size;
+                o.kick_signal = kick_signal_;
+                auto vm = vmm::vm::create(kvm_, o);
+                const std::lock_guard again(mutex_);
+                if (vm.has_value()) store_shell(m->shell, std::move(*vm));
+                pool_.shell_made(m->shell, vm.has_value(), steady_clock::now());
+            } else if (const auto* x = std::get_if<pool::destroy_shell>(&c.what)) {
+                c.shell.reset();
+                const std::lock_guard again(mutex_);
+                pool_.shell_destroyed(x->shell, steady_clock::now());
+            }
+        }
+        chores.clear();
+        lock.lock();
     }
+}
+
+/// The version went before its start was performed.
+void core::abandon(work_order w) {
+    for (auto& e : w.evicted) end(std::move(e));
+    const std::lock_guard lock(mutex_);
+    pool_.start_failed(w.id, pool::shell_fate::gone, steady_clock::now());
 }
 
 }  // namespace hearth::worker

@@ -1,43 +1,49 @@
 #pragma once
 
-/// What a worker's versions and threads share: admission, idle environments, the memory budget,
-/// spare shells, and the housekeeping that expires and tears down. Versions hold it, so a handle
-/// that outlives its runtime still finds a closed door instead of nothing.
+/// What a worker's versions and threads share: the pool's decisions and what performs them. It
+/// holds the idle environments, the free shells and the versions' snapshots, each under the pool's
+/// id, and the housekeeping thread that expires, detaches, starts ahead and tears down. A version
+/// holds it, so a handle that outlives its runtime still finds a closed door instead of nothing.
 ///
 /// Lock order: core::mutex_ → environment's waker mutex → a waiting thread's or the async queue's
 /// mutex. The deadline watch's mutex stands before the waker mutex too. Nothing is created,
-/// destroyed, run, or told to an observer under core::mutex_.
+/// destroyed, restored, run, or told to an observer under core::mutex_.
 
 #include "base/deadline_watch.hpp"
-#include "pool/idle_list.hpp"
+#include "pool/pool_fsm.hpp"
 #include "vmm/kvm.hpp"
 #include "worker/environment.hpp"
+#include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
 
 #include <hearth/metrics.hpp>
 
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 namespace hearth::worker {
 
-/// The part of a version that core::mutex_ guards.
-struct version_slots {
-    pool::idle_list<std::unique_ptr<environment>> idle;
-    std::size_t active = 0;  ///< admitted invocations
-    bool retired = false;
-};
-
 class core {
   public:
+    /// Runs the init of an environment that was started ahead, then calls `initialised` or
+    /// `init_failed`, and `give_back`.
+    using init_runner =
+        std::function<void(std::unique_ptr<environment>, std::shared_ptr<const version_data>)>;
+
     core(worker_options options, vmm::kvm kvm);
     core(const core&) = delete;
     core& operator=(const core&) = delete;
     ~core();
+
+    /// Once, before anything is deployed.
+    void set_init_runner(init_runner runner) { run_init_ = std::move(runner); }
 
     /// Admits nothing more.
     void close();
@@ -46,67 +52,113 @@ class core {
     /// close, interrupt all, wait, give up the idle ones, join. Idempotent.
     void shut_down();
 
-    void add(version_slots& slots, const version_spec& spec);
-    void remove(version_slots& slots);
-    void retire(version_slots& slots);
+    /// @errors errc::invalid_argument: its concurrency settings
+    result<pool::version_id> add(std::shared_ptr<const version_data> version);
+    void retire(pool::version_id version);
+    /// The last handle is gone: retires it and forgets its snapshot.
+    void remove(pool::version_id version);
 
-    // -- one invocation, in this order
-    // -------------------------------------------------------------------------
+    // -- one invocation: admit, assign, begin, give_back, leave
+
     /// @errors errc::throttled, shutting_down
-    result<void> admit(version_slots& slots, const version_spec& spec);
-    /// The newest idle environment (unless `fresh`), or nothing: then the memory for a new one is
-    /// reserved. Idle environments of any version are given up for it, those idle longest first.
-    /// @errors errc::no_room, shutting_down
-    result<std::unique_ptr<environment>> acquire(version_slots& slots,
-                                                 const version_spec& spec,
-                                                 bool fresh);
-    /// Builds and loads one on reserved memory; gives the reservation back on failure.
-    result<std::unique_ptr<environment>> build(const std::shared_ptr<const version_data>& version);
+    result<void> admit(pool::version_id version);
+    /// The reverse.
+    void leave(pool::version_id version) noexcept;
+
+    struct assigned {
+        std::unique_ptr<environment> env;
+        start_kind start = start_kind::warm;
+    };
+    /// An environment: idle and with a shell, or `cold` and to be initialised.
+    /// @errors errc::throttled, no_room, shutting_down; those of environment::load
+    result<assigned> assign(pool::version_id version, const std::string& tenant);
+    /// A cold one for no invocation. @errors as assign
+    result<assigned> prepare(pool::version_id version);
+    /// A cold one has initialised (it is idle): takes the version's snapshot if there is none.
+    void initialised(environment& e);
+
     /// From now on shut_down interrupts it; returns false when that has begun.
     bool begin(environment& e);
-    /// The reverse of acquire or build: kept when it can serve again, else given up.
-    void give_back(std::unique_ptr<environment> e, version_slots& slots, const version_spec& spec);
-    /// The reverse of admit.
-    void leave(version_slots& slots) noexcept;
+    /// The reverse of assign or prepare.
+    void give_back(std::unique_ptr<environment> e);
     void count(const response& r);
+
+    /// Waits until the environments that the policy wants ahead are idle. False: none came for so
+    /// long as an init may take.
+    bool wait_for_ahead(pool::version_id version);
+    [[nodiscard]] bool has_snapshot(pool::version_id version) const;
 
     [[nodiscard]] hearth::metrics metrics() const;
     [[nodiscard]] const worker_options& options() const noexcept { return options_; }
     [[nodiscard]] int kick_signal() const noexcept { return kick_signal_; }
-    [[nodiscard]] std::size_t idle_count(const version_slots& slots) const;
 
   private:
+    using environment_ptr = std::unique_ptr<environment>;
+
     struct version_entry {
-        version_slots* slots;
-        const version_spec* spec;
+        std::uint32_t generation = 0;
+        std::shared_ptr<const version_data> data;
+        std::shared_ptr<const version_snapshot> snapshot;
+        bool snapshot_wanted = false;
+    };
+    struct function_entry {
+        pool::function_id id;
+        std::size_t versions = 0;
+    };
+    /// What a decision to start or reattach needs, taken out under the lock.
+    struct work_order {
+        pool::environment_id id;
+        pool::shell_grant grant;
+        std::vector<environment_ptr> evicted;
+        environment_ptr stolen_from;
+        std::optional<detail::shell> shell;    ///< a free one
+        std::optional<detail::shell> destroy;  ///< a free one of another size
     };
 
-    result<vmm::vm> take_shell(byte_count memory);
+    version_entry* find(pool::version_id id);
+    [[nodiscard]] const version_entry* find(pool::version_id id) const;
+    environment_ptr take(pool::environment_id id);
+    void store(environment_ptr e);
+    std::optional<detail::shell> take_shell(pool::shell_id id);
+    void store_shell(pool::shell_id id, detail::shell shell);
+    work_order order(pool::environment_id id,
+                     const pool::shell_grant& grant,
+                     const std::vector<pool::environment_id>& evict);
+    result<environment::resources> fetch(work_order& w, byte_count memory);
+    result<assigned> decide(pool::version_id version,
+                            const std::function<pool::decision(pool::time_point)>& ask);
+    result<environment_ptr> reattach(environment_ptr e, work_order w);
+    result<assigned> start(work_order w, start_kind kind, const version_entry& version);
+    void end(environment_ptr e);
+    void detach(environment_ptr e);
+    void start_ahead(work_order w, start_kind kind, const version_entry& version);
+    void abandon(work_order w);
+    [[nodiscard]] bool wanted_ahead(const environment& e) const;
     void housekeep();
-    bool evict_oldest(std::vector<std::unique_ptr<environment>>& into);
-    void discard(std::unique_ptr<environment> e, byte_count memory);
+    void wake_if_due();
     void unregister(environment& e) noexcept;
+    error denied(const pool::throttled& t, const version_entry& v) const;
 
     const worker_options options_;
     const int kick_signal_;
     vmm::kvm kvm_;
     deadline_watch watch_;
+    init_runner run_init_;
 
     mutable std::mutex mutex_;  // guards all below but the thread
     std::condition_variable quiet_;
     std::condition_variable chores_;
-    std::vector<version_entry> versions_;
+    pool::pool_fsm pool_;
+    std::vector<version_entry> versions_;                    // by pool index
+    std::vector<environment_ptr> environments_;              // by pool index; those at rest
+    std::vector<std::optional<detail::shell>> free_shells_;  // by pool index
+    std::map<std::string, function_entry> functions_;        // by ARN
     std::vector<environment*> active_;
-    std::size_t admitted_ = 0;
-    bool closed_ = false;
+    std::vector<environment_ptr> ending_;
     bool interrupting_ = false;
     bool stop_ = false;
-    std::uint64_t reserved_ = 0;  ///< memory sizes of live environments, bytes
     hearth::metrics counters_;
-    std::vector<std::unique_ptr<environment>> discarded_;
-    std::chrono::steady_clock::time_point wakes_at_ = std::chrono::steady_clock::time_point::max();
-    std::optional<vmm::vm> spare_;
-    byte_count spare_size_, wanted_size_;
+    pool::time_point wakes_at_ = pool::time_point::max();
 
     std::mutex shut_down_mutex_;
     std::thread housekeeper_;

@@ -1,5 +1,6 @@
 #include "worker/environment.hpp"
 
+#include "base/try.hpp"
 #include "worker/environment_variables.hpp"
 
 #include <fmt/chrono.h>
@@ -33,16 +34,10 @@ detail::sandbox_options options_of(const version_data& version,
 
 }  // namespace
 
-environment::environment(resources r,
-                         std::shared_ptr<const version_data> version,
+environment::environment(std::shared_ptr<const version_data> version,
                          const worker_options& options,
                          deadline_watch& watch)
-    : version_(std::move(version)),
-      spec_(version_->spec),
-      options_(options),
-      watch_(watch),
-      vm_time_(r.vm_time),
-      sandbox_(std::move(r.shell), options_of(*version_, *this, *this)) {}
+    : version_(std::move(version)), spec_(version_->spec), options_(options), watch_(watch) {}
 
 environment::~environment() {
     watch_.disarm(*this);
@@ -54,16 +49,93 @@ void environment::set_timer(std::optional<detail::monotonic_time> at) {
     if (at) watch_.arm(timer_, *at);
 }
 
-result<void> environment::load(std::string_view guest_log_stream) {
+void environment::open(resources& r) {
+    vm_time_ = r.vm_time;
+    sandbox_.emplace(std::move(r.shell), options_of(*version_, *this, *this));
+}
+
+result<void> environment::load(resources r, std::string_view guest_log_stream) {
+    open(r);
     const auto start = steady_clock::now();
     detail::program p;
     p.path = entry_point;
     p.arguments = {entry_point};
     p.environment = environment_variables(spec_, options_, guest_log_stream);
     p.working_directory = "/var/task";
-    auto loaded = sandbox_.load(p);
+    auto loaded = sandbox_->load(p);
     boot_time_ = steady_clock::now() - start;
     return loaded;
+}
+
+result<void> environment::restore(resources r, const version_snapshot& from) {
+    open(r);
+    const auto start = steady_clock::now();
+    HEARTH_CHECK(reset(from));
+    boot_time_ = steady_clock::now() - start;
+    return {};
+}
+
+result<std::shared_ptr<const version_snapshot>> environment::snapshot() {
+    const auto start = steady_clock::now();
+    HEARTH_TRY(auto image, sandbox_->snapshot());
+    auto s = std::make_shared<const version_snapshot>(version_snapshot{std::move(image), api_});
+    sandbox_->renew_identity();
+    snapshot_time_ = steady_clock::now() - start;
+    return s;
+}
+
+result<void> environment::reset(const version_snapshot& to) {
+    watch_.disarm(timer_);
+    phase_ = phase::dead;  // until all of it stands
+    poisoned_ = true;
+    if (auto restored = sandbox_->restore(to.image); restored.has_error()) return restored.error();
+    poisoned_ = false;
+    api_ = to.api;
+    phase_ = phase::idle;
+    return {};
+}
+
+result<detail::shell> environment::detach() {
+    HEARTH_TRY(at_rest_, sandbox_->snapshot());
+    watch_.disarm(timer_);
+    detail::shell shell = std::move(*sandbox_).take_shell();
+    sandbox_.reset();
+    return shell;
+}
+
+byte_count environment::held() const noexcept {
+    // The kernel state's own size, about: tables of files, tasks and mappings.
+    constexpr std::size_t state = 24u << 10;
+    return at_rest_
+               ? byte_count(at_rest_->written.bytes.size() + at_rest_->fpu.xsave.size() + state)
+               : byte_count{};
+}
+
+result<void> environment::attach(resources r) {
+    open(r);
+    const auto start = steady_clock::now();
+    poisoned_ = true;
+    if (auto restored = sandbox_->restore(at_rest_, detail::restore_as::same);
+        restored.has_error()) {
+        phase_ = phase::dead;
+        return restored.error();
+    }
+    poisoned_ = false;
+    at_rest_.reset();
+    reattached_ = true;
+    boot_time_ = steady_clock::now() - start;
+    return {};
+}
+
+std::optional<detail::shell> environment::give_up() {
+    watch_.disarm(*this);
+    watch_.disarm(timer_);
+    std::optional<detail::shell> shell;
+    if (sandbox_ && !poisoned_) shell.emplace(std::move(*sandbox_).take_shell());
+    sandbox_.reset();
+    at_rest_.reset();
+    phase_ = phase::dead;
+    return shell;
 }
 
 void environment::begin_init() {
@@ -73,13 +145,13 @@ void environment::begin_init() {
     watch_.arm(*this, started_ + init_limit);
 }
 
-void environment::begin_invocation(invocation& input, bool cold) {
+void environment::begin_invocation(invocation& input, start_kind start) {
     phase_ = phase::running;
     stopped_ = false;
     answered_ = false;
     failure_.reset();
-    cold_ = cold;
-    if (!cold) log_.clear();
+    start_ = start;
+    if (start == start_kind::warm) log_.clear();
     request_id_ = std::move(input.request_id);
     log_.begin_line();
     log_.append("START RequestId: ");
@@ -95,7 +167,7 @@ void environment::begin_invocation(invocation& input, bool cold) {
     event.trace_id = std::move(input.trace_id);
     event.client_context = std::move(input.client_context);
     event.payload = std::move(input.payload);
-    auto& native = sandbox_.kernel().native();
+    auto& native = sandbox_->kernel().native();
     if (native.waiting)
         native.event = std::move(event);
     else
@@ -107,7 +179,7 @@ void environment::begin_invocation(invocation& input, bool cold) {
 std::optional<environment::sleeping> environment::advance(const vmm::run_scope& scope) {
     for (;;) {
         if (on_interrupt()) return std::nullopt;
-        auto outcome = sandbox_.run(scope);
+        auto outcome = sandbox_->run(scope);
         if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
             on_parked();
             if (phase_ != phase::init && phase_ != phase::running) return std::nullopt;
@@ -119,21 +191,23 @@ std::optional<environment::sleeping> environment::advance(const vmm::run_scope& 
         if (const auto* exited = std::get_if<detail::run_exited>(&outcome))
             on_end(exit_failure(exited->status, log_.last_line()));
         else if (std::holds_alternative<detail::run_out_of_memory>(outcome))
-            on_end(out_of_memory_failure(sandbox_.peak_memory(), spec_.memory));
-        else
+            on_end(out_of_memory_failure(sandbox_->peak_memory(), spec_.memory));
+        else {
+            poisoned_ = true;
             on_end(poisoned_failure(std::get<detail::run_poisoned>(outcome).reason));
+        }
         return std::nullopt;
     }
 }
 
 bool environment::asks_for_event() {
-    const auto& native = sandbox_.kernel().native();
+    const auto& native = sandbox_->kernel().native();
     return api_.waiting() || (native.waiting && !native.event);
 }
 
 void environment::collect_reply() {
     if (answered_) return;
-    auto& native = sandbox_.kernel().native();
+    auto& native = sandbox_->kernel().native();
     if (native.reply) {
         reply_.failed = native.reply->failed;
         reply_.error_type.clear();
@@ -156,7 +230,7 @@ void environment::on_parked() {
                 std::move(posted->payload)};
             finish(phase::dead);
         } else if (asks_for_event()) {
-            sandbox_.kernel().native().reply.reset();  // an answer to nothing
+            sandbox_->kernel().native().reply.reset();  // an answer to nothing
             finish(phase::idle);
         }
         return;
@@ -220,7 +294,7 @@ void environment::finish(phase next) {
 /// The deadline struck just after the guest was done: not its fault.
 void environment::settle_interrupts() {
     interrupts_.fetch_and(~static_cast<unsigned>(reason::timeout));
-    sandbox_.clear_kick();
+    sandbox_->clear_kick();
 }
 
 response environment::take_response() {
@@ -228,18 +302,22 @@ response environment::take_response() {
     r.executed_version = spec_.version;
     invocation_report& report = r.report;
     report.request_id = request_id_;
-    report.start = cold_ ? start_kind::cold : start_kind::warm;
+    report.start = start_;
     auto billed = duration_;
-    if (cold_) {
+    if (start_ != start_kind::warm || reattached_) {
+        report.reattached = std::exchange(reattached_, false);
         report.vm = vm_time_;
         report.boot = boot_time_;
+    }
+    if (start_ != start_kind::warm) {
         report.init = init_time_;
+        report.snapshot = snapshot_time_;
         billed += boot_time_ + init_time_;
     }
     report.duration = duration_;
     report.billed = std::chrono::ceil<std::chrono::milliseconds>(billed);
     report.memory_size = spec_.memory;
-    report.max_memory_used = sandbox_.peak_memory();
+    report.max_memory_used = sandbox_->peak_memory();
 
     log_.begin_line();
     if (failure_) {
@@ -275,7 +353,7 @@ void environment::log_failure(const failure& f) {
 
 void environment::interrupt(reason r) noexcept {
     interrupts_.fetch_or(static_cast<unsigned>(r), std::memory_order_release);
-    sandbox_.kick();
+    sandbox_->kick();
     const std::lock_guard lock(waker_mutex_);
     if (waker_) waker_->wake();
 }
@@ -330,7 +408,7 @@ bool environment::flush(guest::kernel& kernel) {
         if (out.close) kernel.service_close(out.to);
         std::size_t unread = 0;
         auto& connections = kernel.state().vfs.connections;
-        for (const auto& [id, c] : connections) unread += c.to_guest.size();
+        for (const auto& [number, c] : connections) unread += c.to_guest.size();
         if (unread > max_unread_answers) {
             if (auto it = connections.find(out.to); it != connections.end())
                 it->second.to_guest = {};

@@ -9,11 +9,13 @@
 /// environment's life.
 
 #include "base/deadline_watch.hpp"
+#include "pool/ids.hpp"
 #include "sandbox/sandbox.hpp"
 #include "worker/failure.hpp"
 #include "worker/guest_files.hpp"
 #include "worker/log_buffer.hpp"
 #include "worker/runtime_api.hpp"
+#include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
 
 #include <atomic>
@@ -47,34 +49,59 @@ class environment final : private detail::sandbox_streams,
   public:
     enum class reason : unsigned { timeout = 1, cancelled = 2, shutdown = 4 };
 
-    /// What is made for it already: the shell, and how long getting it took.
+    /// A shell, and how long getting it took.
     struct resources {
-        vmm::vm shell;
+        detail::shell shell;
         std::chrono::nanoseconds vm_time{};
     };
 
-    /// `options` and `watch` outlive the environment.
-    environment(resources r,
-                std::shared_ptr<const version_data> version,
+    /// `options` and `watch` outlive the environment. It has no shell yet.
+    environment(std::shared_ptr<const version_data> version,
                 const worker_options& options,
                 deadline_watch& watch);
     ~environment();
     environment(const environment&) = delete;
     environment& operator=(const environment&) = delete;
 
-    /// Loads the program. @errors as sandbox::load
-    result<void> load(std::string_view guest_log_stream);
+    // -- how it comes to be, one of these
 
-    /// Starts the init phase; `advance` until finished, then `init_failure` tells how it went.
+    /// Loads the program; its init is to come. @errors as sandbox::load
+    result<void> load(resources r, std::string_view guest_log_stream);
+    /// A clone of the version's snapshot. Unless it is `initialised` then, its restore hooks are to
+    /// come. @errors as sandbox::restore
+    result<void> restore(resources r, const version_snapshot& from);
+
+    // -- at rest
+
+    /// Idle: from the initialised environment the version's snapshot. It goes on as before, but for
+    /// its identity, which the clones have. @errors as sandbox::snapshot
+    result<std::shared_ptr<const version_snapshot>> snapshot();
+    /// Idle: becomes a fresh clone of the snapshot, in the shell it has.
+    result<void> reset(const version_snapshot& to);
+    /// Idle: gives its shell back and keeps what it wrote since the snapshot.
+    /// @errors as sandbox::snapshot; it keeps the shell then
+    result<detail::shell> detach();
+    [[nodiscard]] bool detached() const noexcept { return at_rest_ != nullptr; }
+    /// Bytes it holds while detached.
+    [[nodiscard]] byte_count held() const noexcept;
+    /// Detached: goes on in another shell.
+    result<void> attach(resources r);
+    /// The end of it. Its shell, when it had one that others may use.
+    std::optional<detail::shell> give_up();
+
+    /// It asks for an event, or waits at its restore hooks' end.
+    [[nodiscard]] bool initialised() const noexcept { return phase_ == phase::idle; }
+    /// Starts the init phase, or that of the restore hooks; `advance` until finished, then
+    /// `init_failure` tells how it went.
     void begin_init();
     [[nodiscard]] const std::optional<failure>& init_failure() const noexcept {
         return init_failure_;
     }
 
-    /// Hands the event over; `advance` until finished, then `take_response`. `cold`: the
+    /// Hands the event over; `advance` until finished, then `take_response`. Not warm: the
     /// environment was made for this invocation, whose log begins with what init wrote and whose
     /// bill includes it.
-    void begin_invocation(invocation& input, bool cold);
+    void begin_invocation(invocation& input, start_kind start);
     response take_response();
     /// The invocation was stopped by `interrupt(cancelled | shutdown)`.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
@@ -95,13 +122,20 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] bool set_waker(waker* w) noexcept;
     void clear_waker() noexcept;
 
-    [[nodiscard]] byte_count peak_memory() const noexcept { return sandbox_.peak_memory(); }
-    [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
-    [[nodiscard]] std::chrono::nanoseconds init_time() const noexcept {
-        return boot_time_ + init_time_;
+    [[nodiscard]] byte_count peak_memory() const noexcept {
+        return sandbox_ ? sandbox_->peak_memory() : byte_count{};
     }
+    [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
 
-    std::size_t running_slot = 0;  ///< the worker's
+    [[nodiscard]] const version_spec& spec() const noexcept { return spec_; }
+    [[nodiscard]] byte_count memory() const noexcept { return spec_.memory; }
+    /// It stems from the version's snapshot, so it can be detached.
+    [[nodiscard]] bool clone() const noexcept { return sandbox_ && sandbox_->origin(); }
+
+    pool::environment_id id;       ///< the pool's
+    bool in_pool = false;          ///< the pool knows that it has started
+    bool ahead = false;            ///< started for no invocation
+    std::size_t running_slot = 0;  ///< the core's
 
   private:
     enum class phase { fresh, init, idle, running, dead };
@@ -119,10 +153,11 @@ class environment final : private detail::sandbox_streams,
     /// between.
     struct guest_timer final : deadline_watch::entry {
         explicit guest_timer(environment& e) noexcept : self(e) {}
-        void expire() noexcept override { self.sandbox_.kick(); }
+        void expire() noexcept override { self.sandbox_->kick(); }
         environment& self;
     };
 
+    void open(resources& r);
     [[nodiscard]] bool asks_for_event();
     bool flush(guest::kernel& kernel);
     void collect_reply();
@@ -147,7 +182,7 @@ class environment final : private detail::sandbox_streams,
     std::string request_id_;
     bool answered_ = false;
     bool stopped_ = false;
-    bool cold_ = false;
+    start_kind start_ = start_kind::warm;
     runtime_api::reply reply_;
     std::optional<failure> failure_;
     std::optional<failure> init_failure_;
@@ -156,13 +191,17 @@ class environment final : private detail::sandbox_streams,
     std::chrono::nanoseconds vm_time_{};
     std::chrono::nanoseconds boot_time_{};
     std::chrono::nanoseconds init_time_{};
+    std::chrono::nanoseconds snapshot_time_{};
+    bool reattached_ = false;  ///< since the last invocation
+    bool poisoned_ = false;    ///< the shell is no good
 
     std::atomic<unsigned> interrupts_{0};
     std::mutex waker_mutex_;  // a leaf; guards waker_
     waker* waker_ = nullptr;
 
+    std::shared_ptr<const detail::snapshot_image> at_rest_;  ///< while detached
     // Last: it calls what stands above until it is gone.
-    detail::sandbox sandbox_;
+    std::optional<detail::sandbox> sandbox_;  ///< none while it has no shell
 };
 
 }  // namespace hearth::worker

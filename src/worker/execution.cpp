@@ -61,18 +61,27 @@ class thread_waiter final : public waker {
 }  // namespace
 
 execution::execution(core& c,
-                     version_slots& slots,
+                     pool::version_id id,
                      std::shared_ptr<const version_data> version,
-                     std::optional<invocation> input)
+                     std::optional<invocation> input,
+                     std::unique_ptr<environment> started)
     : core_(c),
-      slots_(slots),
+      id_(id),
       version_(std::move(version)),
       spec_(version_->spec),
-      input_(std::move(input)) {}
+      input_(std::move(input)),
+      started_(std::move(started)) {}
 
 execution::~execution() {
     release();
-    core_.leave(slots_);
+    if (started_) core_.give_back(std::move(started_));
+    if (input_) core_.leave(id_);
+}
+
+result<core::assigned> execution::get_environment() {
+    if (started_) return core::assigned{std::move(started_), start_kind::cold};
+    if (!input_) return core_.prepare(id_);
+    return core_.assign(id_, input_->tenant_id);
 }
 
 std::optional<environment::sleeping> execution::advance(const vmm::run_scope& scope) {
@@ -82,34 +91,33 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
             run_in_process();
             return std::nullopt;
         }
-        auto warm = core_.acquire(slots_, spec_, !input_);
-        if (warm.has_error()) return fail(warm.error());
-        if (*warm) {
-            if (!take_environment(std::move(*warm))) return fail(errc::shutting_down);
-            env_->begin_invocation(*input_, false);
-            stage_ = stage::run;
-        } else {
-            auto built = core_.build(version_);
-            if (built.has_error()) return fail(start_error(built.error()));
-            if (!take_environment(std::move(*built))) return fail(errc::shutting_down);
+        auto got = get_environment();
+        if (got.has_error()) return fail(start_error(got.error()));
+        start_ = got->start;
+        if (!take_environment(std::move(got->env))) return fail(errc::shutting_down);
+        stage_ = stage::run;
+        if (!env_->initialised()) {
             env_->begin_init();
             stage_ = stage::init;
+        } else if (input_) {
+            env_->begin_invocation(*input_, start_);
         }
     }
     if (stage_ == stage::init) {
         if (auto sleeping = env_->advance(scope)) return sleeping;
         if (env_->stopped()) return fail(errc::shutting_down);
         if (env_->init_failure()) return init_failed(*env_->init_failure());
+        core_.initialised(*env_);
+        if (input_) env_->begin_invocation(*input_, start_);
+        stage_ = stage::run;
+    }
+    if (stage_ == stage::run) {
         if (!input_) {
             result_ = response{};
             stage_ = stage::done;
             release();
             return std::nullopt;
         }
-        env_->begin_invocation(*input_, true);
-        stage_ = stage::run;
-    }
-    if (stage_ == stage::run) {
         if (auto sleeping = env_->advance(scope)) return sleeping;
         if (env_->stopped()) return fail(errc::shutting_down);
         result_ = env_->take_response();
@@ -141,7 +149,7 @@ void execution::release() {
         const std::lock_guard lock(cancel_mutex_);
         e = std::move(env_);
     }
-    if (e) core_.give_back(std::move(e), slots_, spec_);
+    if (e) core_.give_back(std::move(e));
 }
 
 void execution::cancel() noexcept {

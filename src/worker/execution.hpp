@@ -16,11 +16,13 @@ namespace hearth::worker {
 
 class execution {
   public:
-    /// Admitted already; `leave` is the destructor's. `slots` and `core` outlive it.
+    /// Admitted already, or for no invocation (then not); `leave` is the destructor's. `core`
+    /// outlives it. `started`: an environment started ahead, whose init is to be run.
     execution(core& c,
-              version_slots& slots,
+              pool::version_id id,
               std::shared_ptr<const version_data> version,
-              std::optional<invocation> input);
+              std::optional<invocation> input,
+              std::unique_ptr<environment> started = nullptr);
     execution(const execution&) = delete;
     execution& operator=(const execution&) = delete;
     ~execution();
@@ -46,17 +48,20 @@ class execution {
     enum class stage { start, init, run, done };
 
     std::optional<environment::sleeping> fail(error e);
+    result<core::assigned> get_environment();
     std::optional<environment::sleeping> init_failed(const failure& f);
     bool take_environment(std::unique_ptr<environment> e);
     void release();
     void run_in_process();
 
     core& core_;
-    version_slots& slots_;
+    const pool::version_id id_;
     std::shared_ptr<const version_data> version_;
     const version_spec& spec_;
     std::optional<invocation> input_;  ///< none: only initialise
+    std::unique_ptr<environment> started_;
     stage stage_ = stage::start;
+    start_kind start_ = start_kind::warm;
     result<response> result_ = error(errc::shutting_down);
     std::string init_log_;
 

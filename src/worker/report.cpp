@@ -33,15 +33,31 @@ std::string to_string(const invocation_report& r) {
                    "Used: {} MB",
                    r.request_id, ms(r.duration), r.billed.count(), r.memory_size.mebibytes(),
                    used_mb);
-    if (r.start == start_kind::warm) {
-        out.append("\tStart: warm");
-        return out;
+    const auto at = std::back_inserter(out);
+    switch (r.start) {
+        case start_kind::cold:
+            fmt::format_to(at,
+                           "\tInit Duration: {:.2f} ms\tStart: cold (vm {:.2f} ms, boot {:.2f} ms, "
+                           "init {:.2f} ms",
+                           ms(r.boot + r.init), ms(r.vm), ms(r.boot), ms(r.init));
+            if (r.snapshot.count()) fmt::format_to(at, ", snapshot {:.2f} ms", ms(r.snapshot));
+            out += ')';
+            break;
+        case start_kind::restored:
+            fmt::format_to(at,
+                           "\tRestore Duration: {:.2f} ms\tStart: restored (vm {:.2f} ms, restore "
+                           "{:.2f} ms",
+                           ms(r.boot + r.init), ms(r.vm), ms(r.boot));
+            if (r.init.count()) fmt::format_to(at, ", hooks {:.2f} ms", ms(r.init));
+            out += ')';
+            break;
+        case start_kind::warm:
+            out += "\tStart: warm";
+            if (r.reattached)
+                fmt::format_to(at, " (reattached: vm {:.2f} ms, restore {:.2f} ms)", ms(r.vm),
+                               ms(r.boot));
+            break;
     }
-    fmt::format_to(
-        std::back_inserter(out),
-        "\tInit Duration: {:.2f} ms\tStart: {} (vm {:.2f} ms, {} {:.2f} ms, init {:.2f} ms)",
-        ms(r.boot + r.init), to_string(r.start), ms(r.vm),
-        r.start == start_kind::cold ? "boot" : "restore", ms(r.boot), ms(r.init));
     return out;
 }
 

@@ -31,27 +31,56 @@ using completion = asio::any_completion_handler<void(error_code, response)>;
 
 /// The threads stop with the worker; versions that outlive it find nothing here.
 struct shared {
-    shared(worker_options options, vmm::kvm kvm, std::size_t threads)
-        : core(std::move(options), std::move(kvm)), queue(threads, core.kick_signal()) {}
+    shared(worker_options options, vmm::kvm kvm, std::size_t threads);
     hearth::worker::core core;
     async_queue queue;
 };
+
+/// The init of an environment that was started ahead of need.
+class init_job final : public job {
+  public:
+    init_job(core& c, std::unique_ptr<environment> e, std::shared_ptr<const version_data> data)
+        : execution_(c, {}, std::move(data), std::nullopt, std::move(e)), core_(c) {}
+    std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
+        if (auto sleeping = execution_.advance(scope)) return sleeping;
+        const auto r = execution_.take_result();
+        if (r.has_error() && !(r.error() == errc::shutting_down) && core_.options().observer)
+            core_.options().observer->on_log(
+                {log_record::severity::warning, "worker",
+                 "an environment could not be started ahead: " + r.error().message()});
+        return std::nullopt;
+    }
+    bool set_waker(waker* w) noexcept override { return execution_.set_waker(w); }
+
+  private:
+    execution execution_;
+    core& core_;
+};
+
+shared::shared(worker_options options, vmm::kvm kvm, std::size_t threads)
+    : core(std::move(options), std::move(kvm)), queue(threads, core.kick_signal()) {
+    core.set_init_runner(
+        [this](std::unique_ptr<environment> e, std::shared_ptr<const version_data> data) {
+            queue.submit(std::make_shared<init_job>(core, std::move(e), std::move(data)));
+        });
+}
 
 class version final : public deployed_version, public std::enable_shared_from_this<version> {
   public:
     version(std::shared_ptr<shared> s, version_spec spec)
         : shared_(std::move(s)),
           data_(make_version_data(std::move(spec), shared_->core.options())),
-          spec_(data_->spec) {
-        shared_->core.add(slots_, spec_);
+          spec_(data_->spec),
+          added_(shared_->core.add(data_)) {
+        if (added_.has_value()) id_ = *added_;
     }
-    ~version() override { shared_->core.remove(slots_); }
+    ~version() override { shared_->core.remove(id_); }
 
     [[nodiscard]] const version_spec& spec() const noexcept override { return spec_; }
     result<void> initialize() override;
     result<response> invoke(invocation input) override;
     void async_invoke(invocation input, completion handler) override;
-    void retire() override { shared_->core.retire(slots_); }
+    void retire() override { shared_->core.retire(id_); }
     [[nodiscard]] std::string init_log() const override {
         const std::lock_guard lock(log_mutex_);
         return init_log_;
@@ -67,16 +96,23 @@ class version final : public deployed_version, public std::enable_shared_from_th
     std::shared_ptr<shared> shared_;
     std::shared_ptr<const version_data> data_;
     const version_spec& spec_;
-    version_slots slots_;
+    const result<pool::version_id> added_;
+    pool::version_id id_;
     mutable std::mutex log_mutex_;  // a leaf; guards init_log_
     std::string init_log_;
 };
 
 result<void> version::accept(const invocation& input) {
+    if (added_.has_error()) return added_.error();
     if (input.payload.size() > max_event)
         return error(errc::payload_too_large, fmt::format("the event has {} bytes, {} are allowed",
                                                           input.payload.size(), max_event));
-    return shared_->core.admit(slots_, spec_);
+    if (spec_.isolation == isolation::tenant && input.tenant_id.empty())
+        return error(errc::invalid_argument,
+                     fmt::format("{} isolates its tenants: the invocation must say whose it is "
+                                 "(X-Amz-Tenant-Id)",
+                                 spec_.function_name));
+    return shared_->core.admit(id_);
 }
 
 error version::explain(error e, const execution& x) {
@@ -88,7 +124,7 @@ error version::explain(error e, const execution& x) {
 
 result<response> version::invoke(invocation input) {
     HEARTH_CHECK(accept(input));
-    execution x(shared_->core, slots_, data_, std::move(input));
+    execution x(shared_->core, id_, data_, std::move(input));
     {
         const vmm::run_scope scope(shared_->core.kick_signal());
         run_blocking(x, scope);
@@ -99,11 +135,10 @@ result<response> version::invoke(invocation input) {
 }
 
 result<void> version::initialize() {
-    const std::size_t wanted = std::max<std::size_t>(1, spec_.pool.min_idle);
+    if (added_.has_error()) return added_.error();
     if (spec_.code && spec_.code->in_process()) return {};
-    while (shared_->core.idle_count(slots_) < wanted) {
-        HEARTH_CHECK(shared_->core.admit(slots_, spec_));
-        execution x(shared_->core, slots_, data_, std::nullopt);
+    if (!shared_->core.has_snapshot(id_)) {
+        execution x(shared_->core, id_, data_, std::nullopt);
         {
             const vmm::run_scope scope(shared_->core.kick_signal());
             run_blocking(x, scope);
@@ -111,6 +146,8 @@ result<void> version::initialize() {
         auto r = x.take_result();
         if (r.has_error()) return explain(r.error(), x);
     }
+    if (!shared_->core.wait_for_ahead(id_))
+        return error(errc::init_failed, "the environments to be kept ahead did not come up");
     return {};
 }
 
@@ -130,7 +167,7 @@ class invoke_job final : public job {
         if (admitted.has_error())
             refused_ = admitted.error();
         else
-            execution_.emplace(version_->shared_->core, version_->slots_, version_->data_,
+            execution_.emplace(version_->shared_->core, version_->id_, version_->data_,
                                std::move(input));
     }
 

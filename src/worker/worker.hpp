@@ -1,8 +1,8 @@
 #pragma once
 
-/// Executes deployed versions: finds a warm environment or starts one, runs an invocation end to end, keeps
-/// the environment for the next. The control plane decides *what* is deployed; this room runs it.
-/// All members are thread-safe.
+/// Executes deployed versions: finds a warm environment or starts one, runs an invocation end to
+/// end, keeps the environment for the next. The control plane decides *what* is deployed; this room
+/// runs it. All members are thread-safe.
 
 #include "image/package_image.hpp"
 
@@ -34,6 +34,8 @@ struct version_spec {
     std::chrono::milliseconds timeout{};
     byte_count ephemeral_storage;
     pool_policy pool;
+    hearth::isolation isolation = isolation::environment;
+    bool snapshot = true;
     std::map<std::string, std::string> environment;
 };
 
@@ -43,6 +45,7 @@ struct invocation {
     std::string client_context;
     std::string trace_id;
     std::string invoked_arn;
+    std::string tenant_id;
 };
 
 struct worker_options {
@@ -51,33 +54,39 @@ struct worker_options {
     std::filesystem::path guest_root = "/";
     int kick_signal_offset = 7;
     std::size_t account_concurrency = 1000;
+    std::size_t scale_up_starts = 0;
+    std::size_t max_shells = 64;
+    std::chrono::milliseconds detach_after{1000};
     std::string region;
     std::shared_ptr<hearth::observer> observer;
 };
 
 class worker;
 
-/// A version that can be invoked, with its idle environments. Shared; destroying the last handle terminates
-/// them. Calls under way keep it alive.
+/// A version that can be invoked, with its idle environments. Shared; destroying the last handle
+/// terminates them. Calls under way keep it alive.
 class deployed_version {
   public:
     virtual ~deployed_version() = default;
 
     [[nodiscard]] virtual const version_spec& spec() const noexcept = 0;
 
-    /// Runs init once and keeps the environment idle (pool.min_idle environments, at least one). Blocks.
+    /// Runs init once and keeps the environment idle (pool.min_idle environments, at least one).
+    /// Blocks.
     /// @errors errc::init_failed (the detail is Lambda's StateReason), no_room, shutting_down
     virtual result<void> initialize() = 0;
 
-    /// On the caller's own thread. @errors errc::throttled, no_room, payload_too_large, init_failed, shutting_down
+    /// On the caller's own thread. @errors errc::throttled, no_room, payload_too_large,
+    /// init_failed, shutting_down
     virtual result<response> invoke(invocation input) = 0;
 
-    /// On a vCPU thread. The handler is called on its associated executor, never inside this call. Its
-    /// cancellation slot stops the guest: operation_aborted. With an error, `response::payload` is the error's
-    /// sentence (what `invoke` gives as error::detail(), or empty) and its log_tail what the guest wrote in a
-    /// failed init.
-    virtual void async_invoke(invocation input,
-                              boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
+    /// On a vCPU thread. The handler is called on its associated executor, never inside this call.
+    /// Its cancellation slot stops the guest: operation_aborted. With an error, `response::payload`
+    /// is the error's sentence (what `invoke` gives as error::detail(), or empty) and its log_tail
+    /// what the guest wrote in a failed init.
+    virtual void async_invoke(
+        invocation input,
+        boost::asio::any_completion_handler<void(error_code, response)> handler) = 0;
 
     /// What the guest wrote during the last init that failed; its last 4 KiB.
     [[nodiscard]] virtual std::string init_log() const { return {}; }
@@ -95,8 +104,8 @@ class worker {
 
     /// Admits nothing more and waits until nothing runs.
     virtual void drain() = 0;
-    /// Interrupts what runs, waits for it, and joins the threads. Every later call is errc::shutting_down.
-    /// The destructor does it too.
+    /// Interrupts what runs, waits for it, and joins the threads. Every later call is
+    /// errc::shutting_down. The destructor does it too.
     virtual void shut_down() {}
     virtual hearth::metrics metrics() const = 0;
 

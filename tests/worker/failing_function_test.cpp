@@ -46,7 +46,7 @@ TEST_CASE("a timeout: said so, and the environment is destroyed") {
     CHECK(r.log_tail.find("Task timed out after 0.25 seconds\n") != std::string::npos);
     CHECK(took >= 249ms);
     CHECK(took < 2s);
-    CHECK(f->invoke(event("1")).value().report.start == start_kind::cold);
+    CHECK(f->invoke(event("1")).value().report.start == start_kind::restored);
     CHECK(w->metrics().pool.destroyed == 1);
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("a guest that ends: exit status or signal, and the environment is dest
     CHECK(type_of(r) == "Runtime.ExitError");
     CHECK(message_of(r) == "RequestId: " + id + " Error: " + row_.message);
     CHECK(r.log_tail.find("REPORT RequestId: " + id) != std::string::npos);
-    CHECK(f->invoke(event("1")).value().report.start == start_kind::cold);
+    CHECK(f->invoke(event("1")).value().report.start == start_kind::restored);
 }
 
 TEST_CASE("a guest out of memory: peak and limit are told") {
@@ -82,7 +82,7 @@ TEST_CASE("a guest out of memory: peak and limit are told") {
     CHECK(message_of(r).find("of 128 MB") != std::string::npos);
     CHECK(r.report.max_memory_used.mebibytes() > 120);
     CHECK(r.report.max_memory_used.mebibytes() <= 128);
-    CHECK(f->invoke(event("1")).value().report.start == start_kind::cold);
+    CHECK(f->invoke(event("1")).value().report.start == start_kind::restored);
 }
 
 TEST_CASE("a guest that ends behind its response has answered, and is not used again") {
@@ -91,7 +91,7 @@ TEST_CASE("a guest that ends behind its response has answered, and is not used a
     const auto r = f->invoke(event("\"after exit\"")).value();
     CHECK(r.ok());
     CHECK(r.payload == "done");
-    CHECK(f->invoke(event("1")).value().report.start == start_kind::cold);
+    CHECK(f->invoke(event("1")).value().report.start == start_kind::restored);
 }
 
 TEST_CASE("a response over 6 MB fails with its own error and the environment goes on") {

@@ -45,7 +45,7 @@ TEST_CASE("short of memory budget, the environment idle longest is given up") {
     CHECK(c->invoke(event("1")).value().ok());  // a's goes
     CHECK(w->metrics().guest_memory == o.memory_budget);
     CHECK(b->invoke(event("1")).value().report.start == hearth::start_kind::warm);
-    CHECK(a->invoke(event("1")).value().report.start == hearth::start_kind::cold);
+    CHECK(a->invoke(event("1")).value().report.start == hearth::start_kind::restored);
 }
 
 TEST_CASE("with nothing to give up, the caller hears what was needed and what was free") {
@@ -69,7 +69,7 @@ TEST_CASE("an environment idle for longer than idle_ttl is terminated") {
     CHECK(w->metrics().pool.idle == 0);
     CHECK(w->metrics().pool.expired == 1);
     CHECK(w->metrics().guest_memory.bytes() == 0);
-    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::cold);
+    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::restored);
 }
 
 TEST_CASE("at most max_idle environments stay") {

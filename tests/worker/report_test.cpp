@@ -21,9 +21,19 @@ TEST_CASE("the REPORT line has Lambda's fields, true ones") {
           "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 6 ms\tMemory Size: 128 "
           "MB\tMax Memory Used: 3 MB\t"
           "Init Duration: 4.56 ms\tStart: cold (vm 0.50 ms, boot 1.00 ms, init 3.56 ms)");
+    r.snapshot = 250us;
+    CHECK(to_string(r).ends_with("init 3.56 ms, snapshot 0.25 ms)"));
+    r.start = hearth::start_kind::restored;
+    r.init = {};
+    CHECK(to_string(r).ends_with(
+        "Restore Duration: 1.00 ms\tStart: restored (vm 0.50 ms, restore 1.00 ms)"));
+    r.init = 2ms;
+    CHECK(to_string(r).ends_with("restore 1.00 ms, hooks 2.00 ms)"));
     r.start = hearth::start_kind::warm;
     std::ostringstream out;
     out << r;
     CHECK(out.str().find("Init Duration") == std::string::npos);
     CHECK(out.str().ends_with("Start: warm"));
+    r.reattached = true;
+    CHECK(to_string(r).ends_with("Start: warm (reattached: vm 0.50 ms, restore 1.00 ms)"));
 }

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "sandbox/snapshot_image.hpp"
+#include "worker/runtime_api.hpp"
+
+#include <memory>
+
+namespace hearth::worker {
+
+/// What init left, once for a version: all its environments start as clones of it. Immutable.
+struct version_snapshot {
+    std::shared_ptr<const detail::snapshot_image> image;
+    runtime_api api;  ///< its connections, as the guest's sockets have them
+};
+
+}  // namespace hearth::worker
