@@ -191,7 +191,7 @@ address_space::supply address_space::supply_copy(const vma_map::value_type& area
     return beyond ? supply::past_end_of_file : supply::done;
 }
 
-void address_space::supply_window(vma_iterator area) {
+void address_space::supply_window(vma_iterator area, std::uint64_t threshold) {
     const vma& v = area->second;
     const file_backing& file = *v.file;
     if (!file.fd || file.fd_offset % page_size != 0 || v.file_offset >= file.size) return;
@@ -199,7 +199,7 @@ void address_space::supply_window(vma_iterator area) {
     // begin.
     const std::uint64_t bytes =
         std::min(v.end - area->first, (file.size - v.file_offset) & ~(page_size - 1));
-    if (bytes < window_threshold) return;
+    if (bytes < threshold) return;
     const std::uint64_t pages = bytes / page_size;
     const auto first = frames_.reserve_window(pages);
     if (!first) return;  // then pages are copied as they are touched
