@@ -210,8 +210,8 @@ void address_space::supply_window(vma_iterator area, std::uint64_t threshold) {
     }
     const bool writable =
         v.prot.write && v.end - area->first <= charge_whole_limit && frames_.charge(pages);
-    // Accessed from the start: KVM's prefetch then brings up to eight neighbours with one of its
-    // own faults, and a window's translations are always dropped when it changes.
+    // Accessed from the start, which spares KVM a store to the entry at each fault: a window's
+    // translations are always dropped when it changes.
     std::uint64_t bits =
         permission_bits(v.prot) | page_entry::owned | page_entry::window | page_entry::accessed;
     if (writable)
