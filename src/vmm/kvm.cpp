@@ -7,6 +7,7 @@
 #include "vmm/kvm_api.hpp"
 #include "vmm/x86_64/arch.hpp"
 #include "vmm/x86_64/bring_up.hpp"
+#include "vmm/x86_64/cache_descriptors.hpp"
 #include "vmm/x86_64/syscall_stub.hpp"
 #include "vmm/x86_64/system_area.hpp"
 
@@ -144,6 +145,7 @@ result<void> kvm::check_capabilities() {
     cpuid_->header.nent = cpuid_table::capacity;
     if (int rc = kvm_call(fd(), KVM_GET_SUPPORTED_CPUID, cpuid_.get()); rc < 0)
         return system_failure(errc::kvm_failed, "KVM_GET_SUPPORTED_CPUID", -rc);
+    x86_64::name_caches(*cpuid_);
     if (this_processor().xsave) host_xcr0_ = read_xcr0();
     return {};
 }

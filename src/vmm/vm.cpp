@@ -4,6 +4,7 @@
 #include "vmm/x86_64/bring_up.hpp"
 #include "vmm/x86_64/system_area.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace hearth::vmm {
@@ -26,6 +27,10 @@ result<vm> vm::create(const kvm& kvm, const vm_options& options) {
                                                  std::to_string(options.memory.bytes()) +
                                                  " bytes: it must be a positive multiple of 2 MiB");
     HEARTH_TRY(auto memory, guest_memory::create(options.memory));
+    // Every program has these, and the first of its page tables. All of the system area, so that
+    // KVM brings it with one fault: its prefetch stops at a page that is not there.
+    constexpr std::uint64_t first_tables = 8 * page_size;
+    memory.populate(gpa{0}, std::min(memory.size(), layout::first_free.value + first_tables));
     HEARTH_CHECK(x86_64::write_system_area(memory, kvm.flavour(), options.fast_syscalls));
     HEARTH_TRY(auto fd, x86_64::create_vm(kvm));
     HEARTH_CHECK(x86_64::set_memory_slot(fd.get(), 0, 0, memory.size(), memory.base()));

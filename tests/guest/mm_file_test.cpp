@@ -20,6 +20,42 @@ TEST_CASE("a large host file is mapped into a window and a small one copied") {
     w.check();
 }
 
+TEST_CASE("a program's segment is copied at once where another part of a file is a window") {
+    world w;
+    address_space::map_request q;
+    q.file = pattern_file(program_window_threshold), q.prot = rx, q.program = true;
+    q.length = program_window_threshold - 4096;
+    const auto used = w.frames.used_pages();
+    const gva copied = *w.space->map(q);
+    REQUIRE(w.state.windows.empty());
+    REQUIRE(w.frames.used_pages() - used >= q.length / 4096);
+    for (std::uint64_t i : {0, 1, 126}) {
+        const auto* e = w.entry(copied + i * 4096);
+        REQUIRE(e);
+        REQUIRE(e->has(page_entry::present | page_entry::accessed));
+        REQUIRE(!e->has(page_entry::window));
+        REQUIRE(w.get(copied + i * 4096, 2) == std::string(2, static_cast<char>('a' + i % 26)));
+    }
+    q.length = program_window_threshold;
+    const gva mapped = *w.space->map(q);
+    REQUIRE(w.entry(mapped)->has(page_entry::window));
+    q.length = window_threshold, q.program = false;
+    const gva other = *w.space->map(q);
+    REQUIRE(w.entry(other)->has(page_entry::window));
+    w.check();
+}
+
+TEST_CASE("a program's segment is not copied ahead where memory is short") {
+    world w(64_MiB, 200);
+    address_space::map_request q;
+    q.file = pattern_file(program_window_threshold), q.prot = rx, q.program = true;
+    q.length = program_window_threshold - 4096;
+    const gva a = *w.space->map(q);
+    REQUIRE(w.frames.used_pages() < 16);
+    REQUIRE(w.get(a + 5 * 4096, 2) == "ff");
+    w.check();
+}
+
 TEST_CASE("after the end of a file come zeroes to the end of the page, then SIGBUS") {
     for (const std::uint64_t lead : {0, 8192}) {
         world w;

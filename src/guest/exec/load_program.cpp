@@ -52,7 +52,7 @@ result<void> map_segment(address_space& space,
     gva zero_start = address.page();
     if (s.file_size != 0) {
         address_space::map_request q;
-        q.hint = address.page(), q.fixed = true, q.prot = prot;
+        q.hint = address.page(), q.fixed = true, q.prot = prot, q.program = true;
         q.length = file_end.page_up() - address.page();
         q.file = part.file;
         q.file_offset = s.offset & ~(page_size - 1);

@@ -74,22 +74,24 @@ outcome<gva> address_space::map(const map_request& request) {
              .file_offset = request.file ? request.file_offset : 0,
              .name = request.name};
     const auto it = state_.vmas.emplace(start, std::move(area)).first;
-    if (it->second.file) supply_window(it);
+    if (it->second.file)
+        supply_window(it, request.program ? program_window_threshold : window_threshold);
     if (request.populate && !request.prot.none()) {
         (void)supply_pages(*it, start, it->second.end);  // best effort, as MAP_POPULATE
     } else {
-        supply_eagerly(it, start, it->second.end);
+        supply_eagerly(it, start, it->second.end,
+                       request.program ? program_window_threshold : eager_limit);
     }
     merge_vmas(state_.vmas, start, start + *length);
     return start;
 }
 
-void address_space::supply_eagerly(vma_iterator area, gva start, gva end) {
+void address_space::supply_eagerly(vma_iterator area, gva start, gva end, std::uint64_t limit) {
     const vma& v = area->second;
-    if (v.prot.none() || end - start > eager_limit) return;
+    if (v.prot.none() || end - start > limit) return;
     if (!v.file && !v.prot.write) return;
     // Near the limit frames are given where they are touched.
-    if (frames_.limit_pages() - frames_.used_pages() < 2 * (eager_limit / page_size)) return;
+    if (frames_.limit_pages() - frames_.used_pages() < 2 * (limit / page_size)) return;
     (void)supply_pages(*area, start, end);
 }
 

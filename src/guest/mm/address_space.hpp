@@ -50,6 +50,9 @@ inline constexpr std::uint64_t stack_limit = 8ULL << 20;   ///< as RLIMIT_STACK
 inline constexpr std::uint64_t eager_limit = 256ULL << 10;
 /// From this size on a part of a host file is mapped, below it is copied.
 inline constexpr std::uint64_t window_threshold = 64ULL << 10;
+/// The same for segments of a program that exec loads. Most of their pages are used at once, and
+/// KVM brings eight neighbours with a fault on a page of ours, none with one on a file's.
+inline constexpr std::uint64_t program_window_threshold = 512ULL << 10;
 /// Private writable file mappings up to this size are charged whole; larger ones as they are
 /// written.
 inline constexpr std::uint64_t charge_whole_limit = 8ULL << 20;
@@ -96,6 +99,7 @@ class address_space {
         protection prot;
         bool fixed = false, fixed_noreplace = false, shared = false, populate = false,
              grows_down = false;
+        bool program = false;  ///< a segment that exec loads: see program_window_threshold
         bool low_2gib = false;  ///< MAP_32BIT
         std::optional<file_backing> file;
         std::uint64_t file_offset = 0;
@@ -160,7 +164,10 @@ class address_space {
     /// Clears the entries of a range, gives its frames and windows back, drops the translations.
     void drop(gva start, gva end);
     void release_window_pages(gpa first, std::uint64_t pages);
-    void supply_eagerly(vma_iterator area, gva start, gva end);
+    void supply_eagerly(vma_iterator area,
+                        gva start,
+                        gva end,
+                        std::uint64_t limit = eager_limit);
 
     // advise.cpp
     /// MADV_DONTNEED: contents go, the mapping stays.
@@ -176,7 +183,7 @@ class address_space {
     supply supply_anonymous(const vma& area, gva start, gva end);
     supply supply_copy(const vma_map::value_type& area, gva start, gva end);
     /// Maps the whole pages of a host file that the area covers, if there are enough of them.
-    void supply_window(vma_iterator area);
+    void supply_window(vma_iterator area, std::uint64_t threshold);
     bool charge_window_pages(gva start, gva end);
     /// Takes back anonymous frames that nobody touched. @return whether there were any
     bool reclaim_untouched();

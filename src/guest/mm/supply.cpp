@@ -191,7 +191,7 @@ address_space::supply address_space::supply_copy(const vma_map::value_type& area
     return beyond ? supply::past_end_of_file : supply::done;
 }
 
-void address_space::supply_window(vma_iterator area) {
+void address_space::supply_window(vma_iterator area, std::uint64_t threshold) {
     const vma& v = area->second;
     const file_backing& file = *v.file;
     if (!file.fd || file.fd_offset % page_size != 0 || v.file_offset >= file.size) return;
@@ -199,7 +199,7 @@ void address_space::supply_window(vma_iterator area) {
     // begin.
     const std::uint64_t bytes =
         std::min(v.end - area->first, (file.size - v.file_offset) & ~(page_size - 1));
-    if (bytes < window_threshold) return;
+    if (bytes < threshold) return;
     const std::uint64_t pages = bytes / page_size;
     const auto first = frames_.reserve_window(pages);
     if (!first) return;  // then pages are copied as they are touched
@@ -210,8 +210,8 @@ void address_space::supply_window(vma_iterator area) {
     }
     const bool writable =
         v.prot.write && v.end - area->first <= charge_whole_limit && frames_.charge(pages);
-    // Accessed from the start: KVM's prefetch then brings up to eight neighbours with one of its
-    // own faults, and a window's translations are always dropped when it changes.
+    // Accessed from the start, which spares KVM a store to the entry at each fault: a window's
+    // translations are always dropped when it changes.
     std::uint64_t bits =
         permission_bits(v.prot) | page_entry::owned | page_entry::window | page_entry::accessed;
     if (writable)
