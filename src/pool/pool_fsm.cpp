@@ -517,6 +517,12 @@ std::optional<time_point> pool_fsm::next_due() {
 void pool_fsm::due(time_point now, std::vector<action>& into) {
     state& s = *s_;
     s.advance(now);
+    const auto tell_pending = [&] {
+        into.insert(into.end(), std::move_iterator(s.pending.begin()),
+                    std::move_iterator(s.pending.end()));
+        s.pending.clear();
+    };
+    tell_pending();  // what gives something back comes first
     while (s.detach_is_due(now)) {
         environment& e = s.environments[s.detach_next.front()];
         s.begin_detach(e);
@@ -524,9 +530,7 @@ void pool_fsm::due(time_point now, std::vector<action>& into) {
     }
     s.start_ahead(now, into);
     s.look_after_shells(now, into);
-    into.insert(into.end(), std::move_iterator(s.pending.begin()),
-                std::move_iterator(s.pending.end()));
-    s.pending.clear();
+    tell_pending();
 }
 
 // -- the end
