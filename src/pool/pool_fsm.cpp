@@ -64,8 +64,6 @@ denial pool_fsm::state::check_limits(version& v) const {
     const bool on_demand = v.counts.admitted >= v.policy.provisioned;
     const auto minus = [](std::size_t a, std::size_t b) { return a > b ? a - b : 0; };
     using enum throttle_reason;
-    if (total.admitted >= options.account_concurrency)
-        return throttled{concurrent_invocation_limit, total.admitted, options.account_concurrency};
     if (v.counts.admitted >= v.policy.max_concurrency)
         return throttled{reserved_concurrent_invocation_limit, v.counts.admitted,
                          v.policy.max_concurrency};
@@ -74,8 +72,10 @@ denial pool_fsm::state::check_limits(version& v) const {
             return throttled{reserved_concurrent_invocation_limit, f.admitted, *f.reserved};
         if (const auto limit = minus(*f.reserved, f.provisioned); on_demand && f.on_demand >= limit)
             return throttled{reserved_concurrent_invocation_limit, f.on_demand, limit};
-        return {};
     }
+    if (total.admitted >= options.account_concurrency)
+        return throttled{concurrent_invocation_limit, total.admitted, options.account_concurrency};
+    if (f.reserved) return {};
     if (const auto limit = minus(options.account_concurrency, reserved);
         unreserved_admitted >= limit)
         return throttled{concurrent_invocation_limit, unreserved_admitted, limit};
@@ -180,7 +180,7 @@ result<version_id> pool_fsm::add_version(function_id which,
     ++s.sizes[v.size].versions;
     s.add(v);
     s.use_size(v.size, now);
-    s.shells_at = at_once;
+    if (s.options.spare_shells) s.shells_at = at_once;
     s.note_lack(v);
     return v.self;
 }
