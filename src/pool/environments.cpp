@@ -266,6 +266,7 @@ bool pool_fsm::state::enter_idle(environment& e, time_point now, bool keep) {
     e.since = now;
     list_idle(e, v);
     touch_expiry(v);
+    expire(v, now);  // one more is idle, so min_idle may keep the oldest no longer
     return true;
 }
 

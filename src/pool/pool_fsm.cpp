@@ -64,8 +64,6 @@ denial pool_fsm::state::check_limits(version& v) const {
     const bool on_demand = v.counts.admitted >= v.policy.provisioned;
     const auto minus = [](std::size_t a, std::size_t b) { return a > b ? a - b : 0; };
     using enum throttle_reason;
-    if (total.admitted >= options.account_concurrency)
-        return throttled{concurrent_invocation_limit, total.admitted, options.account_concurrency};
     if (v.counts.admitted >= v.policy.max_concurrency)
         return throttled{reserved_concurrent_invocation_limit, v.counts.admitted,
                          v.policy.max_concurrency};
@@ -74,8 +72,10 @@ denial pool_fsm::state::check_limits(version& v) const {
             return throttled{reserved_concurrent_invocation_limit, f.admitted, *f.reserved};
         if (const auto limit = minus(*f.reserved, f.provisioned); on_demand && f.on_demand >= limit)
             return throttled{reserved_concurrent_invocation_limit, f.on_demand, limit};
-        return {};
     }
+    if (total.admitted >= options.account_concurrency)
+        return throttled{concurrent_invocation_limit, total.admitted, options.account_concurrency};
+    if (f.reserved) return {};
     if (const auto limit = minus(options.account_concurrency, reserved);
         unreserved_admitted >= limit)
         return throttled{concurrent_invocation_limit, unreserved_admitted, limit};
@@ -180,7 +180,7 @@ result<version_id> pool_fsm::add_version(function_id which,
     ++s.sizes[v.size].versions;
     s.add(v);
     s.use_size(v.size, now);
-    s.shells_at = at_once;
+    if (s.options.spare_shells) s.shells_at = at_once;
     s.note_lack(v);
     return v.self;
 }
@@ -524,6 +524,12 @@ std::optional<time_point> pool_fsm::next_due() {
 void pool_fsm::due(time_point now, std::vector<action>& into) {
     state& s = *s_;
     s.advance(now);
+    const auto tell_pending = [&] {
+        into.insert(into.end(), std::move_iterator(s.pending.begin()),
+                    std::move_iterator(s.pending.end()));
+        s.pending.clear();
+    };
+    tell_pending();  // what gives something back comes first
     while (s.detach_is_due(now)) {
         environment& e = s.environments[s.detach_next.front()];
         s.begin_detach(e);
@@ -531,9 +537,7 @@ void pool_fsm::due(time_point now, std::vector<action>& into) {
     }
     s.start_ahead(now, into);
     s.look_after_shells(now, into);
-    into.insert(into.end(), std::move_iterator(s.pending.begin()),
-                std::move_iterator(s.pending.end()));
-    s.pending.clear();
+    tell_pending();
 }
 
 // -- the end

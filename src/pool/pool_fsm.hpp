@@ -5,9 +5,9 @@
 /// which VM shell goes where. It is told what happened and when, and answers with values; others
 /// perform them and report back.
 ///
-/// No threads, no clock, no I/O: the caller serialises the calls and passes `now`, which never goes
-/// back. Every call is O(1) or O(log versions) for each environment it moves, whatever the number
-/// of idle ones; `reuse` and its `released` allocate nothing.
+/// No threads, no clock, no I/O: the caller serialises the calls and passes `now`; one that lies
+/// before an earlier one counts as that. Every call is O(1) or O(log versions) for each environment
+/// it moves, whatever the number of idle ones; `reuse` and its `released` allocate nothing.
 ///
 /// An environment's life, by the calls that move it:
 ///
@@ -139,8 +139,8 @@ class pool_fsm {
     /// When `due` will have something: never later than needed; in the past (time_point::min())
     /// for at once. Nothing: only an event changes anything.
     [[nodiscard]] std::optional<time_point> next_due();
-    /// Appends what is to be done now. The caller performs it all, in any order but for the
-    /// constraints that `start` names, and reports each.
+    /// Appends what is to be done now. The caller performs each and reports it; a `start`'s shell
+    /// and memory are there once what it evicts, detaches or destroys has been reported.
     void due(time_point now, std::vector<action>& into);
 
     // -- the end

@@ -142,7 +142,8 @@ void pool_fsm::state::forget(shell& s) {
 }
 
 void pool_fsm::state::use_size(std::uint32_t size, time_point now) {
-    if (latest_size != size) shells_at = at_once;  // demand of the other now ends
+    if (latest_size != size && options.spare_shells)
+        shells_at = at_once;  // demand for the other size will end
     latest_size = size;
     sizes[size].used = now;
 }
