@@ -23,7 +23,7 @@ std::int64_t span(nanoseconds cpu, std::uint32_t weight) noexcept {
     return cpu.count() * resolution / weight;
 }
 
-/// Nobody running continuously is owed more than this many slices: see forgive.
+/// What anybody may be owed though it did not wait: it is not asked at every moment.
 constexpr int most_owed_slices = 2;
 
 }  // namespace
@@ -131,13 +131,18 @@ void run_queue::charge_running(time_point now) noexcept {
     for (entity* e : running_) forgive(*e);
 }
 
-/// Who never had to wait cannot have got more: what it is owed beyond two slices is forgotten. That
-/// is what makes weights work which N threads cannot serve (one above 1/N of all): the average
-/// follows the others, who share the remaining threads.
+/// Nobody is owed more than the time it had to wait, of which the last few slices count; what the
+/// average says beyond is forgotten. That is what makes weights work which N threads cannot serve
+/// (one above 1/N of all): the average follows the others, who share the remaining threads.
 void run_queue::forgive(entity& e) noexcept {
-    if (e.waited_ || weight_ == e.weight_) return;
-    const std::int64_t over =
-        average_ - e.time_ - most_owed_slices * span(options_.slice, e.weight_);
+    if (weight_ == e.weight_) return;
+    if (e.time_ >= average_) {
+        e.waited_ = nanoseconds::zero();
+        return;
+    }
+    const std::int64_t most = span(most_owed_slices * options_.slice, e.weight_) +
+                              std::min(span(e.waited_, e.weight_), 2 * head_start());
+    const std::int64_t over = average_ - e.time_ - most;
     if (over <= 0) return;
     // Moving it moves the average too, by its part of the weight.
     const auto step = static_cast<std::int64_t>(wide{over} * weight_ / (weight_ - e.weight_));
@@ -203,6 +208,14 @@ void run_queue::sleep(entity& e) noexcept {
     e.state_ = entity::state::asleep;
 }
 
+/// By how much who wakes comes before those who ask for a whole slice and may be a slice behind:
+/// two slices of an average weight. It is order only, what it runs is charged: who keeps coming
+/// falls behind all the same.
+std::int64_t run_queue::head_start() const noexcept {
+    const auto active = static_cast<std::int64_t>(waiting() + running()) + 1;
+    return 2 * (options_.slice.count() * resolution * active / weight_);
+}
+
 /// From asleep or throttled to waiting, or to throttled while its quota is used up.
 void run_queue::admit(entity& e, time_point now, bool woken) noexcept {
     refill(e, now);
@@ -214,8 +227,12 @@ void run_queue::admit(entity& e, time_point now, bool woken) noexcept {
     }
     // Debt stays until the others have caught up; credit is what it was owed when it left.
     e.time_ = std::max(e.time_, average_ - e.owed_);
-    if (woken) e.deadline_ = e.time_;  // before all who are asking for a whole slice
     join(e);
+    if (woken) {
+        e.deadline_ = e.time_ - head_start();
+    } else {
+        renew(e);
+    }
     e.waits_since_ = now;
     enqueue(e, now);
     preempt_for(e, now);
@@ -223,8 +240,6 @@ void run_queue::admit(entity& e, time_point now, bool woken) noexcept {
 
 /// `e` is active.
 void run_queue::enqueue(entity& e, time_point now) noexcept {
-    if (e.deadline_ < e.time_ || (e.deadline_ == e.time_ && e.state_ == entity::state::running))
-        e.deadline_ = e.time_ + span(options_.slice, e.weight_);
     if (e.time_ <= average_) {
         e.state_ = entity::state::eligible;
         push<by_deadline>(eligible_, e);
@@ -233,6 +248,11 @@ void run_queue::enqueue(entity& e, time_point now) noexcept {
         push<by_time>(ahead_, e);
     }
     bound_running(now);
+}
+
+/// It got what it asked for, and asks for another slice.
+void run_queue::renew(entity& e) const noexcept {
+    if (e.time_ >= e.deadline_) e.deadline_ = e.time_ + span(options_.slice, e.weight_);
 }
 
 void run_queue::dequeue(entity& e) noexcept {
@@ -245,6 +265,7 @@ void run_queue::dequeue(entity& e) noexcept {
 /// Active no more. Credit lasts, at most a slice of it.
 void run_queue::park(entity& e) noexcept {
     e.owed_ = std::clamp<std::int64_t>(average_ - e.time_, 0, span(options_.slice, e.weight_));
+    e.waited_ = nanoseconds::zero();
     leave(e);
 }
 
@@ -298,7 +319,7 @@ run_queue::choice run_queue::pick(time_point now) noexcept {
     e.stopping_ = e.told_ = false;
     e.since_ = now;
     e.charged_ = nanoseconds::zero();
-    e.waited_ = now - e.waits_since_ > options_.granularity / 4;
+    e.waited_ += now - e.waits_since_;
     e.stop_at_ = contended() ? now + options_.slice : never;
     e.quota_at_ = never;
     if (e.quota_.count() > 0) {
@@ -332,6 +353,7 @@ void run_queue::ran(entity& e, nanoseconds cpu, time_point now, then next) noexc
         park(e);
         admit(e, now, false);
     } else {
+        renew(e);
         e.waits_since_ = now;
         enqueue(e, now);
     }

@@ -10,8 +10,8 @@
 /// first runs. Three things are added:
 ///  - Who is new or slept asks first for as little as possible, so that it gets on a thread at once
 ///    unless it is in debt; what it runs is charged all the same, so sleeping wins no share.
-///  - With N threads a weight above 1/N of all cannot be served. Who never has to wait is owed no
-///    more than two slices; so the others share the remaining threads by their weights.
+///  - With N threads a weight above 1/N of all cannot be served. Nobody is owed more
+///    than the time it had to wait; so the others share the remaining threads by their weights.
 ///  - A quota per period (hard cap): who has used it is out until its next period.
 ///
 /// The owner's part:
@@ -94,8 +94,9 @@ class run_queue {
         time_point stop_at_;     ///< never: until somebody waits
         time_point quota_at_;    ///< its quota may be used up
         nanoseconds charged_{};  ///< of this run, ahead of `ran`
-        bool waited_ = false;    ///< before this run
+
         time_point waits_since_;
+        nanoseconds waited_{};  ///< since it was last ahead of the average
 
         // Quota; none: 0.
         nanoseconds quota_{};
@@ -169,10 +170,12 @@ class run_queue {
     void charge(entity& e, nanoseconds cpu) noexcept;
     void charge_running(time_point now) noexcept;
     void forgive(entity& e) noexcept;
+    [[nodiscard]] std::int64_t head_start() const noexcept;
 
     void admit(entity& e, time_point now, bool woken) noexcept;
     void enqueue(entity& e, time_point now) noexcept;
     void dequeue(entity& e) noexcept;
+    void renew(entity& e) const noexcept;
     void park(entity& e) noexcept;
     void take_off(entity& e) noexcept;
     void release_throttled(time_point now) noexcept;
