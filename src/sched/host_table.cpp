@@ -24,6 +24,7 @@ bool test(const std::vector<std::uint64_t>& bits, host_id id) noexcept {
 
 }  // namespace
 
+/// Above 4 PiB all rooms are alike.
 host_table::key host_table::make_key(std::uint64_t room, host_id id) noexcept {
     return std::min<std::uint64_t>(room, std::numeric_limits<std::uint32_t>::max()) << 32 |
            index(id);
@@ -219,8 +220,7 @@ decision host_table::place(const placement_request& request,
     const std::uint64_t wanted = booked_mebibytes(request.memory);
     const auto from =
         std::lower_bound(by_room_.begin(), by_room_.end(), make_key(wanted, host_id{}));
-    if (from == by_room_.end() || view(*from).room() < wanted)
-        return shortage(view(by_room_.back()), by_room_.size(), request);
+    if (from == by_room_.end()) return shortage(view(by_room_.back()), by_room_.size(), request);
     const std::span<const key> fitting(from, by_room_.end());
 
     const auto found = holders_.find(request.snapshot);
