@@ -79,7 +79,7 @@ plot::figure figure_of(const placement_scenario& scenario, const std::vector<con
                            {"part of the hosts", false, 0, 1},
                            {}};
     plot::line_chart times{"Time of a decision, with locality",
-                           {"nanoseconds", true},
+                           {"nanoseconds", true, 10, 10'000},
                            {"part of the decisions", false, 0, 1},
                            {}};
     plot::series bound{"lower bound", {}, true};
