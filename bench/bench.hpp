@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,11 +78,18 @@ class context {
     }
     [[nodiscard]] const vmm::kvm& kvm() const noexcept { return kvm_; }
 
+    /// Where a workload that draws something writes it (WORKLOAD.svg), if anywhere.
+    [[nodiscard]] const std::optional<std::filesystem::path>& plots() const noexcept {
+        return plots_;
+    }
+    void set_plots(std::filesystem::path directory) { plots_ = std::move(directory); }
+
   private:
     context(vmm::kvm kvm, std::filesystem::path directory)
         : kvm_(std::move(kvm)), directory_(std::move(directory)) {}
     vmm::kvm kvm_;
     std::filesystem::path directory_;
+    std::optional<std::filesystem::path> plots_;
 };
 
 /// Keeps this thread, and those it starts, on one core while it lives: a migration costs more than
@@ -103,5 +111,6 @@ result<rows> syscall_null(context&);
 result<rows> cold_start(context&);
 result<rows> warm_invoke(context&);
 result<rows> http_warm(context&);
+result<rows> placement(context&);
 
 }  // namespace hearth::bench

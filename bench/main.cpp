@@ -1,4 +1,4 @@
-// hearth_bench [--json FILE] [--list] WORKLOAD…
+// hearth_bench [--json FILE] [--plot DIR] [--list] WORKLOAD…
 
 #include "bench.hpp"
 #include "report.hpp"
@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 using namespace hearth::bench;
@@ -31,6 +32,9 @@ constexpr workload workloads[] = {
     {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
     {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
      http_warm},
+    {"placement",
+     "choosing a host for a microVM, simulated: time per decision, packing, balance, snapshot hits",
+     placement},
 };
 
 const workload* find(const std::string& name) {
@@ -49,11 +53,14 @@ int complain(const std::string& sentence) {
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     CLI::App app("Measures Hearth; without a workload, all of them.", "hearth_bench");
-    std::string json_file;
+    std::string json_file, plot_directory;
     bool list = false;
     std::vector<std::string> names;
     app.add_option("--json", json_file, "Write one JSON object per row to this file (- is stdout)")
         ->type_name("FILE|-");
+    app.add_option("--plot", plot_directory,
+                   "Write WORKLOAD.svg into this directory for workloads that draw one")
+        ->type_name("DIR");
     app.add_flag("--list", list, "Name the workloads and what each measures");
     app.add_option("WORKLOAD", names, "What to measure, in this order");
     app.footer(
@@ -61,7 +68,8 @@ int main(int argc, char** argv) {
         "each row.\n"
         "\nExamples:\n"
         "  hearth_bench floor warm_invoke\n"
-        "  hearth_bench --json results.jsonl");
+        "  hearth_bench --json results.jsonl\n"
+        "  hearth_bench --plot . placement");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -87,6 +95,12 @@ int main(int argc, char** argv) {
 
     auto ctx = context::create();
     if (!ctx) return complain(ctx.error().message());
+    if (!plot_directory.empty()) {
+        std::error_code failure;
+        std::filesystem::create_directories(plot_directory, failure);
+        if (failure) return complain(plot_directory + " cannot be made: " + failure.message());
+        ctx->set_plots(plot_directory);
+    }
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> json(nullptr, std::fclose);
     if (!json_file.empty()) {
         json.reset(json_file == "-" ? ::fdopen(::dup(1), "w") : std::fopen(json_file.c_str(), "w"));

@@ -4,7 +4,7 @@
   base <- {image, vmm} <- guest <- sandbox <- pool <- worker <- control <- runtime      http
 
 An arrow means "may be included by": a room sees what stands left of it. Exceptions, all narrower:
-`sched` sees base only (and control may see it); `guest/abi` depends on nothing; of `vmm`, `guest` sees
+`sched` sees base only (and worker, control and runtime may see it); `guest/abi` depends on nothing; of `vmm`, `guest` sees
 only the headers that hold no ioctl, so that the personality is tested without KVM; `http` sees public
 headers only. Public headers name the standard library, Asio and Boost.System, nothing more.
 
@@ -25,7 +25,7 @@ SEES = {
     "guest": HARDWARE,
     "sandbox": HARDWARE | {"guest"},
     "pool": HARDWARE | {"guest", "sandbox"},
-    "worker": HARDWARE | {"guest", "sandbox", "pool"},
+    "worker": HARDWARE | {"guest", "sandbox", "pool", "sched"},
     "control": HARDWARE | {"guest", "sandbox", "pool", "worker", "sched"},
     "runtime": HARDWARE | {"guest", "sandbox", "pool", "worker", "sched", "control"},
     "http": set(),
