@@ -33,15 +33,20 @@ extern "C" {
 /* Largest reply. Lambda refuses more with 413 RequestEntityTooLarge; the system call with E2BIG. */
 #define HEARTH_REPLY_LIMIT 6291556u
 
-#define HEARTH_EXCHANGE_REPLY 1u  /* reply, reply_length answer the last event */
-#define HEARTH_EXCHANGE_FAILED 2u /* with REPLY: the reply is an error document */
+#define HEARTH_EXCHANGE_REPLY 1u    /* in: reply, reply_length answer the last event */
+#define HEARTH_EXCHANGE_FAILED 2u   /* in, with REPLY: the reply is an error document */
+#define HEARTH_EXCHANGE_RESTORED 4u /* out: the first event since this environment came from a snapshot */
 
 /*
  * Takes the next event, after giving the reply to the last one if flags say so. Waits until there is one.
  *
  * Returns the payload's length. The buffer holds the payload, a zero byte, the client context (empty without
  * one) and a zero byte. Once the reply is taken `flags` is cleared in place, so that the call may be made
- * again as it is.
+ * again as it is; with an event they may say RESTORED, which the next call ignores.
+ *
+ * RESTORED: many environments start from one snapshot of an initialised function, so what it drew, counted or
+ * connected before this event is the same in all of them. Random generators of its own are to be seeded anew;
+ * getrandom(2), /dev/urandom and the clocks are renewed already.
  *
  * ENOBUFS   the buffer is too small: `needed` says how large. The event stays; call again.
  * E2BIG     the reply is over HEARTH_REPLY_LIMIT. It was not taken; give another.
@@ -52,7 +57,7 @@ extern "C" {
  */
 struct hearth_exchange {
     uint32_t size;  /* in: sizeof(struct hearth_exchange); a later version is larger */
-    uint32_t flags; /* in: HEARTH_EXCHANGE_*; cleared when the reply is taken */
+    uint32_t flags; /* in: HEARTH_EXCHANGE_*; cleared when the reply is taken. out, with an event: RESTORED or 0 */
     uint64_t reply; /* in: address and length of the reply */
     uint64_t reply_length;
     uint64_t buffer; /* in: address and size of the buffer for the event */
@@ -106,9 +111,11 @@ struct hearth_event {
 
 /* One conversation with the runtime. All fields are the SDK's own. */
 struct hearth_session {
-    int path;   /* HEARTH_PATH_* */
-    int socket; /* of the HTTP path; -1: not connected */
-    int busy;   /* an event is out and has no reply yet */
+    int path;     /* HEARTH_PATH_* */
+    int socket;   /* of the HTTP path; -1: not connected */
+    int busy;     /* an event is out and has no reply yet */
+    int asked;    /* HTTP: whether to wait for a restore is settled */
+    int restored; /* HTTP: the next event is the first since a restore */
     uint32_t reply_flags;
     const char* reply;
     size_t reply_length;
@@ -150,6 +157,14 @@ static inline int hearth_reply(struct hearth_session* h, const void* payload, si
     h->reply_length = length;
     h->reply_flags = HEARTH_EXCHANGE_REPLY;
     return 0;
+}
+
+/*
+ * Whether the event at hand is the first since this environment was restored from a snapshot: then seed random
+ * generators anew, forget ids and connections made before. On AWS Lambda so with SnapStart.
+ */
+static inline int hearth_restored(const struct hearth_session* h) {
+    return h->busy && (h->exchange.flags & HEARTH_EXCHANGE_RESTORED) != 0;
 }
 
 static inline size_t hearth_json_escape_(char* out, const char* text) {
@@ -240,7 +255,7 @@ static inline long hearth_next_native_(struct hearth_session* h) {
         x->buffer = (uint64_t)(uintptr_t)h->buffer;
         x->capacity = h->capacity;
         const long result = hearth_syscall_(x);
-        if (h->reply_flags && x->flags == 0 && result != -ENOSYS) hearth_done_with_reply_(h);
+        if (h->reply_flags && !(x->flags & HEARTH_EXCHANGE_REPLY) && result != -ENOSYS) hearth_done_with_reply_(h);
         if (result == -EINTR) continue; /* a handler ran */
         if (result != -ENOBUFS) return result;
         /* Room to spare, so that the next event that is a little larger fits. */
@@ -457,6 +472,26 @@ static inline int hearth_http_request_(struct hearth_session* h,
     return status;
 }
 
+/*
+ * The function is initialised. With SnapStart the snapshot is taken while this waits, and it is answered in every
+ * environment that comes from it. A Runtime API without it (404) takes no snapshots.
+ */
+static inline int hearth_wait_for_restore_(struct hearth_session* h, const char* api) {
+    const char* type = getenv("AWS_LAMBDA_INITIALIZATION_TYPE");
+    char request[512];
+    size_t length = 0;
+    int status;
+    if (!h->asked && type && strcmp(type, "snap-start") == 0) {
+        snprintf(request, sizeof request, "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: %s\r\n\r\n", api);
+        status = hearth_http_request_(h, request, NULL, 0, &length);
+        if (status < 0) return status;
+        if (status != 200 && status != 404) return -EPROTO;
+        h->restored = status == 200;
+    }
+    h->asked = 1;
+    return 0;
+}
+
 static inline long hearth_next_http_(struct hearth_session* h) {
     static const char version[] = "/2018-06-01/runtime/invocation/";
     const char* api = getenv("AWS_LAMBDA_RUNTIME_API");
@@ -481,6 +516,8 @@ static inline long hearth_next_http_(struct hearth_session* h) {
         if (status < 200 || status > 299) return -EPROTO;
     }
     if (h->busy) return -EBUSY;
+    status = hearth_wait_for_restore_(h, api);
+    if (status) return status;
     snprintf(request, sizeof request, "GET %snext HTTP/1.1\r\nHost: %s\r\n\r\n", version, api);
     status = hearth_http_request_(h, request, NULL, 0, &length);
     if (status < 0) return status;
@@ -501,6 +538,8 @@ static inline long hearth_next_http_(struct hearth_session* h) {
     x->event_length = length;
     x->client_context = length + 1;
     x->client_context_length = context_length;
+    x->flags = h->restored ? HEARTH_EXCHANGE_RESTORED : 0;
+    h->restored = 0;
     return (long)length;
 }
 

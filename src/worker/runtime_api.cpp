@@ -58,7 +58,9 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 }
 
 std::string_view name_of(int stage) {
-    constexpr std::string_view names[] = {"Started", "InitError", "Ready", "Ready", "ResponseSent"};
+    constexpr std::string_view names[] = {
+        "Started",      "InitError",    "Ready",     "Ready",
+        "ResponseSent", "RestoreReady", "Restoring", "RuntimeRestoreErrorState"};
     return names[stage];
 }
 
@@ -80,14 +82,16 @@ void runtime_api::receive(connection c, std::string& bytes) {
 
 void runtime_api::closed(connection c) {
     channels_.erase(c);
-    std::erase(pending_, c);
+    forget_wait(c);
     std::erase_if(output_, [c](const output& o) { return o.to == c; });
 }
 
 void runtime_api::offer(guest::native_event event) {
     event_ = std::move(event);
     deliveries_ = 0;
-    stage_ = stage_ == stage::init_failed ? stage::init_failed : stage::ready;
+    // One that restores takes its event when it asks; one that failed never does.
+    if (stage_ == stage::started || stage_ == stage::running || stage_ == stage::responded)
+        stage_ = stage::ready;
     if (pending_.empty()) return;
     const connection c = pending_.front();
     pending_.erase(pending_.begin());
@@ -97,6 +101,25 @@ void runtime_api::offer(guest::native_event event) {
     advance(c, ch);  // what was pipelined behind it
 }
 
+void runtime_api::restored() {
+    if (!restore_next_) return;
+    const connection c = *restore_next_;
+    restore_next_.reset();
+    stage_ = stage::restoring;
+    channel& ch = channels_[c];
+    ch.state = reading::head;
+    respond(c, ch, 200, {});
+    advance(c, ch);  // what was pipelined behind it
+}
+
+/// A wait whose connection is gone can be taken up on another one.
+void runtime_api::forget_wait(connection c) {
+    std::erase(pending_, c);
+    if (restore_next_ != c) return;
+    restore_next_.reset();
+    stage_ = stage::started;
+}
+
 std::vector<runtime_api::output> runtime_api::take_output() { return std::exchange(output_, {}); }
 std::optional<runtime_api::reply> runtime_api::take_reply() {
     return std::exchange(reply_, std::nullopt);
@@ -104,17 +127,20 @@ std::optional<runtime_api::reply> runtime_api::take_reply() {
 std::optional<runtime_api::reply> runtime_api::take_init_error() {
     return std::exchange(init_error_, std::nullopt);
 }
+std::optional<runtime_api::reply> runtime_api::take_restore_error() {
+    return std::exchange(restore_error_, std::nullopt);
+}
 
 void runtime_api::advance(connection c, channel& ch) {
     while (step(c, ch)) {
     }
     if (ch.state == reading::blocked && ch.input.size() > max_pipelined) {
-        std::erase(pending_, c);
         bad_request(c, ch, 400, "too much was sent behind a pending request");
     } else if (ch.state != reading::dead && buffered() > buffer_limit) {
         bad_request(c, ch, 503, "too many bodies at once");
     }
     if (ch.state == reading::dead) {
+        forget_wait(c);
         ch.input = {};
         ch.body = {};
     }
@@ -259,6 +285,11 @@ bool runtime_api::read_head(connection c, channel& ch) {
             wanted = http::verb::get;
         } else if (path == "init/error") {
             r.what = target::init_error;
+        } else if (restore_ && path == "restore/next") {
+            r.what = target::restore_next;
+            wanted = http::verb::get;
+        } else if (restore_ && path == "restore/error") {
+            r.what = target::restore_error;
         } else if (path.starts_with(invocation)) {
             path.remove_prefix(invocation.size());
             const auto slash = path.find('/');
@@ -303,7 +334,9 @@ bool runtime_api::acceptable(const request& r) const {
         case target::error:
             return stage_ == stage::running && event_ && r.id == event_->request_id;
         case target::init_error:
-            return stage_ == stage::started;
+            return stage_ == stage::started || stage_ == stage::restoring;
+        case target::restore_error:
+            return stage_ == stage::restoring;
         default:
             return false;
     }
@@ -313,11 +346,10 @@ void runtime_api::finish(connection c, channel& ch) {
     ch.state = reading::head;
     switch (ch.head.what) {
         case target::next:
-            if (stage_ == stage::init_failed) return refuse_transition(c, ch, "Ready");
-            if (stage_ == stage::started || stage_ == stage::responded) {
-                stage_ = stage::ready;
-                event_.reset();
-            }
+            if (stage_ == stage::init_failed || stage_ == stage::restore_ready ||
+                stage_ == stage::restore_failed)
+                return refuse_transition(c, ch, "Ready");
+            if (stage_ != stage::running) stage_ = stage::ready;
             if (event_ && ++deliveries_ > max_deliveries) return refuse_transition(c, ch, "Ready");
             if (event_) return deliver(c, ch);  // offered, or asked for again while it runs
             ch.state = reading::blocked;
@@ -328,16 +360,36 @@ void runtime_api::finish(connection c, channel& ch) {
         case target::error:
             return accept_reply(c, ch, true);
         case target::init_error:
-            if (stage_ != stage::started) return refuse_transition(c, ch, "InitError");
-            stage_ = stage::init_failed;
-            init_error_ = reply{true, ch.head.error_type, std::move(ch.body)};
-            if (ch.body_size > max_payload) init_error_->payload.clear();
-            return respond(c, ch, 202, accepted);
+            // While it restores this is restore/error by another name, as for Lambda's emulator.
+            if (stage_ != stage::started && stage_ != stage::restoring)
+                return refuse_transition(c, ch, "InitError");
+            return accept_setup_error(c, ch);
+        case target::restore_next:
+            // "Ready" is what the emulator names as the state that was asked for.
+            if (stage_ != stage::started) return refuse_transition(c, ch, "Ready");
+            stage_ = stage::restore_ready;
+            restore_next_ = c;
+            ch.state = reading::blocked;
+            return;
+        case target::restore_error:
+            if (stage_ != stage::restoring)
+                return refuse_transition(c, ch, "RuntimeRestoreErrorState");
+            return accept_setup_error(c, ch);
         case target::unknown:
             return respond(c, ch, 404, "404 page not found\n");
         case target::wrong_method:
             return respond(c, ch, 405, {});
     }
+}
+
+void runtime_api::accept_setup_error(connection c, channel& ch) {
+    const bool init = stage_ == stage::started;
+    stage_ = init ? stage::init_failed : stage::restore_failed;
+    reply& error = (init ? init_error_ : restore_error_).emplace();
+    error = reply{true, std::move(ch.head.error_type), std::move(ch.body)};
+    if (ch.body_size > max_payload) error.payload.clear();
+    ch.body = {};
+    respond(c, ch, 202, accepted);
 }
 
 void runtime_api::accept_reply(connection c, channel& ch, bool failed) {
@@ -390,9 +442,10 @@ void runtime_api::respond(connection c, channel& ch, int status, std::string_vie
     if (status >= 400 && ++ch.refused > max_refused) ch.head.keep_alive = false;
     std::string out;
     out.reserve(160 + body.size());
-    const auto type = body.starts_with('{') ? "application/json" : "text/plain; charset=utf-8";
-    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n", status,
-                   reason(status), type);
+    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status, reason(status));
+    if (!body.empty())
+        append_header(out, "Content-Type",
+                      body.starts_with('{') ? "application/json" : "text/plain; charset=utf-8");
     if (!ch.head.keep_alive)
         out.append("Connection: close\r\n");
     else if (ch.head.http_1_0)

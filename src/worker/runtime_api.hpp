@@ -9,7 +9,15 @@
 /// connection that sends more than it may is closed. States and answers are those of AWS's own
 /// Runtime Interface Emulator. Owner thread only.
 ///
-/// @source Lambda guide, "Using the Lambda runtime API"; RFC 9112.
+/// Restore: a runtime that wants to know of snapshots asks `GET …/restore/next` once, when its
+/// initialisation is done, in place of the first `next`. That call is answered, empty, in every
+/// environment restored from the snapshot that was taken meanwhile; then the runtime runs its hooks
+/// and asks for an event, or posts `…/restore/error`. One that goes straight to `next` does not
+/// care.
+///
+/// @source Lambda guide, "Using the Lambda runtime API", "Implementing SnapStart hooks for
+/// container
+///   images"; the emulator's lambda/core/states.go; RFC 9112.
 
 #include "guest/kernel/native_exchange.hpp"
 
@@ -37,9 +45,13 @@ class runtime_api {
     /// How often one event is handed out again to a guest that asks without having answered.
     static constexpr int max_deliveries = 8;
 
+    runtime_api() = default;
+    /// Without restore its two paths are not there (404), as on Lambda without SnapStart.
+    explicit runtime_api(bool restore) noexcept : restore_(restore) {}
+
     /// Takes everything out of `bytes`. Call again after the guest has read what was sent.
     void receive(connection c, std::string& bytes);
-    /// The guest closed its end: nothing more is sent there, a pending `next` is forgotten.
+    /// The guest closed its end: nothing more is sent there, a pending call is forgotten.
     void closed(connection c);
 
     /// The event that the next `GET …/next` gets; a pending one gets it at once.
@@ -48,6 +60,14 @@ class runtime_api {
     [[nodiscard]] bool waiting() const noexcept { return !pending_.empty(); }
     /// The event was taken and not answered yet.
     [[nodiscard]] bool running() const noexcept { return stage_ == stage::running; }
+
+    /// A `GET …/restore/next` is pending: initialised, ready to be snapshotted.
+    [[nodiscard]] bool waiting_for_restore() const noexcept { return restore_next_.has_value(); }
+    /// This environment came from a snapshot: answers `restore/next`. Nothing happens when none is
+    /// pending, so every clone may be told. An event may be offered before or after.
+    void restored();
+    /// `restore/next` was answered, and the runtime has neither asked for an event nor given up.
+    [[nodiscard]] bool restoring() const noexcept { return stage_ == stage::restoring; }
 
     struct output {
         connection to = 0;
@@ -67,12 +87,32 @@ class runtime_api {
     };
     std::optional<reply> take_reply();
     std::optional<reply> take_init_error();
+    /// The after-restore hooks failed; nothing can be run here any more.
+    std::optional<reply> take_restore_error();
 
     bool operator==(const runtime_api&) const = default;
 
   private:
-    enum class stage { started, init_failed, ready, running, responded };
-    enum class target { next, response, error, init_error, unknown, wrong_method };
+    enum class stage {
+        started,
+        init_failed,
+        ready,
+        running,
+        responded,
+        restore_ready,  ///< restore/next is pending
+        restoring,
+        restore_failed
+    };
+    enum class target {
+        next,
+        response,
+        error,
+        init_error,
+        restore_next,
+        restore_error,
+        unknown,
+        wrong_method
+    };
     enum class reading { head, body, chunk_size, chunk_data, chunk_end, trailer, blocked, dead };
 
     struct request {
@@ -102,7 +142,9 @@ class runtime_api {
     void take_body(channel& ch, std::string_view bytes);
     void finish(connection c, channel& ch);
     void accept_reply(connection c, channel& ch, bool failed);
+    void accept_setup_error(connection c, channel& ch);
     void deliver(connection c, channel& ch);
+    void forget_wait(connection c);
     /// Whether a posted body would be accepted now; the status and document to answer if not.
     [[nodiscard]] bool acceptable(const request& r) const;
 
@@ -119,6 +161,9 @@ class runtime_api {
     std::vector<output> output_;
     std::optional<reply> reply_;
     std::optional<reply> init_error_;
+    bool restore_ = true;
+    std::optional<connection> restore_next_;  ///< where `restore/next` waits
+    std::optional<reply> restore_error_;
 };
 
 }  // namespace hearth::worker

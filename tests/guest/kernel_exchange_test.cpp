@@ -121,6 +121,62 @@ TEST_CASE("an exchange refuses what makes no sense and loses nothing") {
     CHECK(w.kernel->native().event);
 }
 
+TEST_CASE("the first event after a restore says so, and only that one") {
+    world w;
+    const auto restore = [&] {
+        renew_identity(w.kernel->state(), w.memory, [](std::span<std::byte> out) {
+            std::fill(out.begin(), out.end(), std::byte{7});
+        });
+    };
+    SECTION("a plain start does not") {
+        w.kernel->native().event = event("e");
+        REQUIRE(answer(w, ask(100)) == 1);
+        CHECK(w.get<hearth_exchange>(at).flags == 0);
+    }
+    SECTION("a clone of one that waited does") {
+        REQUIRE(exchange(w, ask(100)).what == kind::parked);
+        restore();
+        CHECK(w.kernel->native().restored);
+        w.kernel->native().event = event("e");
+        REQUIRE(w.kernel->resume(w.regs).what == kind::set_registers);
+        CHECK(w.regs.rax == 1);
+        CHECK(w.get<hearth_exchange>(at).flags == HEARTH_EXCHANGE_RESTORED);
+        CHECK_FALSE(w.kernel->native().restored);
+        // What the call left in the flags may stand there.
+        REQUIRE(exchange(w, ask(100, HEARTH_EXCHANGE_REPLY | HEARTH_EXCHANGE_RESTORED, 0)).what ==
+                kind::parked);
+        w.kernel->native().event = event("two");
+        REQUIRE(w.kernel->resume(w.regs).what == kind::set_registers);
+        CHECK(w.get<hearth_exchange>(at).flags == 0);
+    }
+    SECTION("with a reply given in the same call") {
+        w.kernel->native().event = event("e");
+        REQUIRE(answer(w, ask(100)) == 1);
+        REQUIRE(exchange(w, ask(100, HEARTH_EXCHANGE_REPLY, 0)).what == kind::parked);
+        restore();
+        w.kernel->native().event = event("two");
+        REQUIRE(w.kernel->resume(w.regs).what == kind::set_registers);
+        CHECK(w.get<hearth_exchange>(at).flags == HEARTH_EXCHANGE_RESTORED);
+    }
+    SECTION("not before the event has really been handed out") {
+        restore();
+        w.kernel->native().event = event("0123456789");
+        CHECK(answer(w, ask(10)) == -ENOBUFS);
+        CHECK(w.get<hearth_exchange>(at).flags == 0);
+        auto x = ask(100);
+        x.buffer = 0x7000'0000'0000;
+        CHECK(answer(w, x) == -EFAULT);
+        CHECK(w.kernel->native().restored);
+        CHECK(answer(w, ask(100)) == 10);
+        CHECK(w.get<hearth_exchange>(at).flags == HEARTH_EXCHANGE_RESTORED);
+    }
+    SECTION("the flag alone asks for nothing") {
+        w.kernel->native().event = event("e");
+        CHECK(answer(w, ask(100, HEARTH_EXCHANGE_RESTORED)) == 1);
+        CHECK(w.get<hearth_exchange>(at).flags == 0);
+    }
+}
+
 // -- the SDK, natively: here the system call does not exist, so it speaks HTTP
 // ------------------------------------
 
@@ -130,8 +186,14 @@ namespace {
 /// another.
 class runtime_api {
   public:
-    explicit runtime_api(std::vector<std::string> events, bool chunked, bool closing)
-        : events_(std::move(events)), chunked_(chunked), closing_(closing) {
+    explicit runtime_api(std::vector<std::string> events,
+                         bool chunked,
+                         bool closing,
+                         std::string restore = "404 Not Found")
+        : events_(std::move(events)),
+          chunked_(chunked),
+          closing_(closing),
+          restore_(std::move(restore)) {
         listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         sockaddr_in a{};
         a.sin_family = AF_INET;
@@ -149,6 +211,7 @@ class runtime_api {
         if (thread_.joinable()) thread_.join();
     }
     std::vector<std::pair<std::string, std::string>> posted;  // path, body
+    std::vector<std::string> got;
 
   private:
     void serve() {
@@ -185,6 +248,9 @@ class runtime_api {
             return send(c,
                         "HTTP/1.1 202 Accepted\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}");
         }
+        got.push_back(head.substr(4, head.find(' ', 4) - 4));
+        if (got.back().ends_with("/restore/next"))
+            return send(c, "HTTP/1.1 " + restore_ + "\r\nContent-Length: 0\r\n\r\n");
         if (next_ == events_.size()) {  // the end: the SDK's run gives up
             ++next_;
             return false;
@@ -215,6 +281,7 @@ class runtime_api {
     }
     std::vector<std::string> events_;
     bool chunked_, closing_;
+    std::string restore_;
     std::size_t next_ = 0;
     int listener_ = -1;
     std::thread thread_;
@@ -260,6 +327,48 @@ TEST_CASE("the guest SDK speaks the Runtime API where the system call is not the
     CHECK(posted[3].first == base + "id-4/error");
     CHECK(posted[3].second.find("the handler returned 3") != std::string::npos);
     CHECK(posted[4] == std::pair{base + "id-5/response", std::string("null")});
+}
+
+TEST_CASE("the guest SDK waits for a restore with SnapStart and says so of the first event") {
+    const std::string type = GENERATE(as<std::string>(), "snap-start", "on-demand", "");
+    const std::string status = GENERATE(as<std::string>(), "200 OK", "404 Not Found");
+    const bool closing = GENERATE(false, true);
+    if (type.empty())
+        ::unsetenv("AWS_LAMBDA_INITIALIZATION_TYPE");
+    else
+        ::setenv("AWS_LAMBDA_INITIALIZATION_TYPE", type.c_str(), 1);
+    std::vector<int> restored;
+    runtime_api api({"1", "2", "3"}, false, closing, status);
+    const int ended = hearth_run(
+        [](hearth_session* h, const hearth_event*, void* user) {
+            static_cast<std::vector<int>*>(user)->push_back(hearth_restored(h));
+            return 0;
+        },
+        &restored);
+    api.join();
+    ::unsetenv("AWS_LAMBDA_INITIALIZATION_TYPE");
+    CHECK(ended < 0);
+    const bool asks = type == "snap-start", is = asks && status == "200 OK";
+    CHECK(restored == std::vector<int>{is, 0, 0});
+    REQUIRE(api.got.size() == (asks ? 5u : 4u));
+    CHECK((api.got[0] == "/2018-06-01/runtime/restore/next") == asks);
+    for (std::size_t i = asks; i < api.got.size(); ++i)
+        CHECK(api.got[i] == "/2018-06-01/runtime/invocation/next");
+    CHECK(api.posted.size() == 3);
+}
+
+TEST_CASE("the guest SDK stops when its restore is refused") {
+    ::setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start", 1);
+    runtime_api api({}, false, false, "403 Forbidden");
+    struct hearth_session h;
+    struct hearth_event e;
+    hearth_init(&h);
+    CHECK(hearth_next(&h, &e) == -EPROTO);
+    CHECK_FALSE(hearth_restored(&h));
+    ::unsetenv("AWS_LAMBDA_INITIALIZATION_TYPE");
+    CHECK(hearth_next(&h, &e) < 0);  // the server's end
+    hearth_close(&h);
+    api.join();
 }
 
 TEST_CASE("the guest SDK says what is missing") {

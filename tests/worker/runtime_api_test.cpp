@@ -30,6 +30,8 @@ std::string talk(runtime_api& api, std::string bytes, runtime_api::connection c 
 
 const std::string next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
 
+const std::string restore_next = "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: x\r\n\r\n";
+
 std::string post(const std::string& path,
                  const std::string& body,
                  const std::string& headers = {}) {
@@ -294,6 +296,284 @@ TEST_CASE("a closed connection takes its pending next along") {
     CHECK_FALSE(api.waiting());
     api.offer(event("id", "e"));
     CHECK(talk(api, next, 2).find("id") != std::string::npos);
+}
+
+TEST_CASE("a blocked connection that is closed for too much input takes its next along") {
+    runtime_api api;
+    (void)talk(api, next);
+    CHECK(talk(api, std::string(70'000, 'x')).starts_with("HTTP/1.1 400 "));
+    CHECK_FALSE(api.waiting());
+    api.offer(event("id", "e"));
+    CHECK(api.take_output().empty());
+    CHECK(talk(api, next, 2).starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("a blocked connection that is closed for others' bodies takes its next along") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    for (runtime_api::connection c = 10; c < 13; ++c) {
+        (void)talk(api,
+                   "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\n"
+                   "Content-Length: 6000000\r\n\r\n",
+                   c);
+        CHECK(talk(api, std::string(5'590'000, 'x'), c).empty());
+    }
+    CHECK(talk(api, post("invocation/id/response", "r"), 2).starts_with("HTTP/1.1 202 "));
+    (void)talk(api, next, 2);
+    CHECK(api.waiting());
+    CHECK(talk(api, std::string(60'000, 'x'), 2).starts_with("HTTP/1.1 503 "));
+    CHECK_FALSE(api.waiting());
+}
+
+// -- restore
+// ------------------------------------------------------------------------------------
+
+TEST_CASE("restore/next waits for the snapshot and is answered, empty, after it") {
+    runtime_api api;
+    CHECK(talk(api, restore_next).empty());
+    CHECK(api.waiting_for_restore());
+    CHECK_FALSE(api.waiting());
+    api.restored();
+    CHECK_FALSE(api.waiting_for_restore());
+    CHECK(api.restoring());
+    const auto out = api.take_output();
+    REQUIRE(out.size() == 1);
+    CHECK(out[0] == runtime_api::output{1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false});
+    SECTION("then the runtime asks for an event on the same connection") {
+        CHECK(talk(api, next).empty());
+        CHECK(api.waiting());
+        CHECK_FALSE(api.restoring());
+        api.offer(event("id", "e"));
+        CHECK(api.running());
+        CHECK(talk(api, post("invocation/id/response", "r")).starts_with("HTTP/1.1 202 "));
+    }
+    SECTION("it is answered once") {
+        api.restored();
+        CHECK(api.take_output().empty());
+        CHECK(api.restoring());
+    }
+}
+
+TEST_CASE("every copy of a state that waits for its restore is answered on the same connection") {
+    runtime_api api;
+    (void)talk(api, restore_next, 7);
+    const runtime_api snapshot = api;
+    for (int i = 0; i < 2; ++i) {
+        runtime_api clone = snapshot;
+        clone.restored();
+        const auto out = clone.take_output();
+        REQUIRE(out.size() == 1);
+        CHECK(out[0].to == 7);
+        CHECK(out[0].bytes.starts_with("HTTP/1.1 200 "));
+        CHECK(talk(clone, next, 7).empty());
+        CHECK(clone.waiting());
+    }
+    CHECK(api == snapshot);
+    CHECK(api.waiting_for_restore());
+}
+
+TEST_CASE("an event may be offered before the runtime is restored, or while its hooks run") {
+    runtime_api api;
+    (void)talk(api, restore_next);
+    SECTION("before") {
+        api.offer(event("id", "e"));
+        CHECK(api.take_output().empty());
+        CHECK(api.waiting_for_restore());
+        api.restored();
+    }
+    SECTION("while") {
+        api.restored();
+        api.offer(event("id", "e"));
+    }
+    CHECK(api.take_output().size() == 1);
+    CHECK(api.restoring());
+    SECTION("and is handed out when it asks") {
+        CHECK(talk(api, next).ends_with("\r\n\r\ne"));
+        CHECK(api.running());
+    }
+    SECTION("and is not when the hooks failed") {
+        CHECK(talk(api, post("restore/error", "{}")).starts_with("HTTP/1.1 202 "));
+        CHECK(talk(api, next).starts_with("HTTP/1.1 403 "));
+        CHECK_FALSE(api.running());
+    }
+}
+
+TEST_CASE("restore/error carries the document and its type and ends the environment") {
+    runtime_api api;
+    (void)talk(api, restore_next);
+    api.restored();
+    (void)api.take_output();
+    // init/error is another name for it here, as Lambda's emulator has it.
+    const std::string path = GENERATE(as<std::string>(), "restore/error", "init/error");
+    const auto answer =
+        talk(api, post(path, R"({"errorMessage":"m"})",
+                       "Lambda-Runtime-Function-Error-Type: Runtime.AfterRestoreError\r\n"));
+    CHECK(answer.starts_with("HTTP/1.1 202 Accepted\r\n"));
+    CHECK(answer.ends_with("{\"status\":\"OK\"}"));
+    CHECK_FALSE(api.restoring());
+    CHECK_FALSE(api.take_init_error());
+    const auto error = api.take_restore_error();
+    REQUIRE(error);
+    CHECK(error->failed);
+    CHECK(error->error_type == "Runtime.AfterRestoreError");
+    CHECK(error->payload == R"({"errorMessage":"m"})");
+    CHECK_FALSE(api.take_restore_error());
+    for (const auto& request : {next, restore_next, post("restore/error", "x"),
+                                post("init/error", "x"), post("invocation/id/response", "x")})
+        CHECK(talk(api, request).find("from RuntimeRestoreErrorState to ") != std::string::npos);
+    CHECK_FALSE(api.take_restore_error());
+}
+
+TEST_CASE("a restore error too large is taken without its document") {
+    runtime_api api;
+    (void)talk(api, restore_next);
+    api.restored();
+    (void)api.take_output();
+    CHECK(talk(api, post("restore/error", std::string(runtime_api::max_payload + 1, 'x')))
+              .starts_with("HTTP/1.1 202 "));
+    const auto error = api.take_restore_error();
+    REQUIRE(error);
+    CHECK(error->payload.empty());
+}
+
+TEST_CASE("transitions around restore that make no sense are refused") {
+    runtime_api api;
+    const auto refused = [&](const std::string& request, std::string_view from,
+                             std::string_view to) {
+        const auto before = api.waiting_for_restore();
+        const auto answer = talk(api, request, 9);
+        INFO(answer);
+        CHECK(answer.starts_with("HTTP/1.1 403 "));
+        CHECK(answer.ends_with("{\"errorMessage\":\"State transition from " + std::string(from) +
+                               " to " + std::string(to) +
+                               " failed for runtime. Error: State transition is not allowed\","
+                               "\"errorType\":\"InvalidStateTransition\"}"));
+        CHECK(api.waiting_for_restore() == before);
+        CHECK_FALSE(api.take_restore_error());
+        CHECK_FALSE(api.take_init_error());
+        CHECK_FALSE(api.take_reply());
+    };
+    SECTION("an error without a restore") {
+        refused(post("restore/error", "x"), "Started", "RuntimeRestoreErrorState");
+    }
+    SECTION("anything while it waits") {
+        (void)talk(api, restore_next);
+        refused(restore_next, "RestoreReady", "Ready");
+        refused(next, "RestoreReady", "Ready");
+        refused(post("restore/error", "x"), "RestoreReady", "RuntimeRestoreErrorState");
+        refused(post("init/error", "x"), "RestoreReady", "InitError");
+        refused(post("invocation/id/response", "x"), "RestoreReady", "InvocationResponse");
+        api.restored();
+        CHECK(api.take_output().size() == 1);
+    }
+    SECTION("once more while it restores") {
+        (void)talk(api, restore_next);
+        api.restored();
+        (void)api.take_output();
+        refused(restore_next, "Restoring", "Ready");
+        refused(post("invocation/id/error", "x"), "Restoring", "InvocationErrorResponse");
+    }
+    SECTION("after the first next") {
+        (void)talk(api, next);
+        refused(restore_next, "Ready", "Ready");
+        refused(post("restore/error", "x"), "Ready", "RuntimeRestoreErrorState");
+        api.restored();  // says nothing to one that did not ask
+        CHECK(api.take_output().empty());
+        CHECK(api.waiting());
+    }
+    SECTION("after an init error") {
+        (void)talk(api, post("init/error", "x"));
+        (void)api.take_init_error();
+        refused(restore_next, "InitError", "Ready");
+        api.restored();
+        refused(next, "InitError", "Ready");
+    }
+}
+
+TEST_CASE("restore's wrong methods are 405, and without restore its paths are not there") {
+    runtime_api api;
+    CHECK(talk(api, post("restore/next", "")).starts_with("HTTP/1.1 405 "));
+    CHECK(talk(api, "GET /2018-06-01/runtime/restore/error HTTP/1.1\r\nHost: x\r\n\r\n")
+              .starts_with("HTTP/1.1 405 "));
+    runtime_api plain(false);
+    CHECK(talk(plain, restore_next).starts_with("HTTP/1.1 404 "));
+    CHECK(talk(plain, post("restore/error", "x")).starts_with("HTTP/1.1 404 "));
+    CHECK_FALSE(plain.waiting_for_restore());
+    CHECK(talk(plain, next).empty());
+    CHECK(plain.waiting());
+}
+
+TEST_CASE("restore/next honours its connection: keep-alive, close, HTTP/1.0, what is behind it") {
+    runtime_api api;
+    SECTION("Connection: close") {
+        (void)talk(api,
+                   "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: x\r\n"
+                   "Connection: close\r\n\r\n");
+        api.restored();
+        const auto out = api.take_output();
+        REQUIRE(out.size() == 1);
+        CHECK(out[0].close);
+        CHECK(out[0].bytes.find("Connection: close\r\n") != std::string::npos);
+        CHECK(talk(api, next, 2).empty());
+        CHECK(api.waiting());
+    }
+    SECTION("HTTP/1.0 kept alive") {
+        (void)talk(
+            api, "GET /2018-06-01/runtime/restore/next HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        api.restored();
+        const auto out = api.take_output();
+        REQUIRE(out.size() == 1);
+        CHECK_FALSE(out[0].close);
+        CHECK(out[0].bytes.find("Connection: keep-alive\r\n") != std::string::npos);
+    }
+    SECTION("a next pipelined behind it waits its turn") {
+        CHECK(talk(api, restore_next + next).empty());
+        CHECK_FALSE(api.waiting());
+        const runtime_api snapshot = api;
+        runtime_api clone = snapshot;
+        clone.restored();
+        CHECK(clone.take_output().size() == 1);
+        CHECK(clone.waiting());
+    }
+    SECTION("a query is no part of the path") {
+        (void)talk(api, "GET /2018-06-01/runtime/restore/next?x=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        CHECK(api.waiting_for_restore());
+    }
+}
+
+TEST_CASE("a restore whose connection is gone can be asked for again on another") {
+    runtime_api api;
+    (void)talk(api, restore_next);
+    SECTION("closed by the guest") { api.closed(1); }
+    SECTION("closed for what was sent behind it") {
+        CHECK(talk(api, std::string(70'000, 'x')).ends_with("<close>"));
+    }
+    CHECK_FALSE(api.waiting_for_restore());
+    api.restored();  // nobody to tell
+    CHECK(api.take_output().empty());
+    SECTION("for a restore") {
+        CHECK(talk(api, restore_next, 2).empty());
+        CHECK(api.waiting_for_restore());
+        api.restored();
+        CHECK(api.take_output().at(0).to == 2);
+    }
+    SECTION("or for an event that was offered meanwhile") {
+        api.offer(event("id", "e"));
+        CHECK(talk(api, next, 2).ends_with("\r\n\r\ne"));
+    }
+}
+
+TEST_CASE("a guest that asks for restores without end is cut off") {
+    runtime_api api;
+    (void)talk(api, restore_next);
+    std::string many;
+    for (int i = 0; i < 10'000; ++i) many += restore_next;
+    const auto answer = talk(api, many, 2);
+    CHECK(answer.ends_with("<close>"));
+    CHECK(answer.size() < 40'000);
+    CHECK(api.waiting_for_restore());
 }
 
 TEST_CASE("the state is a value: a copy goes on by itself") {

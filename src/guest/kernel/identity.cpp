@@ -68,6 +68,7 @@ void renew_identity(kernel_state& state,
     state.native.event.reset();
     state.native.reply.reset();
     state.native.busy = false;
+    state.native.restored = true;
 }
 
 std::string format_boot_id(const identity& id) {

@@ -37,8 +37,9 @@ struct native_reply {
 };
 
 struct native_exchange {
-    bool waiting = false;  ///< a task is parked in the call, wanting an event
-    bool busy = false;     ///< an event has been handed out and its reply is outstanding
+    bool waiting = false;   ///< a task is parked in the call, wanting an event
+    bool busy = false;      ///< an event has been handed out and its reply is outstanding
+    bool restored = false;  ///< came from a snapshot, and no event has told the function yet
     std::optional<native_event> event;  ///< put there by the host, taken by the call
     std::optional<native_reply> reply;  ///< put there by the call, taken by the host
     bool operator==(const native_exchange&) const = default;

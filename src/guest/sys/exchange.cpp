@@ -50,6 +50,7 @@ sysret give_event(task& t,
         if (auto r = t.write(at, x); !r) return r.error();
         return sysret::error(ENOBUFS);
     }
+    if (native.restored) x.flags = HEARTH_EXCHANGE_RESTORED;
     x.event_length = event.payload.size();
     x.client_context = event.payload.size() + 1;
     x.client_context_length = event.client_context.size();
@@ -69,6 +70,7 @@ sysret give_event(task& t,
     if (auto r = t.write(at, x); !r) return r.error();
     const auto length = static_cast<std::int64_t>(x.event_length);
     native.event.reset();
+    native.restored = false;
     native.busy = true;
     native.waiting = false;
     return length;
@@ -81,6 +83,7 @@ sysret sys_hearth_exchange(task& t, guest_ptr<hearth_exchange> at) {
     native.waiting = false;
     auto x = t.read(at);
     if (!x) return x.error();
+    x->flags &= ~HEARTH_EXCHANGE_RESTORED;  // left there by the last call
     if (x->size != sizeof(hearth_exchange) ||
         (x->flags & ~(HEARTH_EXCHANGE_REPLY | HEARTH_EXCHANGE_FAILED)))
         return sysret::error(EINVAL);
