@@ -111,6 +111,7 @@ result<rows> syscall_null(context&);
 result<rows> cold_start(context&);
 result<rows> warm_invoke(context&);
 result<rows> http_warm(context&);
+result<rows> run_queue_cost(context&);
 result<rows> placement(context&);
 
 }  // namespace hearth::bench

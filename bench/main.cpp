@@ -32,6 +32,8 @@ constexpr workload workloads[] = {
     {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
     {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
      http_warm},
+    {"run_queue", "choosing who runs next on a vCPU thread, with up to 10,000 waiting",
+     run_queue_cost},
     {"placement",
      "choosing a host for a microVM, simulated: time per decision, packing, balance, snapshot hits",
      placement},
