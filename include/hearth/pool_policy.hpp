@@ -15,8 +15,9 @@ enum class isolation {
 
 /// How many execution environments of a function are kept. Idle ones are reused newest first.
 struct pool_policy {
-    /// Environments initialised ahead of need, that do not expire. They may be given up when memory is
-    /// short, and reserve no concurrency; `provisioned_concurrency` does both.
+    /// So many environments are alive at least, initialised ahead of need, and do not expire. They may be
+    /// given up when memory is short and reserve no concurrency, unlike `provisioned_concurrency`'s, which
+    /// count among them.
     std::size_t min_idle = 0;
     /// Idle environments kept at most; one more that becomes idle is terminated.
     std::size_t max_idle = 1000;

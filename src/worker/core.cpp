@@ -397,14 +397,14 @@ result<core::assigned> core::prepare(pool::version_id version) {
     return made;
 }
 
-void core::initialised(environment& e) {
+void core::take_snapshot(environment& e) {
     pool::version_id version;
     bool wanted = false;
     {
         const std::lock_guard lock(mutex_);
         version = pool_.version_of(e.id);
         const version_entry* v = find(version);
-        wanted = v && v->snapshot_wanted && !v->snapshot;
+        wanted = v && v->snapshot_wanted && !v->snapshot && !e.clone();
     }
     if (wanted) {
         auto taken = e.snapshot();
@@ -420,6 +420,9 @@ void core::initialised(environment& e) {
                  "no snapshot, so starts stay cold: " + taken.error().message()});
         }
     }
+}
+
+void core::initialised(environment& e) {
     if (e.ahead || e.in_pool) return;
     const std::lock_guard lock(mutex_);
     e.in_pool = pool_.started(e.id, e.clone(), steady_clock::now());
@@ -498,7 +501,7 @@ void core::give_back(environment_ptr e) {
 bool core::wanted_ahead(const environment& e) const {
     const auto have = pool_.environments(pool_.version_of(e.id));
     const pool_policy& p = e.spec().pool;
-    return have.live() <= p.min_idle + p.provisioned_concurrency;
+    return have.live() <= std::max(p.min_idle, p.provisioned_concurrency);
 }
 
 void core::count(const response& r) {
@@ -514,7 +517,7 @@ bool core::wait_for_ahead(pool::version_id version) {
         if (!v) return true;
         const auto have = pool_.environments(version);
         const pool_policy& p = v->data->spec.pool;
-        return have.idle() + have.running >= p.min_idle + p.provisioned_concurrency;
+        return have.idle() + have.running >= std::max(p.min_idle, p.provisioned_concurrency);
     });
 }
 

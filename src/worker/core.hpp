@@ -74,7 +74,10 @@ class core {
     result<assigned> assign(pool::version_id version, const std::string& tenant);
     /// A cold one for no invocation. @errors as assign
     result<assigned> prepare(pool::version_id version);
-    /// A cold one has initialised (it is idle): takes the version's snapshot if there is none.
+    /// One that was loaded is at its restore point, or idle without having had one: takes the
+    /// version's snapshot if there is none yet.
+    void take_snapshot(environment& e);
+    /// It is idle.
     void initialised(environment& e);
 
     /// From now on shut_down interrupts it; returns false when that has begun.

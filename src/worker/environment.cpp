@@ -37,7 +37,11 @@ detail::sandbox_options options_of(const version_data& version,
 environment::environment(std::shared_ptr<const version_data> version,
                          const worker_options& options,
                          deadline_watch& watch)
-    : version_(std::move(version)), spec_(version_->spec), options_(options), watch_(watch) {}
+    : version_(std::move(version)),
+      spec_(version_->spec),
+      options_(options),
+      watch_(watch),
+      api_(spec_.snapshot) {}
 
 environment::~environment() {
     watch_.disarm(*this);
@@ -91,7 +95,8 @@ result<void> environment::reset(const version_snapshot& to) {
     if (auto restored = sandbox_->restore(to.image); restored.has_error()) return restored.error();
     poisoned_ = false;
     api_ = to.api;
-    phase_ = phase::idle;
+    phase_ = api_.waiting_for_restore() ? phase::restore_point : phase::idle;
+    init_time_ = {};
     return {};
 }
 
@@ -139,6 +144,7 @@ std::optional<detail::shell> environment::give_up() {
 }
 
 void environment::begin_init() {
+    if (phase_ == phase::restore_point) api_.restored();
     phase_ = phase::init;
     stopped_ = false;
     started_ = steady_clock::now();
@@ -229,6 +235,13 @@ void environment::on_parked() {
                 posted->error_type.empty() ? "Runtime.Unknown" : std::move(posted->error_type),
                 std::move(posted->payload)};
             finish(phase::dead);
+        } else if (auto refused = api_.take_restore_error()) {
+            init_failure_ = failure{refused->error_type.empty() ? "Runtime.RestoreError"
+                                                                : std::move(refused->error_type),
+                                    std::move(refused->payload)};
+            finish(phase::dead);
+        } else if (api_.waiting_for_restore()) {
+            finish(phase::restore_point);
         } else if (asks_for_event()) {
             sandbox_->kernel().native().reply.reset();  // an answer to nothing
             finish(phase::idle);
@@ -283,7 +296,7 @@ bool environment::on_interrupt() {
 void environment::finish(phase next) {
     const auto elapsed = steady_clock::now() - started_;
     if (phase_ == phase::init)
-        init_time_ = elapsed;
+        init_time_ += elapsed;
     else
         duration_ = elapsed;
     phase_ = next;

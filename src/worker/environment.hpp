@@ -89,8 +89,10 @@ class environment final : private detail::sandbox_streams,
     /// The end of it. Its shell, when it had one that others may use.
     std::optional<detail::shell> give_up();
 
-    /// It asks for an event, or waits at its restore hooks' end.
+    /// It asks for an event.
     [[nodiscard]] bool initialised() const noexcept { return phase_ == phase::idle; }
+    /// It waits in `restore/next`: the place for a snapshot. `begin_init` lets it run its hooks.
+    [[nodiscard]] bool at_restore_point() const noexcept { return phase_ == phase::restore_point; }
     /// Starts the init phase, or that of the restore hooks; `advance` until finished, then
     /// `init_failure` tells how it went.
     void begin_init();
@@ -113,7 +115,9 @@ class environment final : private detail::sandbox_streams,
     std::optional<sleeping> advance(const vmm::run_scope& scope);
 
     /// The environment can take another invocation.
-    [[nodiscard]] bool reusable() const noexcept { return phase_ == phase::idle; }
+    [[nodiscard]] bool reusable() const noexcept {
+        return phase_ == phase::idle || phase_ == phase::restore_point;
+    }
 
     /// Ends what runs as soon as possible.
     void interrupt(reason r) noexcept;
@@ -138,7 +142,7 @@ class environment final : private detail::sandbox_streams,
     std::size_t running_slot = 0;  ///< the core's
 
   private:
-    enum class phase { fresh, init, idle, running, dead };
+    enum class phase { fresh, init, restore_point, idle, running, dead };
 
     // sandbox_streams
     std::size_t write(guest::stream which, std::span<const std::byte> bytes) override;

@@ -23,13 +23,16 @@ std::vector<std::string> environment_variables(const version_spec& spec,
         {"AWS_LAMBDA_FUNCTION_NAME", spec.function_name},
         {"AWS_LAMBDA_FUNCTION_VERSION", spec.version},
         {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", std::to_string(spec.memory.mebibytes())},
-        {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE", spec.snapshot ? "snap-start" : "on-demand"},
         {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + spec.function_name},
-        {"AWS_LAMBDA_LOG_STREAM_NAME", std::string(log_stream)},
         {"AWS_REGION", options.region},
         {"AWS_DEFAULT_REGION", options.region},
     };
     for (const auto& [name, value] : reserved) all.insert_or_assign(name, value);
+    // What every environment has for itself is in no snapshot (Lambda guide, "Improving startup
+    // performance with Lambda SnapStart").
+    if (!spec.snapshot)
+        all.insert_or_assign("AWS_LAMBDA_LOG_STREAM_NAME", std::string(log_stream));
     std::vector<std::string> out;
     out.reserve(all.size());
     for (const auto& [name, value] : all) out.push_back(fmt::format("{}={}", name, value));

@@ -104,9 +104,15 @@ std::optional<environment::sleeping> execution::advance(const vmm::run_scope& sc
         }
     }
     if (stage_ == stage::init) {
-        if (auto sleeping = env_->advance(scope)) return sleeping;
-        if (env_->stopped()) return fail(errc::shutting_down);
-        if (env_->init_failure()) return init_failed(*env_->init_failure());
+        while (!env_->initialised()) {
+            if (auto sleeping = env_->advance(scope)) return sleeping;
+            if (env_->stopped()) return fail(errc::shutting_down);
+            if (env_->init_failure()) return init_failed(*env_->init_failure());
+            if (!env_->at_restore_point()) break;
+            core_.take_snapshot(*env_);
+            env_->begin_init();
+        }
+        core_.take_snapshot(*env_);
         core_.initialised(*env_);
         if (input_) env_->begin_invocation(*input_, start_);
         stage_ = stage::run;

@@ -119,10 +119,34 @@ static void recurse(volatile char* p) {
     recurse(frame);
 }
 
+/* SnapStart's hooks: HOOKS says how those after the restore end. */
+static unsigned seed;
+static void wait_for_restore(int s, const char* how) {
+    static const char request[] = "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: x\r\n\r\n";
+    send_all(s, request, sizeof request - 1);
+    if (answer(s) != 200) exit(27);
+    printf("hooks\n");
+    if (!strcmp(how, "sleep")) usleep(50000);
+    if (!strcmp(how, "exit")) exit(28);
+    if (!strcmp(how, "fail")) {
+        static const char failed[] =
+            "POST /2018-06-01/runtime/restore/error HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n"
+            "Lambda-Runtime-Function-Error-Type: Runtime.HookFailed\r\n\r\n"
+            "{\"errorMessage\":\"as asked\",\"errorType\":\"Runtime.HookFailed\"}";
+        send_all(s, failed, sizeof failed - 1);
+        answer(s);
+        pause();
+    }
+    FILE* random = fopen("/dev/urandom", "r");
+    if (!random || fread(&seed, sizeof seed, 1, random) != 1) exit(29);
+    fclose(random);
+}
+
 int main(void) {
     setvbuf(stdout, 0, _IONBF, 0);
     printf("init\n");
     int s = dial();
+    if (getenv("HOOKS")) wait_for_restore(s, getenv("HOOKS"));
     for (;;) {
         next(s);
         char* event = strdup(body);
@@ -132,6 +156,9 @@ int main(void) {
         int status = 0;
         if (!strcmp(event, "\"count\"")) {
             snprintf(text, sizeof text, "%d", ++count);
+            reply = text, n = strlen(text);
+        } else if (!strcmp(event, "\"seed\"")) {
+            snprintf(text, sizeof text, "%u", seed);
             reply = text, n = strlen(text);
         } else if (!strcmp(event, "\"fail\"")) {
             reply = "{\"errorMessage\":\"as asked\",\"errorType\":\"Asked\"}";

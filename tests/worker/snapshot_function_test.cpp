@@ -1,0 +1,241 @@
+// How functions start from snapshots, what their isolation promises, and what becomes of idle ones.
+
+#include "functions.hpp"
+
+#include <boost/asio.hpp>
+#include <catch2/catch.hpp>
+
+#include <set>
+#include <thread>
+
+using namespace functions;
+using namespace std::chrono_literals;
+using hearth::isolation;
+using hearth::start_kind;
+
+namespace {
+
+hearth::response ask(hearth::worker::deployed_version& f,
+                     std::string payload,
+                     std::string tenant = {}) {
+    auto e = event(std::move(payload));
+    e.tenant_id = std::move(tenant);
+    auto r = f.invoke(std::move(e));
+    INFO((r.has_error() ? r.error().message() : ""));
+    REQUIRE(r.has_value());
+    return *r;
+}
+
+template <class Condition>
+bool soon(Condition c) {
+    for (int i = 0; i < 2000 && !c(); ++i) std::this_thread::sleep_for(1ms);
+    return c();
+}
+
+}  // namespace
+
+TEST_CASE("init runs once: then every start is restored, and begins where init ended") {
+    const auto guest =
+        GENERATE(as<std::string>(), "function_http", "function_http_dynamic", "function_native");
+    auto w = make();
+    auto f = w->deploy(spec(guest));
+    REQUIRE(f->initialize().has_value());
+    CHECK(w->metrics().pool.cold_starts == 0);  // for no invocation
+    const auto first = ask(*f, "\"count\"");
+    CHECK(first.report.start == start_kind::restored);
+    CHECK(first.report.boot.count() > 0);
+    CHECK(first.report.init.count() == 0);
+    CHECK(first.payload == "1");
+    CHECK(first.log_tail.find("init\n") == std::string::npos);
+    const auto second = ask(*f, "\"count\"");
+    CHECK(second.report.start == start_kind::warm);
+    CHECK(second.payload == "2");
+}
+
+TEST_CASE("without snapshots every start is cold, and the environment of deployment is kept") {
+    auto w = make();
+    auto s = spec("function_native");
+    s.snapshot = false;
+    s.pool.max_idle = 0;
+    auto f = w->deploy(s);
+    CHECK(ask(*f, "\"count\"").report.start == start_kind::cold);
+    CHECK(ask(*f, "\"count\"").report.start == start_kind::cold);
+    CHECK(ask(*f, "\"count\"").payload == "1");
+
+    s.pool.max_idle = 1;
+    auto g = w->deploy(s);
+    REQUIRE(g->initialize().has_value());
+    CHECK(ask(*g, "\"count\"").report.start == start_kind::warm);
+}
+
+TEST_CASE("a function that snapshots at its restore point has its hooks run in every clone") {
+    auto w = make();
+    auto s = spec("function_http");
+    s.environment["HOOKS"] = "sleep";
+    s.pool.max_idle = 0;
+    auto f = w->deploy(s);
+    const auto cold = ask(*f, "\"seed\"");
+    CHECK(cold.report.start == start_kind::cold);
+    CHECK(cold.log_tail.find("init\nhooks\n") != std::string::npos);
+    std::set<std::string> seeds{cold.payload};
+    for (int i = 0; i < 3; ++i) {
+        const auto r = ask(*f, "\"seed\"");
+        CHECK(r.report.start == start_kind::restored);
+        CHECK(r.report.init >= 50ms);
+        CHECK(r.log_tail.find("init\n") == std::string::npos);
+        CHECK(r.log_tail.find("hooks\n") != std::string::npos);
+        seeds.insert(r.payload);
+    }
+    CHECK(seeds.size() == 4);
+}
+
+TEST_CASE("hooks that fail fail the invocation, and the next one is tried afresh") {
+    auto w = make();
+    auto s = spec("function_http");
+    s.environment["HOOKS"] = GENERATE(as<std::string>(), "fail", "exit");
+    auto f = w->deploy(s);
+    const bool posted = s.environment["HOOKS"] == "fail";
+    for (int i = 0; i < 3; ++i) {
+        auto r = f->invoke(event("1"));
+        REQUIRE(r.has_error());
+        CHECK(r.error() == hearth::errc::init_failed);
+        CHECK(r.error().message().find(posted ? "Runtime.HookFailed: as asked"
+                                              : "exit status 28") != std::string::npos);
+    }
+    CHECK(w->metrics().pool.running == 0);
+}
+
+TEST_CASE("isolation by invocation: every call finds what init left, and nothing else") {
+    auto w = make();
+    auto s = spec("snapshot_guest");
+    s.isolation = isolation::invocation;
+    auto f = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    const std::string clean = ask(*f, "search").payload;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(ask(*f, "count").payload == "1");
+        CHECK(ask(*f, "dirty").payload == "dirty");
+        const auto r = ask(*f, "search");
+        CHECK(r.payload == clean);
+        CHECK(r.report.start == start_kind::warm);
+        CHECK(ask(*f, "mess").payload == "mess");
+        CHECK(ask(*f, "search").payload == clean);
+    }
+    CHECK(clean.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
+    CHECK(w->metrics().pool.restored_starts == 1);
+}
+
+TEST_CASE("isolation by invocation without a snapshot starts anew each time") {
+    auto w = make();
+    auto s = spec("function_native");
+    s.isolation = isolation::invocation;
+    s.snapshot = false;
+    auto f = w->deploy(s);
+    for (int i = 0; i < 3; ++i) {
+        const auto r = ask(*f, "\"count\"");
+        CHECK(r.payload == "1");
+        CHECK(r.report.start == start_kind::cold);
+    }
+}
+
+TEST_CASE("isolation by tenant: an environment never serves a second one") {
+    auto w = make();
+    auto s = spec("snapshot_guest");
+    s.isolation = isolation::tenant;
+    auto f = w->deploy(s);
+    CHECK(ask(*f, "dirty", "alice").payload == "dirty");
+    CHECK(ask(*f, "search", "bob").payload.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
+    const auto again = ask(*f, "search", "alice");
+    CHECK(again.report.start == start_kind::warm);
+    CHECK(again.payload.find("file=1") != std::string::npos);
+    CHECK(ask(*f, "count", "bob").payload == "1");
+    CHECK(ask(*f, "count", "bob").payload == "2");
+    auto nobody = f->invoke(event("count"));
+    REQUIRE(nobody.has_error());
+    CHECK(nobody.error() == hearth::errc::invalid_argument);
+}
+
+TEST_CASE("an idle environment gives its shell back and comes again with all it had") {
+    const auto guest = GENERATE(as<std::string>(), "function_http", "snapshot_guest");
+    INFO(guest);
+    const std::string count = guest == "snapshot_guest" ? "count" : "\"count\"";
+    auto o = options();
+    o.detach_after = 20ms;
+    auto w = make(o);
+    auto f = w->deploy(spec(guest));
+    REQUIRE(f->initialize().has_value());
+    CHECK(ask(*f, count).payload == "1");
+    for (int i = 2; i < 5; ++i) {
+        REQUIRE(soon([&] { return w->metrics().pool.detached == 1; }));
+        CHECK(w->metrics().guest_memory.bytes() < (1u << 20));
+        const auto r = ask(*f, count);
+        CHECK(r.payload == std::to_string(i));
+        CHECK(r.report.start == start_kind::warm);
+        CHECK(r.report.reattached);
+        CHECK(r.log_tail.find("reattached") != std::string::npos);
+    }
+}
+
+TEST_CASE("more idle environments than shells, of several functions, each with its own state") {
+    auto o = options();
+    o.max_shells = 3;
+    auto w = make(o);
+    std::vector<std::shared_ptr<hearth::worker::deployed_version>> all;
+    for (int i = 0; i < 8; ++i) {
+        auto s = spec(i % 2 ? "snapshot_guest" : "snapshot_guest_dynamic");
+        s.function_name += std::to_string(i);
+        s.function_arn += std::to_string(i);
+        all.push_back(w->deploy(s));
+        REQUIRE(all.back()->initialize().has_value());
+    }
+    for (int round = 1; round <= 3; ++round) {
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            for (std::size_t k = 0; k <= i % 3; ++k) (void)ask(*all[i], "count");
+            if (i % 4 == 3) CHECK(ask(*all[i], "dirty").payload == "dirty");
+        }
+        CHECK(w->metrics().pool.shells <= 4);
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        CHECK(ask(*all[i], "count").payload == std::to_string(3 * (i % 3 + 1) + 1));
+        const std::string found = ask(*all[i], "search").payload;
+        CHECK(found.starts_with("memory=0 file=0 gs=0") == (i % 4 != 3));
+    }
+    CHECK(w->metrics().pool.idle == all.size());
+    CHECK(w->metrics().pool.restored_starts == all.size());
+}
+
+TEST_CASE(
+    "environments kept ahead are there before the first invocation, and again after one is gone") {
+    auto w = make();
+    auto s = spec("function_http");
+    s.snapshot = GENERATE(true, false);
+    s.pool.min_idle = 2;
+    s.pool.provisioned_concurrency = 1;
+    auto f = w->deploy(s);
+    const auto ready = f->initialize();
+    INFO((ready.has_error() ? ready.error().message() : ""));
+    REQUIRE(ready.has_value());
+    CHECK(w->metrics().pool.idle >= 2);
+    CHECK(ask(*f, "1").report.start == start_kind::warm);
+    CHECK(ask(*f, "\"exit\"").function_error == "Unhandled");
+    CHECK(soon([&] { return w->metrics().pool.idle >= 2; }));
+    CHECK(ask(*f, "1").report.start == start_kind::warm);
+}
+
+TEST_CASE("a thousand executions sleep at once, on two threads") {
+    auto o = options();
+    o.max_shells = 16;
+    auto w = make(o);
+    auto f = w->deploy(spec("function_http"));
+    REQUIRE(f->initialize().has_value());
+    constexpr int n = 1000;
+    boost::asio::io_context io;
+    int good = 0;
+    for (int i = 0; i < n; ++i)
+        f->async_invoke(event("\"nap\""), boost::asio::bind_executor(
+                                              io, [&](hearth::error_code ec, hearth::response r) {
+                                                  good += !ec && r.ok();
+                                              }));
+    io.run();
+    CHECK(good == n);
+}
