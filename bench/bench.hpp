@@ -103,5 +103,6 @@ result<rows> syscall_null(context&);
 result<rows> cold_start(context&);
 result<rows> warm_invoke(context&);
 result<rows> http_warm(context&);
+result<rows> pool_churn(context&);
 
 }  // namespace hearth::bench

@@ -31,6 +31,8 @@ constexpr workload workloads[] = {
     {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
     {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
      http_warm},
+    {"pool_churn", "the worker manager's decisions for one invocation, few and many idle",
+     pool_churn},
 };
 
 const workload* find(const std::string& name) {
