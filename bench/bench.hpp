@@ -113,5 +113,6 @@ result<rows> warm_invoke(context&);
 result<rows> http_warm(context&);
 result<rows> run_queue_cost(context&);
 result<rows> placement(context&);
+result<rows> pool_churn(context&);
 
 }  // namespace hearth::bench

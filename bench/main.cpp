@@ -37,6 +37,8 @@ constexpr workload workloads[] = {
     {"placement",
      "choosing a host for a microVM, simulated: time per decision, packing, balance, snapshot hits",
      placement},
+    {"pool_churn", "the worker manager's decisions for one invocation, few and many idle",
+     pool_churn},
 };
 
 const workload* find(const std::string& name) {

@@ -41,6 +41,9 @@ struct runtime_options {
     /// back and keeps what it wrote, as one does that was idle for `detach_after`.
     std::size_t max_shells = 64;
     std::chrono::milliseconds detach_after = std::chrono::seconds(1);
+    /// vCPU threads are shared by memory size (1,769 MB count as one CPU, as in Lambda). True: a function
+    /// gets no more than that share even when a thread has nothing else to do.
+    bool cap_cpu = false;
     /// The identity functions see in their ARNs.
     std::string region = "us-east-1";
     std::string account_id = "000000000000";

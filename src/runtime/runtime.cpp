@@ -106,6 +106,7 @@ result<runtime> runtime::create(runtime_options options) {
     w.account_concurrency = options.account_concurrency;
     w.scale_up_starts = options.scale_up_starts;
     w.max_shells = options.max_shells;
+    w.cap_cpu = options.cap_cpu;
     w.detach_after = options.detach_after;
     w.region = options.region;
     w.observer = options.observer;

@@ -1,14 +1,18 @@
 #pragma once
 
-/// The vCPU threads of a worker and what they run: jobs that are ready, oldest first, and jobs
-/// whose guest sleeps, by the time they are due. A sleeping guest holds no thread.
+/// The vCPU threads of a worker and what they run. Jobs whose guest can go on share the threads by
+/// the weight of their memory (sched::run_queue): one timer thread ends the slices by kicking the
+/// guest, and nobody is kicked while nobody waits. A sleeping guest holds no thread; it is kept
+/// here by the time it is due.
+///
+/// Lock order: the mutex here is a leaf. Jobs are advanced, kicked and destroyed without it.
 
+#include "sched/run_queue.hpp"
 #include "worker/execution.hpp"
 
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,20 +25,26 @@ namespace hearth::worker {
 class async_queue;
 
 /// Something the threads carry on with until it is finished.
-class job : public waker {
+class job : public waker, private sched::run_queue::entity {
   public:
+    /// memory: of the function whose guest it runs.
+    explicit job(byte_count memory) noexcept : memory_(memory) {}
     virtual ~job() = default;
     /// Nothing: finished, and never called again.
-    virtual std::optional<environment::sleeping> advance(const vmm::run_scope& scope) = 0;
+    virtual std::optional<environment::pause> advance(const vmm::run_scope& scope) = 0;
     [[nodiscard]] virtual bool set_waker(waker* w) noexcept = 0;
+    /// Any thread: `advance` comes back soon, if it is under way.
+    virtual void preempt() noexcept = 0;
 
     void wake() noexcept final;
 
   private:
     friend class async_queue;
-    using due_map = std::multimap<std::chrono::steady_clock::time_point, std::shared_ptr<job>>;
+    using due_map = std::multimap<std::chrono::steady_clock::time_point, job*>;
+    const byte_count memory_;
     async_queue* queue_ = nullptr;
     // Guarded by the queue's mutex.
+    std::shared_ptr<job> self_;  ///< while it is in the queue
     bool sleeping_ = false;
     bool woken_ = false;
     due_map::iterator due_;
@@ -42,7 +52,9 @@ class job : public waker {
 
 class async_queue {
   public:
-    async_queue(std::size_t threads, int kick_signal);
+    /// cap: no function gets more of a CPU than its memory stands for (1,769 MB: a whole one), even
+    /// when nobody waits.
+    async_queue(std::size_t threads, int kick_signal, bool cap);
     async_queue(const async_queue&) = delete;
     async_queue& operator=(const async_queue&) = delete;
     ~async_queue();
@@ -54,16 +66,26 @@ class async_queue {
 
   private:
     friend class job;
+    using time_point = std::chrono::steady_clock::time_point;
+
     void run();
+    void end_slices();
     void wake(job& j) noexcept;
+    void wake_sleepers(time_point now);
+    void changed();
 
     const int kick_signal_;
-    std::mutex mutex_;  // a leaf; guards all below but the threads
+    const bool cap_;
+    std::mutex mutex_;  // guards all below but the threads
     std::condition_variable changed_;
-    std::deque<std::shared_ptr<job>> ready_;
+    std::condition_variable slices_changed_;
+    sched::run_queue queue_;
     job::due_map sleeping_;
+    time_point slice_ends_at_ = time_point::min();  ///< what the timer thread sleeps until
     bool stop_ = false;
+    bool threads_joined_ = false;
     std::vector<std::thread> threads_;
+    std::thread timer_;
 };
 
 }  // namespace hearth::worker

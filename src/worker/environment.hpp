@@ -108,11 +108,15 @@ class environment final : private detail::sandbox_streams,
     /// The invocation was stopped by `interrupt(cancelled | shutdown)`.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
-    struct sleeping {
-        std::optional<detail::monotonic_time> until;
+    /// Why `advance` came back before the end.
+    struct pause {
+        std::optional<detail::monotonic_time> until;  ///< the guest sleeps, at most until then
+        bool preempted = false;                       ///< it does not: `preempt` was called
     };
     /// Nothing: finished.
-    std::optional<sleeping> advance(const vmm::run_scope& scope);
+    std::optional<pause> advance(const vmm::run_scope& scope);
+    /// `advance` comes back soon, if it is under way. Any thread.
+    void preempt() noexcept;
 
     /// The environment can take another invocation.
     [[nodiscard]] bool reusable() const noexcept {
@@ -200,6 +204,7 @@ class environment final : private detail::sandbox_streams,
     bool poisoned_ = false;    ///< the shell is no good
 
     std::atomic<unsigned> interrupts_{0};
+    std::atomic<bool> preempted_{false};
     std::mutex waker_mutex_;  // a leaf; guards waker_
     waker* waker_ = nullptr;
 

@@ -84,7 +84,7 @@ result<core::assigned> execution::get_environment() {
     return core_.assign(id_, input_->tenant_id);
 }
 
-std::optional<environment::sleeping> execution::advance(const vmm::run_scope& scope) {
+std::optional<environment::pause> execution::advance(const vmm::run_scope& scope) {
     clear_waker();
     if (stage_ == stage::start) {
         if (spec_.code && spec_.code->in_process()) {
@@ -164,7 +164,12 @@ void execution::cancel() noexcept {
     if (env_) env_->interrupt(environment::reason::cancelled);
 }
 
-std::optional<environment::sleeping> execution::fail(error e) {
+void execution::preempt() noexcept {
+    const std::lock_guard lock(cancel_mutex_);
+    if (env_) env_->preempt();
+}
+
+std::optional<environment::pause> execution::fail(error e) {
     release();
     stage_ = stage::done;
     const std::lock_guard lock(cancel_mutex_);
@@ -172,7 +177,7 @@ std::optional<environment::sleeping> execution::fail(error e) {
     return std::nullopt;
 }
 
-std::optional<environment::sleeping> execution::init_failed(const failure& f) {
+std::optional<environment::pause> execution::init_failed(const failure& f) {
     init_log_ = std::string(env_->log_tail());
     return fail({errc::init_failed, fmt::format("{}: {}", f.type, message_of(f.message))});
 }

@@ -28,7 +28,7 @@ class execution {
     ~execution();
 
     /// Nothing: finished, `take_result` has it.
-    std::optional<environment::sleeping> advance(const vmm::run_scope& scope);
+    std::optional<environment::pause> advance(const vmm::run_scope& scope);
 
     /// While it sleeps: `w` is woken by an interrupt. @return false when there is one already:
     /// advance at once
@@ -39,6 +39,8 @@ class execution {
 
     /// Any thread; the result is then `asio::error::operation_aborted`.
     void cancel() noexcept;
+    /// Any thread: `advance` comes back soon, if a guest of it runs.
+    void preempt() noexcept;
 
     result<response> take_result() { return std::move(result_); }
     /// The guest's log of a failed init.
@@ -47,9 +49,9 @@ class execution {
   private:
     enum class stage { start, init, run, done };
 
-    std::optional<environment::sleeping> fail(error e);
+    std::optional<environment::pause> fail(error e);
     result<core::assigned> get_environment();
-    std::optional<environment::sleeping> init_failed(const failure& f);
+    std::optional<environment::pause> init_failed(const failure& f);
     bool take_environment(std::unique_ptr<environment> e);
     void release();
     void run_in_process();

@@ -37,8 +37,10 @@ struct shared {
 class init_job final : public job {
   public:
     init_job(core& c, std::unique_ptr<environment> e, std::shared_ptr<const version_data> data)
-        : execution_(c, {}, std::move(data), std::nullopt, std::move(e)), core_(c) {}
-    std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
+        : job(e->memory()),
+          execution_(c, {}, std::move(data), std::nullopt, std::move(e)),
+          core_(c) {}
+    std::optional<environment::pause> advance(const vmm::run_scope& scope) override {
         if (auto sleeping = execution_.advance(scope)) return sleeping;
         const auto r = execution_.take_result();
         if (r.has_error() && !(r.error() == errc::shutting_down) && core_.options().observer)
@@ -48,6 +50,7 @@ class init_job final : public job {
         return std::nullopt;
     }
     bool set_waker(waker* w) noexcept override { return execution_.set_waker(w); }
+    void preempt() noexcept override { execution_.preempt(); }
 
   private:
     execution execution_;
@@ -55,7 +58,8 @@ class init_job final : public job {
 };
 
 shared::shared(worker_options options, vmm::kvm kvm, std::size_t threads)
-    : core(std::move(options), std::move(kvm)), queue(threads, core.kick_signal()) {
+    : core(std::move(options), std::move(kvm)),
+      queue(threads, core.kick_signal(), core.options().cap_cpu) {
     core.set_init_runner(
         [this](std::unique_ptr<environment> e, std::shared_ptr<const version_data> data) {
             queue.submit(std::make_shared<init_job>(core, std::move(e), std::move(data)));
@@ -157,7 +161,8 @@ class invoke_job final : public job {
                result<void> admitted,
                invocation input,
                completion handler)
-        : version_(std::move(v)),
+        : job(v->spec_.memory),
+          version_(std::move(v)),
           handler_(std::move(handler)),
           executor_(tracked_executor(handler_)) {
         if (admitted.has_error())
@@ -177,7 +182,7 @@ class invoke_job final : public job {
         });
     }
 
-    std::optional<environment::sleeping> advance(const vmm::run_scope& scope) override {
+    std::optional<environment::pause> advance(const vmm::run_scope& scope) override {
         if (!execution_) {
             response told;
             told.payload = refused_.detail();
@@ -200,6 +205,9 @@ class invoke_job final : public job {
         return std::nullopt;
     }
     bool set_waker(waker* w) noexcept override { return execution_->set_waker(w); }
+    void preempt() noexcept override {
+        if (execution_) execution_->preempt();
+    }
 
   private:
     void complete(error_code ec, response r) {

@@ -56,6 +56,7 @@ struct worker_options {
     std::size_t account_concurrency = 1000;
     std::size_t scale_up_starts = 0;
     std::size_t max_shells = 64;
+    bool cap_cpu = false;
     std::chrono::milliseconds detach_after{1000};
     std::string region;
     std::shared_ptr<hearth::observer> observer;

@@ -113,3 +113,35 @@ TEST_CASE("a worker that goes away completes every handler") {
     io.run();
     CHECK(done == 6);
 }
+
+TEST_CASE("guests that spin share the threads, and delay nobody else") {
+    auto w = make();  // two vCPU threads
+    auto s = spec("function_http");
+    s.timeout = 3s;
+    auto spins = w->deploy(s);
+    s.function_name = "quick", s.function_arn += "quick";
+    auto quick = w->deploy(s);
+    REQUIRE(spins->initialize().has_value());
+    REQUIRE(quick->initialize().has_value());
+    asio::io_context io;
+    int timed_out = 0, answered = 0, answered_before = 0;
+    const auto ask = [&](auto&& self) -> void {
+        quick->async_invoke(event("1"), asio::bind_executor(io, [&, self](error_code, response r) {
+                                CHECK(r.ok());
+                                ++answered;
+                                answered_before += timed_out == 0;
+                                if (answered < 20) self(self);
+                            }));
+    };
+    for (int i = 0; i < 5; ++i)
+        spins->async_invoke(event("\"loop\""),
+                            asio::bind_executor(io, [&](error_code, response r) {
+                                CHECK(r.payload.find("Task timed out") != std::string::npos);
+                                ++timed_out;
+                            }));
+    ask(ask);
+    io.run();
+    CHECK(timed_out == 5);
+    CHECK(answered == 20);
+    CHECK(answered_before == 20);  // of the first spinner's end
+}
