@@ -44,6 +44,10 @@ struct runtime_options {
 /// A Lambda-like runtime in this process. Movable. Several may live in one process. All members are
 /// thread-safe. The destructor interrupts what still runs and joins its threads; `drain` first for a
 /// clean end.
+///
+/// Asynchronous calls count as work on their handler's executor until the handler has been called: an
+/// `io_context` may be destroyed as soon as its `run` has returned for want of work. One that was stopped
+/// before that outlives the runtime.
 class runtime {
   public:
     /// Opens /dev/kvm and finds out which flavour it is (milliseconds, once).

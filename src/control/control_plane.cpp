@@ -1,3 +1,4 @@
+#include "base/complete.hpp"
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
 #include "control/validation.hpp"
@@ -11,7 +12,6 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
@@ -79,11 +79,10 @@ result<std::shared_ptr<const image::package_image>> unzip(const std::string& zip
 /// Calls an invocation's handler with an error: on its executor, and never inside the call that
 /// brought it.
 void complete_with(asio::thread_pool& pool, control_plane::invoke_handler handler, error e) {
-    asio::post(pool, [handler = std::move(handler), e = std::move(e)]() mutable {
-        const auto executor = asio::get_associated_executor(handler);
-        asio::dispatch(executor, [handler = std::move(handler), e = std::move(e)]() mutable {
-            std::move(handler)(std::move(e), response{});
-        });
+    auto executor = tracked_executor(handler);
+    asio::post(pool, [executor = std::move(executor), handler = std::move(handler),
+                      e = std::move(e)]() mutable {
+        complete(std::move(executor), std::move(handler), std::move(e), response{});
     });
 }
 
@@ -538,8 +537,9 @@ void control_plane::async_invoke(std::string_view name,
         run(std::move(admitted->version), std::move(input), std::move(handler));
         return;
     }
-    asio::post(impl_->loads_, [this, e = std::move(admitted->entry), input = std::move(input),
-                               handler = std::move(handler)]() mutable {
+    auto work = tracked_executor(handler);
+    asio::post(impl_->loads_, [this, work = std::move(work), e = std::move(admitted->entry),
+                               input = std::move(input), handler = std::move(handler)]() mutable {
         auto version = impl_->load(e);
         if (version.has_error())
             complete_with(impl_->loads_, std::move(handler), version.error());

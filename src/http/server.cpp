@@ -6,7 +6,9 @@
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <chrono>
 
@@ -146,7 +148,12 @@ void server::impl::stop(asio::any_completion_handler<void(error_code)> handler) 
     {
         const std::scoped_lock lock(mutex_);
         stopping_ = true;
-        if (handler) stop_handlers_.push_back(std::move(handler));
+        if (handler) {
+            auto on = asio::prefer(
+                asio::any_completion_executor(asio::get_associated_executor(handler, executor_)),
+                asio::execution::outstanding_work.tracked);
+            stop_handlers_.emplace_back(std::move(on), std::move(handler));
+        }
         for (const auto& [key, s] : sessions_)
             if (auto alive = s.lock()) open.push_back(std::move(alive));
     }
@@ -164,20 +171,20 @@ void server::impl::stop(asio::any_completion_handler<void(error_code)> handler) 
 }
 
 void server::impl::complete_stop_if_quiet() {
-    std::vector<asio::any_completion_handler<void(error_code)>> handlers;
+    // Let go of last: this may be a thread that the run loops do not wait for, and their contexts
+    // may be destroyed once they have returned.
+    decltype(work_) work;
+    decltype(stop_handlers_) handlers;
     {
         const std::scoped_lock lock(mutex_);
         if (!stopping_ || listening_ || !sessions_.empty()) return;
-        handlers = std::move(stop_handlers_);
-        stop_handlers_.clear();
-        work_.reset();
+        handlers.swap(stop_handlers_);
+        if (work_) work.emplace(std::move(*work_)), work_.reset();
     }
-    for (auto& h : handlers) {
-        asio::post(executor_, [h = std::move(h), executor = executor_]() mutable {
-            const auto on = asio::get_associated_executor(h, executor);
+    for (auto& [executor, handler] : handlers)
+        asio::post(executor_, [on = std::move(executor), h = std::move(handler)]() mutable {
             asio::dispatch(on, asio::append(std::move(h), error_code()));
         });
-    }
 }
 
 }  // namespace hearth::http

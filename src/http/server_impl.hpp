@@ -4,6 +4,7 @@
 
 #include <hearth/http/server.hpp>
 
+#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -52,10 +53,12 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     bool stopping_ = false;                                      // under mutex_
     bool listening_ = false;                                     // under mutex_
     bool jobs_closed_ = false;                                   // under mutex_
-    std::vector<boost::asio::any_completion_handler<void(error_code)>>
+    /// Each with work on its own executor, which keeps that one's run loop alive.
+    std::vector<std::pair<boost::asio::any_completion_executor,
+                          boost::asio::any_completion_handler<void(error_code)>>>
         stop_handlers_;  // under mutex_
     /// A running invocation has no socket operation under way: this keeps the executor's run loop
-    /// alive.
+    /// alive until the stop handlers are on their way.
     std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>>
         work_;  // under mutex_
 

@@ -1,3 +1,4 @@
+#include "base/complete.hpp"
 #include "base/gate.hpp"
 #include "base/try.hpp"
 #include "worker/worker.hpp"
@@ -6,21 +7,16 @@
 #include <hearth/function.hpp>
 #include <hearth/runtime.hpp>
 
-#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <utility>
 
 namespace hearth {
-namespace {
 
 namespace asio = boost::asio;
 
@@ -30,22 +26,6 @@ struct door {
     hearth::gate gate;
     control_plane* control = nullptr;  ///< to be used inside the gate
 };
-
-/// Completes a handler on its own executor, from any thread.
-template <class Handler, class... Args>
-void complete(asio::any_completion_executor executor, Handler handler, Args... args) {
-    asio::dispatch(executor, [handler = std::move(handler), ... args = std::move(args)]() mutable {
-        std::move(handler)(std::move(args)...);
-    });
-}
-
-template <class Handler>
-asio::any_completion_executor tracked_executor(const Handler& handler) {
-    return asio::prefer(asio::get_associated_executor(handler),
-                        asio::execution::outstanding_work.tracked);
-}
-
-}  // namespace
 
 struct function::impl {
     std::shared_ptr<door> way;

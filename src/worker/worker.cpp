@@ -1,5 +1,6 @@
 #include "worker/worker.hpp"
 
+#include "base/complete.hpp"
 #include "base/try.hpp"
 #include "worker/async_queue.hpp"
 #include "worker/core.hpp"
@@ -7,11 +8,7 @@
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/prefer.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -125,8 +122,7 @@ class invoke_job final : public job {
                completion handler)
         : version_(std::move(v)),
           handler_(std::move(handler)),
-          executor_(asio::prefer(asio::get_associated_executor(handler_),
-                                 asio::execution::outstanding_work.tracked)) {
+          executor_(tracked_executor(handler_)) {
         if (admitted.has_error())
             refused_ = admitted.error();
         else
@@ -170,11 +166,8 @@ class invoke_job final : public job {
 
   private:
     void complete(error_code ec, response r) {
-        auto executor = std::move(executor_);
-        // The slot is the handler's executor's to touch.
-        asio::dispatch(executor, [handler = std::move(handler_), ec, r = std::move(r)]() mutable {
-            std::move(handler)(ec, std::move(r));
-        });
+        // The cancellation slot is the handler's executor's to touch.
+        hearth::complete(std::move(executor_), std::move(handler_), ec, std::move(r));
     }
 
     std::shared_ptr<version> version_;

@@ -1,5 +1,6 @@
 #include "front_fixture.hpp"
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
 
@@ -253,6 +254,20 @@ TEST_CASE("a server may be destroyed while invocations run, and stopped twice") 
     bool done = false;
     s.async_stop([&](error_code) { done = true; });
     io.run();
+    CHECK(done);
+}
+
+TEST_CASE("a stop keeps the run loop of its handler's own executor running") {
+    front_fixture f;
+    f.create("slow", "slow");
+    raw_client c(f.front.port());
+    c.send(invocation("slow", "1"));
+    std::this_thread::sleep_for(50ms);
+    boost::asio::io_context other;
+    bool done = false;
+    f.front.async_stop(
+        boost::asio::bind_executor(other.get_executor(), [&](error_code) { done = true; }));
+    other.run();
     CHECK(done);
 }
 

@@ -8,13 +8,10 @@
 ///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
 ///   init_slow       `initialize` takes until `release`
 
+#include "base/complete.hpp"
 #include "worker/worker.hpp"
 
-#include <boost/asio/append.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
@@ -123,21 +120,21 @@ inline result<response> fake_version::invoke(worker::invocation input) {
 inline void fake_version::async_invoke(
     worker::invocation input,
     boost::asio::any_completion_handler<void(error_code, response)> handler) {
-    boost::asio::post(
-        owner_.threads_, [this, input = std::move(input), handler = std::move(handler)]() mutable {
-            auto r = invoke(std::move(input));
-            error_code ec;
-            response out;
-            if (r.has_error()) {
-                ec = r.error().code();
-                out.payload = r.error().message();
-            } else {
-                out = std::move(*r);
-            }
-            const auto executor = boost::asio::get_associated_executor(handler);
-            boost::asio::dispatch(executor,
-                                  boost::asio::append(std::move(handler), ec, std::move(out)));
-        });
+    auto executor = tracked_executor(handler);
+    boost::asio::post(owner_.threads_,
+                      [this, executor = std::move(executor), input = std::move(input),
+                       handler = std::move(handler)]() mutable {
+                          auto r = invoke(std::move(input));
+                          error_code ec;
+                          response out;
+                          if (r.has_error()) {
+                              ec = r.error().code();
+                              out.payload = r.error().message();
+                          } else {
+                              out = std::move(*r);
+                          }
+                          complete(std::move(executor), std::move(handler), ec, std::move(out));
+                      });
 }
 
 }  // namespace hearth::test
