@@ -83,12 +83,12 @@ result<directory_place> find_directory(std::string_view zip) {
 }  // namespace
 
 result<std::vector<zip_directory_entry>> read_zip_directory(std::string_view zip,
-                                                            std::uint64_t max_entries) {
+                                                            std::uint64_t most) {
     auto place = find_directory(zip);
     if (place.has_error()) return place.error();
-    if (place->count > max_entries)
+    if (place->count > most)
         return refused("it has " + std::to_string(place->count) + " entries; the limit is " +
-                       std::to_string(max_entries));
+                       std::to_string(most));
     std::vector<zip_directory_entry> entries;
     std::uint64_t at = place->offset;
     const std::uint64_t end = place->offset + place->size;

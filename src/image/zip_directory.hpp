@@ -24,6 +24,6 @@ struct zip_directory_entry {
 /// @errors errc::bad_package: no end record (not a zip, or truncated), or a directory that runs out
 /// of the file
 result<std::vector<zip_directory_entry>> read_zip_directory(std::string_view zip,
-                                                            std::uint64_t max_entries);
+                                                            std::uint64_t most);
 
 }  // namespace hearth::image

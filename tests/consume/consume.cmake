@@ -4,8 +4,9 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK})
+# No build type: neither optimised nor with debug information, as only building and running is tested here.
 set(arguments -S ${CMAKE_CURRENT_LIST_DIR}/app -B ${WORK}/build -G ${GENERATOR}
-    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -DCMAKE_BUILD_TYPE=Debug
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}
     -DWITH_HTTP=${HTTP})
 if(WAY STREQUAL "installed")
     run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)

@@ -1,7 +1,6 @@
-/// Catch2's main for tests that need /dev/kvm: 77, "skipped" to ctest, where it cannot be opened.
+/// The main of tests that need /dev/kvm: 77, "skipped" to ctest, where it cannot be opened.
 
-#define CATCH_CONFIG_RUNNER
-#include <catch2/catch.hpp>
+#include "catch_main.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -18,5 +17,5 @@ int main(int argc, char** argv) {
         return skipped;
     }
     ::close(fd);
-    return Catch::Session().run(argc, argv);
+    return hearth::test::run_tests(argc, argv);
 }

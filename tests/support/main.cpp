@@ -1,2 +1,3 @@
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+#include "catch_main.hpp"
+
+int main(int argc, char** argv) { return hearth::test::run_tests(argc, argv); }
