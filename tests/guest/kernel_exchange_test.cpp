@@ -92,7 +92,7 @@ TEST_CASE("an exchange refuses what makes no sense and loses nothing") {
     world w;
     CHECK(answer(w, ask(10, HEARTH_EXCHANGE_REPLY, 1)) == -EINVAL);  // nothing to reply to
     CHECK(answer(w, ask(10, HEARTH_EXCHANGE_FAILED)) == -EINVAL);
-    CHECK(answer(w, ask(10, 4)) == -EINVAL);
+    CHECK(answer(w, ask(10, 8)) == -EINVAL);  // no such flag
     auto x = ask(10);
     x.size = 8;
     CHECK(answer(w, x) == -EINVAL);

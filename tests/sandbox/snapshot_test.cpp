@@ -280,3 +280,34 @@ TEST_CASE("a snapshot fits only a shell of its own size") {
     detail::sandbox small(new_shell(128_MiB), {128_MiB, files(), &silent, nullptr, false});
     CHECK(small.restore(image).error() == errc::invalid_argument);
 }
+
+TEST_CASE("a function learns with its first event that it was restored, and only then") {
+    guest_box first = guest_box::started("function_restored");
+    const auto image = first.snapshot();
+    const auto starts = [](const std::string& text, const std::string& with) {
+        INFO(text);
+        return text.starts_with(with);
+    };
+    const std::string plain = first.ask("1");
+    CHECK(starts(plain, R"({"restored":0,)"));
+    guest_box a, b;
+    a.restore(image);
+    b.restore(image);
+    const std::string one = a.ask("1"), other = b.ask("1");
+    CHECK(starts(one, R"({"restored":1,)"));
+    CHECK(starts(other, R"({"restored":1,)"));
+    CHECK(one != other);  // seeded anew
+    CHECK(one.substr(one.find("seed")) != plain.substr(plain.find("seed")));
+    const std::string again = a.ask("1");
+    CHECK(starts(again, R"({"restored":0,)"));
+    CHECK(again.ends_with(R"("calls":2})"));
+
+    // Here the call that is told so has handed a reply over, before the snapshot: it is not given
+    // again.
+    const auto later = a.snapshot();
+    b.restore(later);
+    const std::string third = b.ask("1");
+    CHECK(starts(third, R"({"restored":1,)"));
+    CHECK(third.ends_with(R"("calls":3})"));
+    CHECK(b.ask("1").ends_with(R"("calls":4})"));
+}
