@@ -182,10 +182,11 @@ void environment::begin_invocation(invocation& input, start_kind start) {
     watch_.arm(*this, started_ + spec_.timeout);
 }
 
-std::optional<environment::pause> environment::advance(const vmm::run_scope& scope) {
-    preempted_.store(false, std::memory_order_relaxed);
+std::optional<environment::pause> environment::advance(const vmm::run_scope& scope,
+                                                       std::atomic<bool>& preempt) {
     for (;;) {
         if (on_interrupt()) return std::nullopt;
+        if (preempt.exchange(false, std::memory_order_relaxed)) return pause{{}, true};
         auto outcome = sandbox_->run(scope);
         if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
             on_parked();
@@ -193,11 +194,8 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
             if (parked->deadline && *parked->deadline <= steady_clock::now()) continue;
             return pause{parked->deadline, false};
         }
-        if (std::holds_alternative<detail::run_interrupted>(outcome)) {
-            if (on_interrupt()) return std::nullopt;
-            if (preempted_.exchange(false, std::memory_order_relaxed)) return pause{{}, true};
-            continue;  // a timer of the guest's
-        }
+        if (std::holds_alternative<detail::run_interrupted>(outcome))
+            continue;  // the flags say why
         if (const auto* exited = std::get_if<detail::run_exited>(&outcome))
             on_end(exit_failure(exited->status, log_.last_line()));
         else if (std::holds_alternative<detail::run_out_of_memory>(outcome))
@@ -366,11 +364,6 @@ void environment::log_failure(const failure& f) {
     } else {
         log_.append(fmt::format("RequestId: {} Error: {}\n{}\n", request_id_, f.message, f.type));
     }
-}
-
-void environment::preempt() noexcept {
-    preempted_.store(true, std::memory_order_relaxed);
-    sandbox_->kick();
 }
 
 void environment::interrupt(reason r) noexcept {

@@ -111,12 +111,13 @@ class environment final : private detail::sandbox_streams,
     /// Why `advance` came back before the end.
     struct pause {
         std::optional<detail::monotonic_time> until;  ///< the guest sleeps, at most until then
-        bool preempted = false;                       ///< it does not: `preempt` was called
+        bool preempted = false;                       ///< it does not: `preempt` was set
     };
-    /// Nothing: finished.
-    std::optional<pause> advance(const vmm::run_scope& scope);
-    /// `advance` comes back soon, if it is under way. Any thread.
-    void preempt() noexcept;
+    /// Nothing: finished. Comes back when it finds `preempt` set, which it clears; who sets it while
+    /// the guest runs calls `kick` after.
+    std::optional<pause> advance(const vmm::run_scope& scope, std::atomic<bool>& preempt);
+    /// Any thread.
+    void kick() noexcept { sandbox_->kick(); }
 
     /// The environment can take another invocation.
     [[nodiscard]] bool reusable() const noexcept {
@@ -204,7 +205,6 @@ class environment final : private detail::sandbox_streams,
     bool poisoned_ = false;    ///< the shell is no good
 
     std::atomic<unsigned> interrupts_{0};
-    std::atomic<bool> preempted_{false};
     std::mutex waker_mutex_;  // a leaf; guards waker_
     waker* waker_ = nullptr;
 

@@ -105,7 +105,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
     }
     if (stage_ == stage::init) {
         while (!env_->initialised()) {
-            if (auto sleeping = env_->advance(scope)) return sleeping;
+            if (auto sleeping = env_->advance(scope, preempted_)) return sleeping;
             if (env_->stopped()) return fail(errc::shutting_down);
             if (env_->init_failure()) return init_failed(*env_->init_failure());
             if (!env_->at_restore_point()) break;
@@ -124,7 +124,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             release();
             return std::nullopt;
         }
-        if (auto sleeping = env_->advance(scope)) return sleeping;
+        if (auto sleeping = env_->advance(scope, preempted_)) return sleeping;
         if (env_->stopped()) return fail(errc::shutting_down);
         result_ = env_->take_response();
         stage_ = stage::done;
@@ -165,8 +165,9 @@ void execution::cancel() noexcept {
 }
 
 void execution::preempt() noexcept {
+    preempted_.store(true, std::memory_order_relaxed);
     const std::lock_guard lock(cancel_mutex_);
-    if (env_) env_->preempt();
+    if (env_) env_->kick();
 }
 
 std::optional<environment::pause> execution::fail(error e) {

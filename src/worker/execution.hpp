@@ -7,6 +7,7 @@
 #include "worker/core.hpp"
 #include "worker/environment.hpp"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -66,6 +67,7 @@ class execution {
     start_kind start_ = start_kind::warm;
     result<response> result_ = error(errc::shutting_down);
     std::string init_log_;
+    std::atomic<bool> preempted_{false};  ///< stays set until a guest would run
 
     std::mutex cancel_mutex_;  // guards env_ against cancel, and cancelled_
     std::unique_ptr<environment> env_;
