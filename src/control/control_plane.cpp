@@ -248,6 +248,9 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     }
     HEARTH_TRY(auto functions, storage->load());
     auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage));
+    std::vector<std::string> names;
+    for (const auto& function : functions) names.push_back(function.current.function_name);
+    worker.keep_snapshots(names);
     for (auto& function : functions) {
         auto e = std::make_shared<entry>();
         e->stored = std::move(function);
@@ -439,6 +442,7 @@ result<void> control_plane::delete_function(std::string_view name, std::string_v
         last = std::move(e->serving);
     }
     impl_->registry_.erase(parsed.name);
+    impl_->worker_.remove_snapshots(parsed.name);
     impl_->drop_package_if_unused(code);
     if (!update_code.empty()) impl_->drop_package_if_unused(update_code);
     return {};

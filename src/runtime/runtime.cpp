@@ -102,6 +102,8 @@ result<runtime> runtime::create(runtime_options options) {
     w.vcpu_threads = options.vcpu_threads;
     w.memory_budget = options.memory_budget;
     w.guest_root = options.guest_root;
+    if (!options.data_directory.empty())
+        w.snapshot_directory = options.data_directory / "snapshots";
     w.kick_signal_offset = options.kick_signal_offset;
     w.account_concurrency = options.account_concurrency;
     w.scale_up_starts = options.scale_up_starts;

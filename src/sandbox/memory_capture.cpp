@@ -51,7 +51,7 @@ void add_fixed_tables(page_list& pages, const vmm::guest_memory& memory) {
     }
 }
 
-error cut_short() { return {errc::io_failed, "a mapped file was cut short"}; }
+error file_cut_short() { return {errc::io_failed, "a mapped file was cut short"}; }
 
 /// A written page of a file window becomes a frame of the guest's own.
 result<gpa> own_frame(guest::kernel_state& state, guest::mm::mm_state& mm, page_entry e) {
@@ -94,7 +94,7 @@ result<std::shared_ptr<const memory_image>> capture_root(vmm::guest_memory& memo
                 } else if (written) {
                     HEARTH_TRY(const gpa frame, own_frame(state, process.mm, e));
                     if (!guest::mm::copy_from_window(pages.add_copy(frame), bytes, page_size))
-                        return cut_short();
+                        return file_cut_short();
                     constexpr std::uint64_t gone =
                         page_entry::frame_mask | page_entry::window | page_entry::charged;
                     e.raw = (e.raw & ~gone) | frame.value;
@@ -147,7 +147,7 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
                     add_if_changed(e.frame(), bytes);
                 } else if (e.has(page_entry::dirty)) {
                     if (!guest::mm::copy_from_window(pages.add_copy(e.frame()), bytes, page_size))
-                        return cut_short();
+                        return file_cut_short();
                 }
             }
             if (changed) pages.items.push_back({t.frame, memory.base() + t.frame.value});

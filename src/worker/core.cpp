@@ -58,10 +58,11 @@ pool::version_policy policy_of(const version_spec& spec) {
 
 }  // namespace
 
-core::core(worker_options options, vmm::kvm kvm)
+core::core(worker_options options, vmm::kvm kvm, std::unique_ptr<snapshot_store> store)
     : options_(std::move(options)),
       kick_signal_(SIGRTMIN + options_.kick_signal_offset),
       kvm_(std::move(kvm)),
+      store_(std::move(store)),
       pool_(pool_options_of(options_)),
       housekeeper_([this] { housekeep(); }) {}
 
@@ -111,6 +112,9 @@ const core::version_entry* core::find(pool::version_id id) const {
 
 result<pool::version_id> core::add(std::shared_ptr<const version_data> version) {
     const version_spec& spec = version->spec;
+    const bool in_process = spec.code && spec.code->in_process();
+    const bool snapshots = spec.snapshot && !in_process;
+    auto stored = snapshots ? store_->load(*version) : nullptr;
     const auto now = steady_clock::now();
     const std::lock_guard lock(mutex_);
     auto [f, made] = functions_.try_emplace(spec.function_arn);
@@ -132,8 +136,8 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     }
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
-    const bool in_process = spec.code && spec.code->in_process();
-    versions_[id->index] = {id->generation, version, nullptr, spec.snapshot && !in_process};
+    if (stored) pool_.set_snapshot(*id, true, now);
+    versions_[id->index] = {id->generation, version, std::move(stored), snapshots};
     wake_if_due();
     return *id;
 }
@@ -409,11 +413,21 @@ void core::take_snapshot(environment& e) {
     if (wanted) {
         auto taken = e.snapshot();
         if (taken.has_value()) {
-            const std::lock_guard lock(mutex_);
-            if (version_entry* v = find(version); v && !v->snapshot) {
-                v->snapshot = std::move(*taken);
-                pool_.set_snapshot(version, true, steady_clock::now());
+            std::shared_ptr<const version_data> data;
+            {
+                const std::lock_guard lock(mutex_);
+                if (version_entry* v = find(version); v && !v->snapshot) {
+                    v->snapshot = *taken;
+                    data = v->data;
+                    pool_.set_snapshot(version, true, steady_clock::now());
+                }
             }
+            // At deployment it is on disk before the function is Active; an invocation does not
+            // wait for the disk.
+            if (data && e.ahead)
+                store_->save(*data, **taken);
+            else if (data)
+                store_->save_later(std::move(data), std::move(*taken));
         } else if (options_.observer) {
             options_.observer->on_log(
                 {log_record::severity::warning, "worker",

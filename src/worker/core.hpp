@@ -13,6 +13,7 @@
 #include "pool/pool_fsm.hpp"
 #include "vmm/kvm.hpp"
 #include "worker/environment.hpp"
+#include "worker/snapshot_store.hpp"
 #include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
 
@@ -37,7 +38,7 @@ class core {
     using init_runner =
         std::function<void(std::unique_ptr<environment>, std::shared_ptr<const version_data>)>;
 
-    core(worker_options options, vmm::kvm kvm);
+    core(worker_options options, vmm::kvm kvm, std::unique_ptr<snapshot_store> store);
     core(const core&) = delete;
     core& operator=(const core&) = delete;
     ~core();
@@ -92,6 +93,7 @@ class core {
     [[nodiscard]] bool has_snapshot(pool::version_id version) const;
 
     [[nodiscard]] hearth::metrics metrics() const;
+    [[nodiscard]] snapshot_store& snapshots() noexcept { return *store_; }
     [[nodiscard]] const worker_options& options() const noexcept { return options_; }
     [[nodiscard]] int kick_signal() const noexcept { return kick_signal_; }
 
@@ -147,6 +149,7 @@ class core {
     vmm::kvm kvm_;
     deadline_watch watch_;
     init_runner run_init_;
+    const std::unique_ptr<snapshot_store> store_;
 
     mutable std::mutex mutex_;  // guards all below but the thread
     std::condition_variable quiet_;

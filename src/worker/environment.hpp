@@ -113,8 +113,8 @@ class environment final : private detail::sandbox_streams,
         std::optional<detail::monotonic_time> until;  ///< the guest sleeps, at most until then
         bool preempted = false;                       ///< it does not: `preempt` was set
     };
-    /// Nothing: finished. Comes back when it finds `preempt` set, which it clears; who sets it while
-    /// the guest runs calls `kick` after.
+    /// Nothing: finished. Comes back when it finds `preempt` set, which it clears; who sets it
+    /// while the guest runs calls `kick` after.
     std::optional<pause> advance(const vmm::run_scope& scope, std::atomic<bool>& preempt);
     /// Any thread.
     void kick() noexcept { sandbox_->kick(); }

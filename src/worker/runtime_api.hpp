@@ -19,6 +19,7 @@
 /// container
 ///   images"; the emulator's lambda/core/states.go; RFC 9112.
 
+#include "base/codec_access.hpp"
 #include "guest/kernel/native_exchange.hpp"
 
 #include <cstddef>
@@ -27,6 +28,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace hearth::worker {
@@ -92,7 +94,7 @@ class runtime_api {
 
     bool operator==(const runtime_api&) const = default;
 
-  private:
+    // States, named for who stores them.
     enum class stage {
         started,
         init_failed,
@@ -114,6 +116,14 @@ class runtime_api {
         wrong_method
     };
     enum class reading { head, body, chunk_size, chunk_data, chunk_end, trailer, blocked, dead };
+
+  private:
+    friend struct codec::access;
+    static auto fields(auto& self) {
+        return std::tie(self.stage_, self.channels_, self.deliveries_, self.pending_, self.event_,
+                        self.output_, self.reply_, self.init_error_, self.restore_,
+                        self.restore_next_, self.restore_error_);
+    }
 
     struct request {
         target what = target::unknown;

@@ -28,7 +28,10 @@ using completion = asio::any_completion_handler<void(error_code, response)>;
 
 /// The threads stop with the worker; versions that outlive it find nothing here.
 struct shared {
-    shared(worker_options options, vmm::kvm kvm, std::size_t threads);
+    shared(worker_options options,
+           vmm::kvm kvm,
+           std::unique_ptr<snapshot_store> store,
+           std::size_t threads);
     hearth::worker::core core;
     async_queue queue;
 };
@@ -57,8 +60,11 @@ class init_job final : public job {
     core& core_;
 };
 
-shared::shared(worker_options options, vmm::kvm kvm, std::size_t threads)
-    : core(std::move(options), std::move(kvm)),
+shared::shared(worker_options options,
+               vmm::kvm kvm,
+               std::unique_ptr<snapshot_store> store,
+               std::size_t threads)
+    : core(std::move(options), std::move(kvm), std::move(store)),
       queue(threads, core.kick_signal(), core.options().cap_cpu) {
     core.set_init_runner(
         [this](std::unique_ptr<environment> e, std::shared_ptr<const version_data> data) {
@@ -242,6 +248,12 @@ class worker_impl final : public worker {
     std::shared_ptr<deployed_version> deploy(version_spec spec) override {
         return std::make_shared<version>(shared_, std::move(spec));
     }
+    void keep_snapshots(const std::vector<std::string>& functions) override {
+        shared_->core.snapshots().keep_only(functions);
+    }
+    void remove_snapshots(const std::string& function) override {
+        shared_->core.snapshots().remove(function);
+    }
     void drain() override {
         shared_->core.close();
         shared_->core.wait_quiet();
@@ -261,7 +273,9 @@ result<std::unique_ptr<worker>> worker::create(worker_options options) {
     HEARTH_TRY(auto kvm, vmm::kvm::open());
     std::size_t threads = options.vcpu_threads;
     if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
-    auto s = std::make_shared<shared>(std::move(options), std::move(kvm), threads);
+    HEARTH_TRY(auto store, snapshot_store::open(options));
+    auto s =
+        std::make_shared<shared>(std::move(options), std::move(kvm), std::move(store), threads);
     return std::unique_ptr<worker>(std::make_unique<worker_impl>(std::move(s)));
 }
 

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace hearth::worker {
 
@@ -52,6 +53,7 @@ struct worker_options {
     std::size_t vcpu_threads = 0;
     byte_count memory_budget;
     std::filesystem::path guest_root = "/";
+    std::filesystem::path snapshot_directory;  ///< empty: snapshots live in memory only
     int kick_signal_offset = 7;
     std::size_t account_concurrency = 1000;
     std::size_t scale_up_starts = 0;
@@ -102,6 +104,10 @@ class worker {
     virtual ~worker() = default;
 
     virtual std::shared_ptr<deployed_version> deploy(version_spec spec) = 0;
+
+    /// Stored snapshots of other functions are removed.
+    virtual void keep_snapshots(const std::vector<std::string>& functions) { (void)functions; }
+    virtual void remove_snapshots(const std::string& function) { (void)function; }
 
     /// Admits nothing more and waits until nothing runs.
     virtual void drain() = 0;

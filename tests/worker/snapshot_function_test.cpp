@@ -1,10 +1,14 @@
 // How functions start from snapshots, what their isolation promises, and what becomes of idle ones.
 
 #include "functions.hpp"
+#include "temporary_directory.hpp"
 
 #include <boost/asio.hpp>
 #include <catch2/catch.hpp>
 
+#include <filesystem>
+#include <fstream>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -220,6 +224,84 @@ TEST_CASE(
     CHECK(ask(*f, "\"exit\"").function_error == "Unhandled");
     CHECK(soon([&] { return w->metrics().pool.idle >= 2; }));
     CHECK(ask(*f, "1").report.start == start_kind::warm);
+}
+
+TEST_CASE(
+    "a stored snapshot serves the first invocation after a restart; a damaged one is made again") {
+    struct told final : hearth::observer {
+        void on_log(const hearth::log_record& r) override {
+            const std::lock_guard lock(mutex);
+            text += std::string(r.message) + '\n';
+        }
+        std::mutex mutex;
+        std::string text;
+    };
+    const auto guest = GENERATE(as<std::string>(), "function_http_dynamic", "function_native");
+    const auto init = GENERATE(true, false);  // at deployment, or by the first invocation
+    INFO(guest);
+    hearth::test::temporary_directory directory;
+    auto o = options();
+    o.snapshot_directory = directory.path() / "snapshots";
+    const auto observer = std::make_shared<told>();
+    o.observer = observer;
+    const auto snapshots = [&] {
+        std::vector<std::filesystem::path> found;
+        for (const auto& f : std::filesystem::directory_iterator(o.snapshot_directory))
+            found.push_back(f.path());
+        return found;
+    };
+    {
+        auto w = make(o);
+        auto f = w->deploy(spec(guest));
+        if (init) REQUIRE(f->initialize().has_value());
+        CHECK(ask(*f, "\"count\"").report.start ==
+              (init ? start_kind::restored : start_kind::cold));
+        CHECK(ask(*f, "\"count\"").payload == "2");
+    }
+    REQUIRE(snapshots().size() == 1);
+    {
+        auto w = make(o);
+        auto f = w->deploy(spec(guest));
+        const auto first = ask(*f, "\"count\"");
+        CHECK(first.report.start == start_kind::restored);
+        CHECK(first.payload == "1");
+        CHECK(ask(*f, "\"count\"").payload == "2");
+    }
+    {
+        INFO("another configuration has nothing to do with it");
+        auto w = make(o);
+        auto s = spec(guest);
+        s.environment["A"] = "B";
+        auto f = w->deploy(s);
+        CHECK(ask(*f, "1").report.start == start_kind::cold);
+        w.reset();
+        CHECK(snapshots().size() == 1);  // in place of the old one
+        w = make(o);
+        CHECK(ask(*w->deploy(s), "1").report.start == start_kind::restored);
+    }
+    CHECK(observer->text.empty());
+    const auto damage = GENERATE(0, 1);
+    const auto file = snapshots().front();
+    if (damage == 0) {
+        std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+    } else {
+        std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+        f.seekp(-5000, std::ios::end);
+        f.put('x');
+    }
+    {
+        auto w = make(o);
+        auto s = spec(guest);
+        s.environment["A"] = "B";
+        CHECK(ask(*w->deploy(s), "1").report.start == start_kind::cold);
+        CHECK(observer->text.find("cannot be used and will be made again") != std::string::npos);
+    }
+    auto w = make(o);
+    auto s = spec(guest);
+    s.environment["A"] = "B";
+    CHECK(ask(*w->deploy(s), "1").report.start == start_kind::restored);
+    w->remove_snapshots(s.function_name);
+    CHECK(snapshots().empty());
 }
 
 TEST_CASE("hundreds of executions sleep at once, on two threads") {
