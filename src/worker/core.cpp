@@ -96,6 +96,7 @@ void core::shut_down() {
     }
     chores_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
+    store_->finish();
     watch_.stop();
 }
 

@@ -76,7 +76,9 @@ snapshot_store::snapshot_store(fs::path directory,
     if (!directory_.empty()) writer_ = std::thread([this] { write(); });
 }
 
-snapshot_store::~snapshot_store() {
+snapshot_store::~snapshot_store() { finish(); }
+
+void snapshot_store::finish() {
     {
         const std::lock_guard lock(mutex_);
         stop_ = true;

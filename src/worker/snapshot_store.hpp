@@ -26,8 +26,9 @@ class snapshot_store {
     static result<std::unique_ptr<snapshot_store>> open(const worker_options& options);
     snapshot_store(const snapshot_store&) = delete;
     snapshot_store& operator=(const snapshot_store&) = delete;
-    /// Finishes what was handed to `save_later`.
     ~snapshot_store();
+    /// Waits for what was handed to `save_later`; nothing more is taken. By one thread.
+    void finish();
 
     /// The stored snapshot of exactly this code and configuration; null: none that can be used.
     std::shared_ptr<const version_snapshot> load(const version_data& version);
