@@ -1,6 +1,6 @@
 /*
  * A function that minds its restores, with the SDK: it draws a seed while it initialises and a new one when it is
- * told that it was restored. Replies {"restored":0|1,"seed":"…","calls":N}.
+ * told that it was restored. Replies {"restored":0|1,"seed":"…","calls":N}; to "silent" nothing, so null.
  *
  * With PATH_HTTP in its environment it speaks HTTP even where the system call is. With RESTORE_FAILS too it posts
  * restore/error instead of asking for an event after a restore, and leaves.
@@ -22,8 +22,8 @@ static void draw(struct state* s) {
 static int handle(struct hearth_session* h, const struct hearth_event* event, void* user) {
     struct state* s = user;
     const int restored = hearth_restored(h);
-    (void)event;
     if (restored) draw(s);
+    if (!strcmp(event->payload, "\"silent\"")) return 0;
     const int n = snprintf(s->reply, sizeof s->reply, "{\"restored\":%d,\"seed\":\"%016llx\",\"calls\":%d}", restored,
                            s->seed, ++s->calls);
     return hearth_reply(h, s->reply, (size_t)n);
@@ -56,7 +56,10 @@ int main(void) {
     hearth_init(&h);
     if (getenv("PATH_HTTP")) h.path = HEARTH_PATH_HTTP;
     if (getenv("PATH_HTTP") && getenv("RESTORE_FAILS")) return fail_restore(&h);
-    while ((error = hearth_next(&h, &event)) == 0) handle(&h, &event, &s);
+    while ((error = hearth_next(&h, &event)) == 0) {
+        handle(&h, &event, &s);
+        if (!h.reply_flags) hearth_reply(&h, "null", 4); /* as hearth_run does */
+    }
     fprintf(stderr, "the runtime is gone: %s\n", strerror(-error));
     return 1;
 }

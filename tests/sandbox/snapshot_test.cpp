@@ -310,4 +310,6 @@ TEST_CASE("a function learns with its first event that it was restored, and only
     CHECK(starts(third, R"({"restored":1,)"));
     CHECK(third.ends_with(R"("calls":3})"));
     CHECK(b.ask("1").ends_with(R"("calls":4})"));
+    b.restore(later);
+    CHECK(b.ask("\"silent\"") == "null");
 }
