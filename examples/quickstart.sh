@@ -1,6 +1,7 @@
 #!/bin/bash
-# Hearth end to end: builds the release, starts the server, creates a function from a zip through the Lambda
-# API, restarts the server, invokes the function cold and warm, and stops the server. As root on Debian 12 it installs what it needs.
+# Hearth end to end: builds the release, starts the server, creates a function from a zip through the Lambda API
+# (once without snapshots, for comparison), restarts the server, invokes it cold, restored and warm, and stops
+# the server. As root on Debian 12 it installs what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/support/debian.sh
@@ -27,6 +28,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 start_server() {  # sets server and endpoint
+    : >"$work/server"
     build/release/hearth serve --listen 127.0.0.1:0 --data "$work/data" >"$work/server" 2>&1 &
     server=$!
     endpoint=
@@ -57,54 +59,61 @@ if type -P aws >/dev/null; then
     export AWS_ACCESS_KEY_ID=hearth AWS_SECRET_ACCESS_KEY=hearth AWS_DEFAULT_REGION=us-east-1 AWS_PAGER='' \
         AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
     lambda() { aws --endpoint-url "$endpoint" lambda "$@"; }
-    create() {
-        lambda create-function --function-name hello --runtime provided.al2023 --handler bootstrap \
+    create() {  # NAME SNAPSHOT
+        lambda create-function --function-name "$1" --runtime provided.al2023 --handler bootstrap \
+            --environment "Variables={HEARTH_SNAPSHOT=$2}" \
             --role arn:aws:iam::000000000000:role/any --zip-file "fileb://$zip" --query '[FunctionArn,State]' --output text
-        lambda wait function-active-v2 --function-name hello
+        lambda wait function-active-v2 --function-name "$1"
     }
-    invoke() {  # REPLY-FILE; prints the log
-        lambda invoke --function-name hello --payload "fileb://$work/event.json" --log-type Tail \
-            --query LogResult --output text "$1" | base64 -d
+    invoke() {  # NAME REPLY-FILE; prints the log
+        lambda invoke --function-name "$1" --payload "fileb://$work/event.json" --log-type Tail \
+            --query LogResult --output text "$2" | base64 -d
     }
 else
     api() { echo "$endpoint/2015-03-31/functions"; }
     http() { curl --silent --show-error --fail-with-body --max-time 30 "$@"; }
-    create() {
-        { printf '{"FunctionName":"hello","Runtime":"provided.al2023","Handler":"bootstrap",'
+    create() {  # NAME SNAPSHOT
+        { printf '{"FunctionName":"%s","Environment":{"Variables":{"HEARTH_SNAPSHOT":"%s"}},' "$1" "$2"
+          printf '"Runtime":"provided.al2023","Handler":"bootstrap",'
           printf '"Role":"arn:aws:iam::000000000000:role/any","Code":{"ZipFile":"%s"}}' "$(base64 -w 0 "$zip")"; } |
             http -H 'Content-Type: application/json' --data-binary @- "$(api)" >/dev/null
         for _ in $(seq 100); do
-            ! http "$(api)/hello/configuration" | grep -q '"State" *: *"Active"' || return 0
+            ! http "$(api)/$1/configuration" | grep -q '"State" *: *"Active"' || return 0
             sleep 0.1
         done
         return 1
     }
-    invoke() {
-        http -H 'X-Amz-Log-Type: Tail' -D "$work/headers" -o "$1" --data-binary "@$work/event.json" "$(api)/hello/invocations"
+    invoke() {  # NAME REPLY-FILE; prints the log
+        http -H 'X-Amz-Log-Type: Tail' -D "$work/headers" -o "$2" --data-binary "@$work/event.json" "$(api)/$1/invocations"
         tr -d '\r' <"$work/headers" | sed -n 's/^x-amz-log-result: *//Ip' | base64 -d
     }
 fi
 
-say "Creating the function hello from $zip"
-create || fail "the function did not become active"
+say "Creating the functions hello and hello-without-snapshot from $zip"
+create hello on || fail "the function did not become active"
+create hello-without-snapshot off || fail "the function did not become active"
 
-# Creating a function runs its init once, and that environment is kept: to see a cold start, begin anew. The
-# function itself is on disk.
+# Creating a function runs its init once. What it left, the snapshot, is on disk with the function: a new process
+# starts it from there.
 say "Restarting the server"
 stop_server
 start_server
 
-for start in cold warm; do
-    say "Invoking it ($start)"
-    invoke "$work/reply-$start" >"$work/log-$start"
-    cat "$work/reply-$start"; echo
-    grep '^REPORT' "$work/log-$start" || { cat "$work/log-$start" >&2; fail "no REPORT line"; }
-    grep -q '"event":{"name":"world"}' "$work/reply-$start" || fail "not the reply expected"
-done
-grep -q 'Init Duration' "$work/log-cold" || fail "the first invocation did not report its Init Duration"
-if grep -q 'Init Duration' "$work/log-warm"; then fail "the second invocation was not warm"; fi
+call() {  # START NAME
+    say "Invoking $2 ($1)"
+    invoke "$2" "$work/reply" >"$work/log-$1"
+    cat "$work/reply"; echo
+    grep -q '"event":{"name":"world"}' "$work/reply" || fail "not the reply expected"
+    grep -q "^REPORT .*Start: $1" "$work/log-$1" || { cat "$work/log-$1" >&2; fail "not a $1 start"; }
+}
+call cold hello-without-snapshot
+call restored hello
+call warm hello
+
+say "What they cost"
+grep -h '^REPORT' "$work"/log-{cold,restored,warm}
 
 say "Stopping the server"
 stop_server
 
-printf '\n\033[32mOK: an unmodified Lambda package was deployed, and answered cold and warm from a microVM.\033[0m\n'
+printf '\n\033[32mOK: an unmodified Lambda package was deployed, and answered cold, restored and warm from a microVM.\033[0m\n'
