@@ -102,6 +102,9 @@ result<rows> floor(context&);
 result<rows> syscall_null(context&);
 result<rows> cold_start(context&);
 result<rows> warm_invoke(context&);
+result<rows> restored_start(context&);
+result<rows> reset(context&);
+result<rows> invocation_isolation(context&);
 result<rows> http_warm(context&);
 
 }  // namespace hearth::bench
