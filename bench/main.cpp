@@ -30,6 +30,13 @@ constexpr workload workloads[] = {
      "a static hello, from nothing to its exit, beside posix_spawn of the same program",
      cold_start},
     {"warm_invoke", "invoking a warm function from C++: native path and Runtime API", warm_invoke},
+    {"restored_start",
+     "a sandbox from a snapshot, to the handler's reply: in a shell of the same function, of "
+     "another, in a fresh one",
+     restored_start},
+    {"reset", "a sandbox back to its snapshot, by the number of pages written", reset},
+    {"invocation_isolation", "a clean sandbox for every call, beside one that is kept",
+     invocation_isolation},
     {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
      http_warm},
     {"run_queue", "choosing who runs next on a vCPU thread, with up to 10,000 waiting",
@@ -82,7 +89,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     if (list) {
-        for (const workload& w : workloads) std::printf("%-14s %s\n", w.name, w.question);
+        for (const workload& w : workloads) std::printf("%-20s %s\n", w.name, w.question);
         return 0;
     }
     std::vector<const workload*> chosen;

@@ -87,7 +87,7 @@ result<std::shared_ptr<const memory_image>> capture_root(vmm::guest_memory& memo
                 page_entry& e = entries[i];
                 if (!e.touched()) continue;  // empty, or its frame is still zero
                 const bool written = e.has(page_entry::dirty);
-                e.raw &= ~page_entry::dirty;
+                e.raw &= ~(page_entry::dirty | page_entry::fresh);
                 const std::byte* const bytes = memory.base() + e.frame().value;
                 if (!e.has(page_entry::window)) {
                     pages.items.push_back({e.frame(), bytes});
@@ -130,18 +130,22 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
     const auto& root_tables = root.kernel.processes.begin()->second.mm.tables;
     static constexpr page_entry none[table_entries] = {};
     for (const auto& [id, process] : state.processes) {
-        for (const page_table& t : process.mm.tables) {
+        const auto& tables = process.mm.tables;
+        for (std::size_t n = 0; n < tables.size(); ++n) {
+            const page_table& t = tables[n];
             if (t.level != 1) continue;  // they follow from the list of tables
-            const bool old = std::ranges::find(root_tables, t) != root_tables.end();
+            // The root's stand first in every clone's list. (Where one did not, its pages would
+            // only be compared for nothing.)
+            const bool old = n < root_tables.size() && root_tables[n] == t;
             const std::byte* const was = old ? root.base->page(t.frame) : nullptr;
             const page_entry* const before = was ? entries_of(was) : none;
             const page_entry* const now = entries_at(memory, t.frame);
             bool changed = !old;
             for (std::size_t i = 0; i < table_entries; ++i) {
                 const page_entry e = now[i];
-                const bool moved = differ(e, before[i]);
-                changed |= moved || e.has(page_entry::dirty);
-                if (!e.touched() || !(moved || e.has(page_entry::dirty))) continue;
+                if (!differ(e, before[i]) && !contents_differ(e, before[i])) continue;
+                changed = true;
+                if (!e.touched()) continue;
                 const std::byte* const bytes = memory.base() + e.frame().value;
                 if (!e.has(page_entry::window)) {
                     add_if_changed(e.frame(), bytes);
@@ -150,7 +154,7 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
                         return file_cut_short();
                 }
             }
-            if (changed) pages.items.push_back({t.frame, memory.base() + t.frame.value});
+            if (changed) add_if_changed(t.frame, memory.base() + t.frame.value);
         }
     }
     pages.sort();

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 namespace hearth::detail {
@@ -19,6 +20,9 @@ using vmm::page_size;
 
 /// Zero pages between two extents that are worth less than one more host mapping in every clone.
 constexpr std::uint64_t max_hole_pages = 16;
+/// A guest that touches every so many pages must not use up the host's mappings (vm.max_map_count)
+/// with a few clones.
+constexpr std::size_t max_extents = 128;
 
 result<void> write_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
     while (!bytes.empty()) {
@@ -29,6 +33,28 @@ result<void> write_all(int fd, std::span<const std::byte> bytes, std::uint64_t o
         offset += static_cast<std::uint64_t>(n);
     }
     return {};
+}
+
+/// Closes the smallest gaps until few enough extents are left.
+void join_extents(std::vector<memory_image::extent>& extents) {
+    if (extents.size() <= max_extents) return;
+    const auto gap_before = [&](std::size_t i) {
+        const auto& e = extents[i - 1];
+        return (extents[i].first - e.first) / page_size - e.pages;
+    };
+    std::vector<std::uint64_t> gaps;
+    for (std::size_t i = 1; i < extents.size(); ++i) gaps.push_back(gap_before(i));
+    const auto widest = gaps.begin() + static_cast<std::ptrdiff_t>(max_extents - 1);
+    std::ranges::nth_element(gaps, widest, std::greater{});
+    std::vector<memory_image::extent> joined{extents.front()};
+    for (std::size_t i = 1; i < extents.size(); ++i) {
+        auto& last = joined.back();
+        if (gap_before(i) > *widest)
+            joined.push_back(extents[i]);
+        else
+            last.pages = (extents[i].first - last.first) / page_size + extents[i].pages;
+    }
+    extents = std::move(joined);
 }
 
 }  // namespace
@@ -81,6 +107,7 @@ result<void> memory_image::builder::add(gpa first, std::span<const std::byte> pa
 
 result<std::shared_ptr<const memory_image>> memory_image::builder::finish() && {
     memory_image& image = *image_;
+    join_extents(image.extents_);
     constexpr int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     if (::fcntl(image.fd_.get(), F_ADD_SEALS, seals) != 0)
         return system_failure(errc::no_room, "sealing a snapshot's memory");

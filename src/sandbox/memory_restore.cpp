@@ -89,7 +89,7 @@ class transition {
 
     std::vector<leaf> leaves_;
     std::vector<page_table> new_tables_;   // the snapshot's, not there yet; parents first
-    std::vector<page_table> kept_tables_;  // there, not the snapshot's
+    std::vector<page_table> kept_tables_;  // there, not the snapshot's; they count as used
     std::vector<std::pair<gpa, page_entry>>
         stale_;                // frames some entry pointed to, with that entry
     std::vector<gpa> placed_;  // frames that changed entries point to now
@@ -104,29 +104,26 @@ bool transition::plan() {
     }
     using place = std::pair<std::uint32_t, gva>;
     std::map<place, gpa> live, wanted;
-    std::map<gpa, place> live_frames;
-    for (const page_table& t : shell_.tables) {
-        live.emplace(place{t.level, t.start}, t.frame);
-        live_frames.emplace(t.frame, place{t.level, t.start});
-    }
+    for (const page_table& t : shell_.tables) live.emplace(place{t.level, t.start}, t.frame);
     for (const page_table& t : target_.tables) {
         const place here{t.level, t.start};
         wanted.emplace(here, t.frame);
         if (const auto it = live.find(here); it != live.end()) {
             if (it->second != t.frame) return false;
         } else {
-            if (live_frames.contains(t.frame)) return false;
             new_tables_.push_back(t);
         }
         if (t.level == 1) leaves_.push_back({t.start, t.frame, live.contains(here), true});
     }
     for (const page_table& t : shell_.tables) {
         if (wanted.contains({t.level, t.start})) continue;
+        // Not where the snapshot has a table or data of its own.
         if (!state_.frames.allocate_at(t.frame)) return false;
         kept_tables_.push_back(t);
         if (t.level == 1) leaves_.push_back({t.start, t.frame, true, false});
     }
-    return true;
+    // A guest that spread its pages far must not cost the next ones their memory.
+    return kept_tables_.size() <= std::max<std::uint64_t>(16, state_.frames.limit_pages() / 64);
 }
 
 /// Stores what changed in one leaf table and notes whose pages must be looked after.
@@ -138,10 +135,10 @@ void transition::compare(const leaf& t) {
         const page_entry was = live ? live[i] : page_entry{};
         const page_entry now = want[i];
         if (!differ(was, now)) [[likely]] {
-            if (!((was.raw | now.raw) & page_entry::dirty)) [[likely]]
+            if (!contents_differ(was, now)) [[likely]]
                 continue;
             copies_.push_back({was.frame(), was.has(page_entry::window), !now.touched()});
-            if (live) live[i].raw |= now.raw & used_bits;
+            live[i].raw = now.raw | (was.raw & used_bits);
             continue;
         }
         if (!was.empty()) stale_.emplace_back(was.frame(), was);
@@ -334,9 +331,14 @@ result<memory_restored> restore_memory(shell& s,
         if (!change->plan())
             return error(errc::sandbox_poisoned, "a snapshot's page tables contradict its root's");
     }
-    HEARTH_TRY(done.copied, change->perform());
+    const auto copied = change->perform();
     s.tables.clear();
     s.windows.clear();
+    if (copied.has_error()) {
+        s.root.reset();  // half of it stands: whoever comes next maps everything anew
+        return copied.error();
+    }
+    done.copied = *copied;
     return done;
 }
 

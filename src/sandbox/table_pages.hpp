@@ -23,9 +23,14 @@ struct fixed_table {
 inline constexpr std::array<fixed_table, 3> fixed_tables{
     {{vmm::layout::pml4, 255}, {vmm::layout::system_pdpt, 511}, {vmm::layout::system_pd, 511}}};
 
-/// Two entries for one page that differ in more than use.
+/// Two entries for one page that map it differently.
 constexpr bool differ(page_entry a, page_entry b) noexcept {
-    return ((a.raw ^ b.raw) & ~used_bits) != 0;
+    return ((a.raw ^ b.raw) & ~(used_bits | page_entry::fresh)) != 0;
+}
+/// Of two entries that map alike, in guests with the same root: whether the frame may hold
+/// different bytes. One that neither wrote is as in the root for both, or still zero for both.
+constexpr bool contents_differ(page_entry a, page_entry b) noexcept {
+    return (((a.raw | b.raw) & page_entry::dirty) | ((a.raw ^ b.raw) & page_entry::fresh)) != 0;
 }
 
 /// The table's page in memory.

@@ -85,7 +85,17 @@ result<void> guest_memory::map_file(gpa address,
         return failure;
     }
     ::madvise(where, length, MADV_DONTFORK);
+    leave_snapshot(address.value, address.value + length);
     return {};
+}
+
+void guest_memory::leave_snapshot(std::uint64_t start, std::uint64_t end) {
+    std::vector<range> left;
+    for (const range& r : snapshot_ranges_) {
+        if (r.start < start) left.push_back({r.start, std::min(r.end, start)});
+        if (r.end > end) left.push_back({std::max(r.start, end), r.end});
+    }
+    snapshot_ranges_ = std::move(left);
 }
 
 result<void> guest_memory::unmap_file(gpa address, std::uint64_t length) {
@@ -98,6 +108,7 @@ result<void> guest_memory::unmap_file(gpa address, std::uint64_t length) {
                               "mapping " + std::to_string(length) + " bytes of guest memory");
     // A child of the embedder has no use for guests, and fork would copy their page tables.
     ::madvise(where, length, MADV_DONTFORK);
+    leave_snapshot(address.value, address.value + length);
     return {};
 }
 
@@ -110,9 +121,7 @@ result<void> guest_memory::map_snapshot(gpa address, std::uint64_t length, int m
 result<void> guest_memory::make_blank(gpa start) {
     const std::uint64_t from = start.page_up().value;
     if (from >= size_) return error(errc::invalid_argument, "nothing of guest memory lies there");
-    HEARTH_CHECK(unmap_file(gpa{from}, size_ - from));
-    std::erase_if(snapshot_ranges_, [&](const range& r) { return r.start >= from; });
-    return {};
+    return unmap_file(gpa{from}, size_ - from);
 }
 
 void guest_memory::discard(gpa address, std::uint64_t length) noexcept {

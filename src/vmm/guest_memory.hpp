@@ -72,6 +72,9 @@ class guest_memory {
     struct range {
         std::uint64_t start = 0, end = 0;
     };
+    /// Something else is mapped there from now on.
+    void leave_snapshot(std::uint64_t start, std::uint64_t end);
+
     std::vector<range> snapshot_ranges_;  // ascending; where map_snapshot's pages stand
 };
 

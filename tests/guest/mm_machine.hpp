@@ -158,39 +158,35 @@ struct machine {
         if (done && !write) REQUIRE(value == it->second.expected());
     }
 
+    /// One operation.
+    void step() {
+        const std::uint64_t from = below(arena_pages - 1);
+        const std::uint64_t n = 1 + below(std::min<std::uint64_t>(80, arena_pages - 1 - from));
+        switch (below(12)) {
+            case 0:
+            case 1:
+                return map(from, n);
+            case 2:
+                return unmap(from, 1 + n / 4);
+            case 3:
+            case 4:
+                return protect(from, n);
+            case 5:
+                return move(from, 1 + n / 2);
+            case 6:
+                return forget(from, n);
+            case 7:
+            case 8:
+                return store(from);
+            case 9:
+                return load(from);
+            default:
+                for (int k = 0; k < processor_accesses; ++k) processor(below(arena_pages));
+        }
+    }
     void run(int operations) {
         for (int i = 0; i < operations && !w.frames.exhausted(); ++i) {
-            const std::uint64_t from = below(arena_pages - 1);
-            const std::uint64_t n = 1 + below(std::min<std::uint64_t>(80, arena_pages - 1 - from));
-            switch (below(12)) {
-                case 0:
-                case 1:
-                    map(from, n);
-                    break;
-                case 2:
-                    unmap(from, 1 + n / 4);
-                    break;
-                case 3:
-                case 4:
-                    protect(from, n);
-                    break;
-                case 5:
-                    move(from, 1 + n / 2);
-                    break;
-                case 6:
-                    forget(from, n);
-                    break;
-                case 7:
-                case 8:
-                    store(from);
-                    break;
-                case 9:
-                    load(from);
-                    break;
-                default:
-                    for (int k = 0; k < processor_accesses; ++k) processor(below(arena_pages));
-                    break;
-            }
+            step();
             if (i % 8 == 0) w.check();
         }
         w.check();

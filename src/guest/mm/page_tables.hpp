@@ -16,7 +16,7 @@
 namespace hearth::guest::mm {
 
 /// A leaf entry. Empty (zero), present, or held: a frame is bound to the page, whose protection is
-/// PROT_NONE. The bits 9 to 11 are ignored by the processor and are ours.
+/// PROT_NONE. The bits 9 to 11 and 52 are ignored by the processor and are ours.
 struct page_entry {
     static constexpr std::uint64_t present = 1, writable = 2, user = 4, accessed = 1 << 5,
                                    dirty = 1 << 6;
@@ -24,6 +24,9 @@ struct page_entry {
     static constexpr std::uint64_t window = 1 << 10;  ///< the frame is a page of a file window
     static constexpr std::uint64_t charged =
         1 << 11;  ///< window page counted against the memory size
+    /// A zero frame given since the snapshot that memory is a mapping of was taken: not dirty, it
+    /// is still zero. The same frame given back and given again looks different by it.
+    static constexpr std::uint64_t fresh = std::uint64_t{1} << 52;
     static constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
     static constexpr std::uint64_t frame_mask = 0x000f'ffff'ffff'f000;
 

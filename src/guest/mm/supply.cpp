@@ -140,7 +140,8 @@ std::optional<gva> address_space::end_of_empty(gva start, gva end) {
 }
 
 address_space::supply address_space::supply_anonymous(const vma& area, gva start, gva end) {
-    const std::uint64_t bits = permission_bits(area.prot) | page_entry::owned;
+    const std::uint64_t bits =
+        permission_bits(area.prot) | page_entry::owned | page_entry::fresh;
     while (start < end) {
         const auto stop = end_of_empty(start, end);
         if (!stop) return supply::out_of_memory;
