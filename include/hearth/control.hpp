@@ -9,6 +9,7 @@
 
 #include <hearth/error.hpp>
 #include <hearth/function.hpp>
+#include <hearth/metrics.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
 
@@ -217,6 +218,9 @@ class control_plane {
 
     /// Functions registered at this moment.
     [[nodiscard]] std::size_t size() const;
+
+    /// What `runtime::metrics` gives.
+    [[nodiscard]] hearth::metrics metrics() const;
 
     /// Refuses new work and waits for activations under way. Does not wait for invocations: the
     /// worker does.

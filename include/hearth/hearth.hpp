@@ -6,6 +6,7 @@
 #include <hearth/error.hpp>
 #include <hearth/function.hpp>
 #include <hearth/fwd.hpp>
+#include <hearth/histogram.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/observer.hpp>
 #include <hearth/package.hpp>

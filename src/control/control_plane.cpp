@@ -471,6 +471,25 @@ result<std::string> control_plane::read_package(std::string_view name) const {
 
 std::size_t control_plane::size() const { return impl_->registry_.size(); }
 
+hearth::metrics control_plane::metrics() const {
+    hearth::metrics m = impl_->worker_.metrics();
+    // The worker does not know those that nobody has called since a restart.
+    std::vector<function_metrics> others;
+    m.functions = 0;
+    impl_->registry_.visit_after({}, [&, known = m.by_function.cbegin()](const entry& e) mutable {
+        const std::string& name = e.stored.current.function_name;
+        while (known != m.by_function.cend() && known->name < name) ++known;
+        if (known == m.by_function.cend() || known->name != name) others.push_back({.name = name});
+        ++m.functions;
+        return true;
+    });
+    if (others.empty()) return m;
+    m.by_function.insert(m.by_function.end(), std::move_iterator(others.begin()),
+                         std::move_iterator(others.end()));
+    std::ranges::sort(m.by_function, {}, &function_metrics::name);
+    return m;
+}
+
 result<control_plane::impl::admission> control_plane::impl::admit(
     std::string_view name, std::string_view qualifier) const {
     if (draining_) return error(errc::shutting_down);

@@ -1,6 +1,7 @@
 #include "http/management.hpp"
 
 #include "http/aws_error.hpp"
+#include "http/metrics_text.hpp"
 #include "http/shapes.hpp"
 
 #include <algorithm>
@@ -120,6 +121,7 @@ bool waits_for_disk(operation op) noexcept {
         case operation::update_function_configuration:
         case operation::delete_function:
         case operation::download_code:
+        case operation::get_metrics:  // a thousand functions are megabytes of text
             return true;
         default:
             return false;
@@ -131,6 +133,9 @@ reply manage(control_plane& control,
              std::string_view body,
              std::string_view host) {
     switch (asked.op) {
+        case operation::get_metrics:
+            return {.body = write_metrics(control.metrics()),
+                    .content_type = std::string(metrics_content_type)};
         case operation::get_function:
             return get_function(control, asked, host);
         case operation::get_function_configuration:

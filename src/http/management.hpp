@@ -12,7 +12,8 @@
 
 namespace hearth::http {
 
-/// Whether the operation may wait for a disk, and so must not run on a socket thread.
+/// Whether the operation may wait for a disk or take as long, and so must not run on a socket
+/// thread.
 bool waits_for_disk(operation op) noexcept;
 
 /// `host` is the request's Host header, for links back to this server.

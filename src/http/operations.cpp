@@ -107,6 +107,7 @@ constexpr row rows[] = {
     {verb::post,    "StopDurableExecution", "/2025-12-01/durable-executions/{}/stop", operation::absent, ""},
     {verb::get,     "ListDurableExecutionsByFunction", "/2025-12-01/functions/{}/durable-executions", operation::absent, ""},
     {verb::get,     "DownloadCode", "/_hearth/functions/{}/code.zip", operation::download_code, ""},
+    {verb::get,     "GetMetrics", "/metrics", operation::get_metrics, ""},  // AWS's paths begin with a date
 };
 // clang-format on
 

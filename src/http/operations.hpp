@@ -26,6 +26,7 @@ enum class operation {
     delete_function,
     get_account_settings,
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
+    get_metrics,    ///< not AWS's: for Prometheus
 };
 
 struct route {

@@ -143,11 +143,7 @@ result<void> runtime::drain() {
     return {};
 }
 
-metrics runtime::metrics() const {
-    hearth::metrics m = impl_->worker->metrics();
-    m.functions = impl_->control->size();
-    return m;
-}
+metrics runtime::metrics() const { return impl_->control->metrics(); }
 
 control_plane& runtime::control() noexcept { return *impl_->control; }
 

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <numeric>
 #include <utility>
 
 namespace hearth::worker {
@@ -119,7 +118,10 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     const auto now = steady_clock::now();
     const std::lock_guard lock(mutex_);
     auto [f, made] = functions_.try_emplace(spec.function_arn);
-    if (made) f->second.id = pool_.add_function();
+    if (made) {
+        f->second.id = pool_.add_function();
+        f->second.counted.name = spec.function_name;
+    }
     const auto undo = [&, at = f, was_made = made] {
         if (!was_made) return;
         pool_.remove_function(at->second.id, now);
@@ -138,7 +140,7 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
     if (stored) pool_.set_snapshot(*id, true, now);
-    versions_[id->index] = {id->generation, version, std::move(stored), snapshots};
+    versions_[id->index] = {id->generation, version, std::move(stored), snapshots, &f->second};
     wake_if_due();
     return *id;
 }
@@ -313,6 +315,7 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
 error core::denied(const pool::throttled& t, const version_entry& v) const {
     using enum pool::throttle_reason;
     const auto reason = pool::to_string(t.reason);
+    ++throttles_of(v.function->counted.throttles, t.reason);
     switch (t.reason) {
         case concurrent_invocation_limit:
             return {errc::throttled, fmt::format("{}: {} executions run, the limit is {}", reason,
@@ -355,7 +358,9 @@ result<core::assigned> core::decide(pool::version_id version,
         if (interrupting_) return error(errc::shutting_down);
         const version_entry* entry = find(version);
         if (!entry) return error(errc::shutting_down);
+        const auto spilt = pool_.counters().spillovers;
         pool::decision d = ask(steady_clock::now());
+        entry->function->counted.spillovers += pool_.counters().spillovers - spilt;
         if (const auto* r = std::get_if<pool::reuse>(&d)) {
             wake_if_due();
             return assigned{take(r->environment), start_kind::warm};
@@ -519,12 +524,6 @@ bool core::wanted_ahead(const environment& e) const {
     return have.live() <= std::max(p.min_idle, p.provisioned_concurrency);
 }
 
-void core::count(const response& r) {
-    const std::lock_guard lock(mutex_);
-    ++counters_.invocations;
-    if (!r.ok()) ++counters_.function_errors;
-}
-
 bool core::wait_for_ahead(pool::version_id version) {
     std::unique_lock lock(mutex_);
     return quiet_.wait_for(lock, init_limit, [&] {
@@ -534,28 +533,6 @@ bool core::wait_for_ahead(pool::version_id version) {
         const pool_policy& p = v->data->spec.pool;
         return have.idle() + have.running >= std::max(p.min_idle, p.provisioned_concurrency);
     });
-}
-
-hearth::metrics core::metrics() const {
-    const std::lock_guard lock(mutex_);
-    hearth::metrics m = counters_;
-    const auto& c = pool_.counters();
-    const auto e = pool_.environments();
-    m.pool.running = active_.size();
-    m.pool.idle = e.idle();
-    m.pool.cold_starts = c.cold_starts;
-    m.pool.restored_starts = c.restored_starts;
-    m.pool.warm_starts = c.warm_starts;
-    m.pool.expired = c.expired;
-    m.pool.evicted = c.evicted;
-    m.pool.destroyed = c.destroyed;
-    m.pool.detached = e.idle_detached;
-    m.pool.spillovers = c.spillovers;
-    m.pool.shells = pool_.shells().alive();
-    m.throttles = std::accumulate(std::begin(c.throttles), std::end(c.throttles), std::uint64_t{0});
-    m.functions = pool_.versions();
-    m.guest_memory = pool_.charged_memory();
-    return m;
 }
 
 // -- housekeeping

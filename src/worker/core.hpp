@@ -85,7 +85,10 @@ class core {
     bool begin(environment& e);
     /// The reverse of assign or prepare.
     void give_back(std::unique_ptr<environment> e);
-    void count(const response& r);
+    /// An invocation has ended. Allocates nothing.
+    void count(pool::version_id version, const response& r);
+    /// An invocation's environment could not initialise.
+    void count_init_failure(pool::version_id version);
 
     /// Waits until the environments that the policy wants ahead are idle. False: none came for so
     /// long as an init may take.
@@ -100,15 +103,18 @@ class core {
   private:
     using environment_ptr = std::unique_ptr<environment>;
 
+    struct function_entry {
+        pool::function_id id;
+        std::size_t versions = 0;
+        function_metrics counted;     ///< without what is so at the moment
+        mutable std::size_t row = 0;  ///< scratch of metrics()
+    };
     struct version_entry {
         std::uint32_t generation = 0;
         std::shared_ptr<const version_data> data;
         std::shared_ptr<const version_snapshot> snapshot;
         bool snapshot_wanted = false;
-    };
-    struct function_entry {
-        pool::function_id id;
-        std::size_t versions = 0;
+        function_entry* function = nullptr;  ///< in functions_
     };
     /// What a decision to start or reattach needs, taken out under the lock.
     struct work_order {
@@ -142,7 +148,9 @@ class core {
     void housekeep();
     void wake_if_due();
     void unregister(environment& e) noexcept;
+    /// Counts it, and says so.
     error denied(const pool::throttled& t, const version_entry& v) const;
+    static std::uint64_t& throttles_of(throttle_metrics& t, pool::throttle_reason reason);
 
     const worker_options options_;
     const int kick_signal_;

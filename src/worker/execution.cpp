@@ -129,7 +129,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
         result_ = env_->take_response();
         stage_ = stage::done;
         release();
-        core_.count(*result_);
+        core_.count(id_, *result_);
         if (const auto& observer = core_.options().observer)
             observer->on_invocation_end(spec_.function_name, *result_);
     }
@@ -173,6 +173,7 @@ void execution::preempt() noexcept {
 std::optional<environment::pause> execution::fail(error e) {
     release();
     stage_ = stage::done;
+    if (input_ && e == errc::init_failed) core_.count_init_failure(id_);
     const std::lock_guard lock(cancel_mutex_);
     result_ = cancelled_ ? error(error_code(boost::asio::error::operation_aborted)) : std::move(e);
     return std::nullopt;
@@ -214,7 +215,7 @@ void execution::run_in_process() {
     log.append(fmt::format("END RequestId: {}\n{}\n", input_->request_id, to_string(r.report)));
     r.log_tail = std::string(log.tail());
     result_ = std::move(r);
-    core_.count(*result_);
+    core_.count(id_, *result_);
     if (const auto& observer = core_.options().observer)
         observer->on_invocation_end(spec_.function_name, *result_);
 }

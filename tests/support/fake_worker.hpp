@@ -54,7 +54,7 @@ class fake_worker final : public worker::worker {
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
     void drain() override {}
-    [[nodiscard]] hearth::metrics metrics() const override { return {}; }
+    [[nodiscard]] hearth::metrics metrics() const override { return shown; }
 
     /// Lets `init_slow` functions finish their init.
     void release() {
@@ -67,6 +67,7 @@ class fake_worker final : public worker::worker {
         wake_.wait_for(lock, std::chrono::seconds(20), [this] { return released_; });
     }
 
+    hearth::metrics shown;  ///< set before anyone asks
     std::atomic<int> live = 0;  ///< deployed versions that exist
     std::atomic<int> inits = 0;
     std::mutex last_mutex;

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Lambda's HTTP API (rest-json) in front of a control plane. Target hearth::http.
+/// Lambda's HTTP API (rest-json) in front of a control plane, and GET /metrics for Prometheus.
+/// Target hearth::http.
 ///
 ///     asio::io_context io;
 ///     hearth::http::server front(io.get_executor(), rt, {.port = 9001});
