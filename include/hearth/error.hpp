@@ -30,6 +30,7 @@ enum class errc {
     no_room = 5,          ///< the memory budget or the host has no room for another microVM
     io_failed = 6,        ///< reading or writing a host file failed
     storage_failed = 7,   ///< the data directory or its database cannot be used
+    snapshot_unusable = 8, ///< a stored snapshot cannot be used and is to be made anew; the detail says why
 
     // What the user gave us.
     invalid_argument = 20,    ///< a configuration value is out of range; the detail says which

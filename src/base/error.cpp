@@ -16,6 +16,7 @@ class category final : public boost::system::error_category {
             case errc::no_room: return "no room for another microVM";
             case errc::io_failed: return "reading or writing a file failed";
             case errc::storage_failed: return "the data directory cannot be used";
+            case errc::snapshot_unusable: return "the stored snapshot cannot be used";
             case errc::invalid_argument: return "a configuration value is out of range";
             case errc::bad_package: return "the deployment package cannot be used";
             case errc::package_too_large: return "the deployment package is too large";

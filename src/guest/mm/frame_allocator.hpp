@@ -7,11 +7,13 @@
 /// The guest-physical region is larger than the memory size: frames are taken from the bottom, file
 /// windows (which cost no memory of the function's) from the top.
 
+#include "base/codec_access.hpp"
 #include "vmm/address.hpp"
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <tuple>
 
 namespace hearth::guest::mm {
 
@@ -63,6 +65,10 @@ class frame_allocator {
     bool operator==(const frame_allocator&) const = default;
 
   private:
+    friend struct codec::access;
+    static auto fields(auto& self) {
+        return std::tie(self.free_, self.used_, self.peak_, self.limit_, self.exhausted_);
+    }
     void take(std::map<std::uint64_t, std::uint64_t>::iterator from, std::uint64_t pages);
     void give_back(std::uint64_t first, std::uint64_t pages);
     void count(std::uint64_t pages) noexcept;

@@ -2,12 +2,14 @@
 
 /// File descriptors: small numbers to open file descriptions. A value.
 
+#include "base/codec_access.hpp"
 #include "guest/kernel/wait_state.hpp"
 #include "guest/outcome.hpp"
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <tuple>
 
 namespace hearth::guest::vfs {
 
@@ -32,6 +34,8 @@ class fd_table {
     bool operator==(const fd_table&) const = default;
 
   private:
+    friend struct codec::access;
+    static auto fields(auto& self) { return std::tie(self.entries_); }
     std::map<int, descriptor> entries_;
 };
 

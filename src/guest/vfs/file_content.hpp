@@ -3,12 +3,15 @@
 /// The bytes of a writable in-memory file: sparse, in chunks that copies share until one of them is
 /// written. A value: copying costs one reference per chunk, so a snapshot of a full /tmp is cheap.
 
+#include "base/codec_access.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 namespace hearth::guest::vfs {
@@ -59,6 +62,8 @@ class file_content {
     bool operator==(const file_content&) const = default;
 
   private:
+    friend struct codec::access;
+    static auto fields(auto& self) { return std::tie(self.chunks_, self.size_, self.held_); }
     std::map<std::uint64_t, cow_bytes>
         chunks_;  // chunk number → its first bytes, a page multiple of them
     std::uint64_t size_ = 0, held_ = 0;

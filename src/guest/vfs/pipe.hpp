@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <tuple>
 
 namespace hearth::guest::vfs {
 
@@ -52,6 +53,10 @@ struct socket_pair {
     std::array<bool, 2> open{true, true};
     std::uint64_t activity = 0;
     bool operator==(const socket_pair&) const = default;
+    /// For the codec: g++ 12 fails to take this aggregate apart by itself.
+    static auto fields(auto& self) {
+        return std::tie(self.type, self.to, self.open, self.activity);
+    }
 };
 
 /// A guest's TCP connection to a service in this process (the Runtime API).

@@ -6,6 +6,7 @@
 /// An inode lives while a name or an open description refers to it. Errors are Linux's errnos; on
 /// failure nothing has changed.
 
+#include "base/codec_access.hpp"
 #include "guest/outcome.hpp"
 #include "guest/vfs/attributes.hpp"
 #include "guest/vfs/file_content.hpp"
@@ -16,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -121,6 +123,11 @@ class tmpfs {
     bool operator==(const tmpfs&) const = default;
 
   private:
+    friend struct codec::access;
+    static auto fields(auto& self) {
+        return std::tie(self.inodes_, self.next_, self.byte_limit_, self.bytes_used_,
+                        self.inode_limit_);
+    }
     outcome<directory_body*> open_directory(inode_id id);
     outcome<inode_id> add(inode node);
     outcome<inode_id> create(inode_id directory, std::string_view name, inode node, time now);

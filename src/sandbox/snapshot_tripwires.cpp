@@ -1,0 +1,86 @@
+#include "sandbox/snapshot_image.hpp"
+
+/// The size of everything that is stored. A change here is a change of the format: the page is in
+/// snapshot_format.hpp.
+///
+/// Sizes are those of libstdc++ on x86-64; with another standard library the build digest alone
+/// stands guard.
+
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_DEBUG)
+
+#define HEARTH_PINNED(type, size)                                                              \
+    static_assert(sizeof(type) == (size), #type                                                \
+                  " is part of stored snapshots: read \"Versioning\" in snapshot_format.hpp; " \
+                  "do not simply edit the number")
+
+namespace hearth::guest {
+
+HEARTH_PINNED(detail::snapshot_image, 1096);
+
+HEARTH_PINNED(vmm::vcpu_state, 160);
+HEARTH_PINNED(vmm::fpu_state, 24);
+HEARTH_PINNED(vmm::gpa, 8);
+
+HEARTH_PINNED(kernel_state, 816);
+HEARTH_PINNED(process_state, 2656);
+HEARTH_PINNED(task_state, 384);
+HEARTH_PINNED(task_waiting, 64);
+HEARTH_PINNED(task_exited, 4);
+HEARTH_PINNED(wait_state, 64);
+HEARTH_PINNED(wait_state::watch, 8);
+HEARTH_PINNED(task_signals, 96);
+HEARTH_PINNED(signal_action, 32);
+HEARTH_PINNED(signal_info, 40);
+HEARTH_PINNED(credentials, 80);
+HEARTH_PINNED(interval_timer, 24);
+HEARTH_PINNED(posix_timer, 56);
+HEARTH_PINNED(process_timers, 72);
+HEARTH_PINNED(identity, 88);
+HEARTH_PINNED(native_exchange, 232);
+HEARTH_PINNED(native_event, 168);
+HEARTH_PINNED(native_reply, 40);
+
+HEARTH_PINNED(mm::mm_state, 128);
+HEARTH_PINNED(mm::vma, 152);
+HEARTH_PINNED(mm::protection, 3);
+HEARTH_PINNED(mm::file_backing, 80);
+HEARTH_PINNED(mm::file_window, 16);
+HEARTH_PINNED(mm::frame_allocator, 80);
+
+HEARTH_PINNED(vfs::vfs_state, 312);
+HEARTH_PINNED(vfs::tmpfs, 80);
+HEARTH_PINNED(vfs::inode, 208);
+HEARTH_PINNED(vfs::directory_body, 144);
+HEARTH_PINNED(vfs::directory_body::entry, 16);
+HEARTH_PINNED(vfs::symlink_body, 32);
+HEARTH_PINNED(vfs::file_content, 64);
+HEARTH_PINNED(vfs::cow_bytes, 16);
+HEARTH_PINNED(vfs::description, 184);
+HEARTH_PINNED(vfs::tree_node, 48);
+HEARTH_PINNED(vfs::tree_file, 64);
+HEARTH_PINNED(vfs::tmpfs_file, 16);
+HEARTH_PINNED(vfs::open_directory, 48);
+HEARTH_PINNED(vfs::path_only, 48);
+HEARTH_PINNED(vfs::text_file, 64);
+HEARTH_PINNED(vfs::pipe_end, 8);
+HEARTH_PINNED(vfs::pair_end, 8);
+HEARTH_PINNED(vfs::service_socket, 4);
+HEARTH_PINNED(vfs::unconnected_socket, 12);
+HEARTH_PINNED(vfs::event_counter, 24);
+HEARTH_PINNED(vfs::epoll_set, 48);
+HEARTH_PINNED(vfs::epoll_set::item, 40);
+HEARTH_PINNED(vfs::standard_stream, 4);
+HEARTH_PINNED(vfs::device, 56);
+HEARTH_PINNED(vfs::pipe, 64);
+HEARTH_PINNED(vfs::byte_queue, 40);
+HEARTH_PINNED(vfs::socket_pair, 296);
+HEARTH_PINNED(vfs::socket_pair::direction, 136);
+HEARTH_PINNED(vfs::service_connection, 96);
+HEARTH_PINNED(vfs::fd_table, 48);
+HEARTH_PINNED(vfs::descriptor, 8);
+
+}  // namespace hearth::guest
+
+#undef HEARTH_PINNED
+
+#endif
