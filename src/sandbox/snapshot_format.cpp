@@ -286,9 +286,9 @@ result<std::vector<T>> read_part(body_source& body, std::uint64_t count) {
 
 /// Copies the base's pages out of the file. The runs are not to be trusted yet: the builder checks
 /// them.
-result<std::shared_ptr<const memory_image>> read_base(body_source& body,
-                                                      const snapshot_header& h,
-                                                      std::span<const page_run> runs) {
+result<memory_image::builder> read_base(body_source& body,
+                                        const snapshot_header& h,
+                                        std::span<const page_run> runs) {
     HEARTH_TRY(auto builder, memory_image::builder::create(byte_count(h.memory_size)));
     std::vector<std::byte> chunk(std::min<std::uint64_t>(chunk_size, h.base_pages * page_size));
     std::uint64_t left = h.base_pages;
@@ -313,7 +313,7 @@ result<std::shared_ptr<const memory_image>> read_base(body_source& body,
         }
     }
     if (left != 0 || !rest.empty()) return damaged();
-    return std::move(builder).finish();
+    return builder;
 }
 
 result<stored_snapshot> read_snapshot(int fd,
@@ -342,7 +342,7 @@ result<stored_snapshot> read_snapshot(int fd,
     stored_snapshot stored;
     memory_diff& written = stored.image.written;
     HEARTH_TRY(written.pages, read_part<std::uint64_t>(body, header.written_pages));
-    HEARTH_TRY(stored.image.base, read_base(body, header, runs));
+    HEARTH_TRY(auto base, read_base(body, header, runs));
     HEARTH_TRY(written.bytes, read_part<std::byte>(body, header.written_pages * page_size));
     if (body.digest() != header.body_digest) return damaged();
 
@@ -351,6 +351,7 @@ result<stored_snapshot> read_snapshot(int fd,
     if (std::ranges::adjacent_find(written.pages, descends) != written.pages.end() ||
         (!written.pages.empty() && written.pages.back() >= header.memory_size / page_size))
         return damaged();
+    HEARTH_TRY(stored.image.base, std::move(base).finish());
     HEARTH_CHECK(decode_state(state, files, stored.image, stored.attachment));
     return stored;
 }
