@@ -388,7 +388,7 @@ result<stored_snapshot> load_snapshot(const std::filesystem::path& path,
                     e == errc::snapshot_unusable ? "; it is to be made anew" : ""));
 }
 
-void remove_unfinished(const std::filesystem::path& directory) noexcept {
+void remove_unfinished(const std::filesystem::path& directory) {
     std::error_code ec;
     for (std::filesystem::directory_iterator it(directory, ec), end; !ec && it != end;
          it.increment(ec)) {

@@ -89,7 +89,8 @@ result<stored_snapshot> load_snapshot(const std::filesystem::path& path,
                                       const guest_files& files,
                                       const std::string& cpu = cpu_fingerprint());
 
-/// Removes what interrupted saves left in a directory. No other save may be going on there.
-void remove_unfinished(const std::filesystem::path& directory) noexcept;
+/// Removes what interrupted saves left in a directory (*.tmp), which holds snapshots only. No save
+/// may be going on there.
+void remove_unfinished(const std::filesystem::path& directory);
 
 }  // namespace hearth::detail

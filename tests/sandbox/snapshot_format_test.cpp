@@ -290,6 +290,35 @@ TEST_CASE("a guest that has mapped a file which is no longer there cannot be sto
     CHECK(names_in(s.store.path) == std::set<std::string>{"f-1.snapshot"});
 }
 
+TEST_CASE("a guest that has a file open which is gone is stored, and finds it gone") {
+    stored s;
+    std::filesystem::remove(s.root.path / "data/open");
+    s.root.file("data/open", "another one");
+    // Trees that never opened the file: those of the guest keep it.
+    const auto files = filesystem_of(s.root);
+    s.image.kernel.processes.begin()->second.mm.vmas.erase(gva{stored_world::at_packed});
+    REQUIRE(save_snapshot(s.file, key, s.image, "", guest_files(*files)));
+    const auto loaded = s.load();
+    REQUIRE(loaded.has_value());
+    CHECK(loaded->image.kernel.vfs == s.image.kernel.vfs);
+    guest::kernel kernel(loaded->image.kernel, files, s.memory, s.host);
+    const auto& open_files = kernel.state().processes.begin()->second.files.all();
+    const auto it = std::ranges::find_if(open_files, [&](const auto& entry) {
+        const auto* d = kernel.state().vfs.find(entry.second.description);
+        return d->path == "/data/open" && std::holds_alternative<vfs::tree_file>(d->body);
+    });
+    REQUIRE(it != open_files.end());
+    auto& tasks = kernel.state().tasks;
+    tasks.begin()->second.signals.blocked = ~0ull;
+    tasks.begin()->second.run = task_running{};
+    vmm::vcpu_state regs;
+    regs.rax = SYS_read;
+    regs.rdi = static_cast<std::uint64_t>(it->first);
+    regs.rsi = world::buffer;
+    regs.rdx = 4;
+    CHECK(static_cast<std::int64_t>(kernel.on_syscall(regs).rax) == -ESTALE);
+}
+
 TEST_CASE("forged headers with a right checksum are refused or read, and harm nothing") {
     stored s;
     const std::string whole = contents_of(s.file);
