@@ -15,14 +15,14 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1096);
+HEARTH_PINNED(detail::snapshot_image, 1120);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 816);
-HEARTH_PINNED(process_state, 2656);
+HEARTH_PINNED(kernel_state, 824);
+HEARTH_PINNED(process_state, 2688);
 HEARTH_PINNED(task_state, 384);
 HEARTH_PINNED(task_waiting, 64);
 HEARTH_PINNED(task_exited, 4);
@@ -35,16 +35,17 @@ HEARTH_PINNED(credentials, 80);
 HEARTH_PINNED(interval_timer, 24);
 HEARTH_PINNED(posix_timer, 56);
 HEARTH_PINNED(process_timers, 72);
-HEARTH_PINNED(identity, 88);
+HEARTH_PINNED(identity, 96);
 HEARTH_PINNED(native_exchange, 232);
 HEARTH_PINNED(native_event, 168);
 HEARTH_PINNED(native_reply, 40);
 
-HEARTH_PINNED(mm::mm_state, 128);
+HEARTH_PINNED(mm::mm_state, 160);
 HEARTH_PINNED(mm::vma, 152);
 HEARTH_PINNED(mm::protection, 3);
 HEARTH_PINNED(mm::file_backing, 80);
-HEARTH_PINNED(mm::file_window, 16);
+HEARTH_PINNED(mm::page_table, 24);
+HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 80);
 
 HEARTH_PINNED(vfs::vfs_state, 312);

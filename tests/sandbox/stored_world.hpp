@@ -232,6 +232,15 @@ inline bool same_memory(const memory_image& a, const memory_image& b) {
     return true;
 }
 
+inline bool same_file(const mm::file_backing& is, const mm::file_backing& was) {
+    if (is.fd_offset != was.fd_offset || is.size != was.size || is.path != was.path ||
+        !is.fd != !was.fd || !is.bytes != !was.bytes)
+        return false;
+    if (is.bytes && *is.bytes != *was.bytes) return false;
+    std::vector<std::byte> a(is.size), b(is.size);
+    return mm::read_backing(is, 0, a) == mm::read_backing(was, 0, b) && a == b;
+}
+
 /// `loaded` with its mapped files being the original's objects where they are the same files.
 inline kernel_state with_files_of(kernel_state loaded, const kernel_state& original) {
     for (auto& [id, process] : loaded.processes) {
@@ -240,19 +249,22 @@ inline kernel_state with_files_of(kernel_state loaded, const kernel_state& origi
         for (auto& [start, area] : process.mm.vmas) {
             const auto it = known->second.mm.vmas.find(start);
             if (!area.file || it == known->second.mm.vmas.end() || !it->second.file) continue;
-            const mm::file_backing &is = *area.file, &was = *it->second.file;
-            bool same = is.fd_offset == was.fd_offset && is.size == was.size &&
-                        is.path == was.path && !is.fd == !was.fd && !is.bytes == !was.bytes;
-            if (same && is.bytes) same = *is.bytes == *was.bytes;
-            std::vector<std::byte> a(is.size), b(is.size);
-            same = same && mm::read_backing(is, 0, a) == mm::read_backing(was, 0, b) && a == b;
-            if (same) area.file = was;
+            if (same_file(*area.file, *it->second.file)) area.file = it->second.file;
+        }
+        for (auto& [page, window] : process.mm.windows) {
+            const auto it = known->second.mm.windows.find(page);
+            if (it != known->second.mm.windows.end() && same_file(window.file, it->second.file))
+                window.file = it->second.file;
         }
     }
     return loaded;
 }
 
 inline bool same_snapshot(const snapshot_image& loaded, const snapshot_image& original) {
+    if (!loaded.root != !original.root) return false;
+    if (loaded.root &&
+        (loaded.root->base != loaded.base || !same_snapshot(*loaded.root, *original.root)))
+        return false;
     return same_memory(*loaded.base, *original.base) &&
            loaded.written.pages == original.written.pages &&
            loaded.written.bytes == original.written.bytes &&
