@@ -257,6 +257,7 @@ class schema {
                              kinds::is_array<T>) {
             add<typename T::value_type>();
         } else if constexpr (kinds::shared_value<T>) {
+            // A type that holds its own kind ends here: it has been seen.
             add<std::remove_const_t<typename T::element_type>>();
         } else if constexpr (kinds::is<T, std::map>) {
             add<typename T::key_type>();

@@ -37,8 +37,8 @@ using guest::mm::file_backing;
 using guest::vfs::byte_queue;
 using guest::vfs::cow_bytes;
 using guest::vfs::tree_file;
-using root_image = std::shared_ptr<const snapshot_image>;
 using image_memory = std::shared_ptr<const memory_image>;
+using root_snapshot = std::shared_ptr<const snapshot_image>;
 
 /// What stands for a file_backing, where it comes for the first time.
 struct stored_backing {
@@ -74,10 +74,15 @@ class writer {
         buffer_.clear();
     }
 
-    // Memory is stored beside the state, and only roots are stored.
-    void custom(const root_image&) {}
+    // Memory is stored beside the state.
     void custom(const image_memory&) {}
     void custom(const memory_diff&) {}
+
+    /// A root has none itself.
+    void custom(const root_snapshot& root) {
+        codec::put(*this, root != nullptr);
+        if (root) codec::put(*this, *root);
+    }
 
     void custom(const byte_queue& queue) { codec::put(*this, std::string(queue.view())); }
     void custom(const cow_bytes& chunk) { codec::put(*this, chunk.get()); }
@@ -136,12 +141,26 @@ class writer {
 
 class reader : public codec::byte_reader {
   public:
-    reader(std::span<const std::byte> from, const guest_files& files)
-        : byte_reader(from), files_(files) {}
+    reader(std::span<const std::byte> from, const guest_files& files, image_memory base)
+        : byte_reader(from), files_(files), base_(std::move(base)) {}
 
-    bool custom(root_image&) { return true; }
-    bool custom(image_memory&) { return true; }
+    bool custom(image_memory& base) {
+        base = base_;
+        return true;
+    }
     bool custom(memory_diff&) { return true; }
+    bool custom(root_snapshot& root) {
+        bool there = false;
+        root.reset();
+        if (!codec::get(*this, there)) return false;
+        if (!there) return true;
+        if (std::exchange(in_root_, true)) return false;
+        auto made = std::make_shared<snapshot_image>();
+        if (!codec::get(*this, *made)) return false;
+        in_root_ = false;
+        root = std::move(made);
+        return true;
+    }
 
     bool custom(byte_queue& queue) {
         std::string waiting;
@@ -194,6 +213,8 @@ class reader : public codec::byte_reader {
     }
 
     const guest_files& files_;
+    image_memory base_;
+    bool in_root_ = false;
     std::vector<file_backing> backings_;
     std::optional<error> fault_;
 };
@@ -219,7 +240,7 @@ result<void> decode_state(std::span<const std::byte> from,
                           snapshot_image& image,
                           std::string& attachment) {
     const error damaged(errc::snapshot_unusable, "its state is damaged");
-    reader r(from, files);
+    reader r(from, files, image.base);
     std::string mounts;
     if (!codec::get(r, mounts)) return damaged;
     if (mounts != files.mount_table())

@@ -31,7 +31,7 @@ result<void> encode_state(byte_sink& to,
                           std::string_view attachment,
                           const guest_files& files);
 
-/// Safe with any bytes. The memory of `image` stays as it is.
+/// Safe with any bytes. The memory of `image` stays as it is; a root shares its base.
 /// @errors errc::snapshot_unusable: not such bytes, other mounts, or a file that has changed
 result<void> decode_state(std::span<const std::byte> from,
                           const guest_files& files,

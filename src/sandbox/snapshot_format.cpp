@@ -161,10 +161,11 @@ result<void> write_snapshot(const std::filesystem::path& path,
     snapshot_header header;
     if (key.size() > header.key.size() || cpu.size() > header.cpu.size())
         return error(errc::invalid_argument, "its key is too long");
-    if (image.root)
-        return error(errc::invalid_argument, "it is the snapshot of a clone: its root is stored");
     if (!image.base || image.written.bytes.size() != image.written.pages.size() * page_size)
         return error(errc::invalid_argument, "it has no memory");
+    if (image.root &&
+        (image.root->root || image.root->base != image.base || !image.root->written.pages.empty()))
+        return error(errc::invalid_argument, "its root is none");
     std::copy(key.begin(), key.end(), header.key.begin());
     header.key_length = static_cast<std::uint32_t>(key.size());
     std::copy(cpu.begin(), cpu.end(), header.cpu.begin());
@@ -206,8 +207,8 @@ result<void> write_snapshot(const std::filesystem::path& path,
 // Loading
 
 error unusable(std::string why) { return {errc::snapshot_unusable, std::move(why)}; }
-error cut_short() { return unusable("it is cut short"); }
-error damaged() { return unusable("its checksum is wrong: it is damaged"); }
+error shortened() { return unusable("it is cut short"); }
+error checksum_wrong() { return unusable("its checksum is wrong: it is damaged"); }
 
 /// Reads a file from front to back and takes the digest of it.
 class body_source {
@@ -230,7 +231,7 @@ class body_source {
             const ssize_t n = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(at));
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) return system_failure(errc::io_failed, "reading it");
-            if (n == 0) return cut_short();
+            if (n == 0) return shortened();
             into = into.subspan(static_cast<std::size_t>(n));
             at += static_cast<std::uint64_t>(n);
         }
@@ -257,24 +258,24 @@ result<void> check(const snapshot_header& h,
                         snapshot_header::current_version));
     if (h.header_digest != digest_of(h) || h.key_length > h.key.size() ||
         h.cpu_length > h.cpu.size())
-        return damaged();
+        return checksum_wrong();
     if (h.build != image::sha256_of(state_schema()))
         return unusable("it was stored by another build of Hearth");
     if (const std::string_view its(h.key.data(), h.key_length); its != key)
         return unusable(fmt::format("it was made for {}, not for {}", its, key));
     if (const std::string_view its(h.cpu.data(), h.cpu_length); its != cpu)
         return unusable(fmt::format("it was taken on another CPU ({}; this one is {})", its, cpu));
-    if (file_size < h.file_size) return cut_short();
+    if (file_size < h.file_size) return shortened();
     if (file_size > h.file_size) return unusable("it is longer than it was: it is damaged");
     // Bounded by the file's size first, so that no sum overflows.
     for (const std::uint64_t n : {h.state_size, h.runs, h.written_pages, h.base_pages})
-        if (n > file_size) return damaged();
+        if (n > file_size) return checksum_wrong();
     const std::uint64_t pages = h.base_pages + h.written_pages;
     if (pages > file_size / page_size ||
         page_size + page_up(h.state_size) + page_up(h.runs * sizeof(page_run)) +
                 page_up(h.written_pages * sizeof(std::uint64_t)) + pages * page_size !=
             file_size)
-        return damaged();
+        return checksum_wrong();
     return {};
 }
 
@@ -296,7 +297,7 @@ result<memory_image::builder> read_base(body_source& body,
     std::uint64_t left = h.base_pages;
     bytes rest;
     for (page_run r : runs) {
-        if (r.pages > left + rest.size() / page_size) return damaged();
+        if (r.pages > left + rest.size() / page_size) return checksum_wrong();
         while (r.pages != 0) {
             if (rest.empty()) {
                 const std::uint64_t n = std::min<std::uint64_t>(chunk.size() / page_size, left);
@@ -308,13 +309,13 @@ result<memory_image::builder> read_base(body_source& body,
             const std::uint64_t n = std::min<std::uint64_t>(rest.size() / page_size, r.pages);
             auto added = builder.add(gpa{r.address}, rest.first(n * page_size));
             if (added.has_error())
-                return added.error() == errc::invalid_argument ? damaged() : added.error();
+                return added.error() == errc::invalid_argument ? checksum_wrong() : added.error();
             rest = rest.subspan(n * page_size);
             r.address += n * page_size;
             r.pages -= n;
         }
     }
-    if (left != 0 || !rest.empty()) return damaged();
+    if (left != 0 || !rest.empty()) return checksum_wrong();
     return builder;
 }
 
@@ -334,7 +335,7 @@ result<stored_snapshot> read_snapshot(int fd,
     if (file_size < page_size) {
         const std::size_t known = std::min<std::size_t>(file_size, header.magic.size());
         return known != 0 && std::memcmp(header.magic.data(), header.signature.data(), known) == 0
-                   ? cut_short()
+                   ? shortened()
                    : unusable("it is not a snapshot");
     }
     HEARTH_CHECK(check(header, file_size, key, cpu));
@@ -346,13 +347,13 @@ result<stored_snapshot> read_snapshot(int fd,
     HEARTH_TRY(written.pages, read_part<std::uint64_t>(body, header.written_pages));
     HEARTH_TRY(auto base, read_base(body, header, runs));
     HEARTH_TRY(written.bytes, read_part<std::byte>(body, header.written_pages * page_size));
-    if (body.digest() != header.body_digest) return damaged();
+    if (body.digest() != header.body_digest) return checksum_wrong();
 
     // From here on the bytes are those that were stored.
     const auto descends = [](std::uint64_t a, std::uint64_t b) { return a >= b; };
     if (std::ranges::adjacent_find(written.pages, descends) != written.pages.end() ||
         (!written.pages.empty() && written.pages.back() >= header.memory_size / page_size))
-        return damaged();
+        return checksum_wrong();
     HEARTH_TRY(stored.image.base, std::move(base).finish());
     HEARTH_CHECK(decode_state(state, files, stored.image, stored.attachment));
     return stored;

@@ -11,6 +11,8 @@
 ///
 /// ## Layout
 ///
+/// A snapshot of a clone is stored with its root, whose memory is the base.
+///
 /// Little-endian. Every part begins at a page (4096 bytes); gaps are zero.
 ///
 ///     header          1 page, snapshot_header.hpp

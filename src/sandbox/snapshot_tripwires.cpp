@@ -44,8 +44,8 @@ HEARTH_PINNED(mm::mm_state, 160);
 HEARTH_PINNED(mm::vma, 152);
 HEARTH_PINNED(mm::protection, 3);
 HEARTH_PINNED(mm::file_backing, 80);
-HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::page_table, 24);
+HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 80);
 
 HEARTH_PINNED(vfs::vfs_state, 312);

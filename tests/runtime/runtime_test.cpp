@@ -1,5 +1,6 @@
 // The embedder's surface, end to end: what the first page promises.
 
+#include "temporary_directory.hpp"
 #include "zip_maker.hpp"
 
 #include <hearth/hearth.hpp>
@@ -36,7 +37,8 @@ std::string zip_of(const std::string& program) {
     std::string content(std::istreambuf_iterator<char>(in), {});
     hearth::test::zip_maker zip;
     zip.file("bootstrap", std::move(content), 0755);
-    const auto file = std::filesystem::current_path() /
+    static const hearth::test::temporary_directory directory;
+    const auto file = directory.path() /
                       (std::filesystem::path(program).filename().string() + ".zip");
     std::ofstream(file, std::ios::binary) << zip.bytes();
     return file.string();

@@ -140,6 +140,29 @@ TEST_CASE("a snapshot of a guest that has nothing is stored, too") {
     CHECK(loaded->image.base->pages() == 0);
 }
 
+TEST_CASE("a clone's snapshot is stored with its root") {
+    stored s;
+    auto root = std::make_shared<snapshot_image>(s.image);
+    root->written = {};
+    root->kernel.processes.begin()->second.umask = 0;
+    snapshot_image clone = s.image;
+    clone.root = root;
+    REQUIRE(save_snapshot(s.file, key, clone, "", guest_files(*s.files)));
+    const auto loaded = s.load();
+    REQUIRE(loaded.has_value());
+    CHECK(same_snapshot(loaded->image, clone));
+    SECTION("a root that has a root is none") {
+        root->root = std::make_shared<snapshot_image>(*root);
+        CHECK(save_snapshot(s.file, key, clone, "", guest_files(*s.files)).error() ==
+              errc::invalid_argument);
+        // The decoder does not go deeper, either.
+        const auto bytes = encoded(clone, *s.files);
+        snapshot_image image;
+        std::string attachment;
+        CHECK_FALSE(decode_state(bytes, guest_files(*s.files), image, attachment).has_value());
+    }
+}
+
 TEST_CASE("a snapshot that was cut short anywhere is refused") {
     stored s;
     const std::string whole = contents_of(s.file);

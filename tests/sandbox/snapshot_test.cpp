@@ -4,6 +4,7 @@
 
 #include "guest/vfs/filesystem.hpp"
 #include "sandbox/sandbox.hpp"
+#include "sandbox/snapshot_format.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -32,13 +33,15 @@ detail::shell new_shell(byte_count size = memory) {
     return vmm::vm::create(the_kvm(), detail::sandbox::shell_options(size, kick_signal, false))
         .value();
 }
+std::shared_ptr<guest::vfs::filesystem> new_files() {
+    return guest::vfs::filesystem::create(
+               guest::vfs::host_root("/", 64_MiB,
+                                     std::vector<std::filesystem::path>{HEARTH_GUESTS_DIR})
+                   .value())
+        .value();
+}
 std::shared_ptr<guest::vfs::filesystem> files() {
-    static const auto f =
-        guest::vfs::filesystem::create(
-            guest::vfs::host_root("/", 64_MiB,
-                                  std::vector<std::filesystem::path>{HEARTH_GUESTS_DIR})
-                .value())
-            .value();
+    static const auto f = new_files();
     return f;
 }
 
@@ -49,8 +52,9 @@ class streams final : public detail::sandbox_streams {
 
 /// A guest on the native path, without a worker around it.
 struct guest_box {
-    explicit guest_box(detail::shell s = new_shell())
-        : sandbox(std::move(s), {memory, files(), &silent, nullptr, false}) {}
+    explicit guest_box(detail::shell s = new_shell(),
+                       std::shared_ptr<guest::vfs::filesystem> f = files())
+        : sandbox(std::move(s), {memory, std::move(f), &silent, nullptr, false}) {}
 
     static guest_box started(const std::string& program = "snapshot_guest") {
         return guest_box(new_shell(), program);
@@ -312,4 +316,42 @@ TEST_CASE("a function learns with its first event that it was restored, and only
     CHECK(b.ask("1").ends_with(R"("calls":4})"));
     b.restore(later);
     CHECK(b.ask("\"silent\"") == "null");
+}
+
+TEST_CASE("a stored snapshot goes on as after a restart: other trees, other shell") {
+    const auto program = GENERATE("snapshot_guest", "snapshot_guest_dynamic");
+    char directory[] = "/tmp/hearth-stored-XXXXXX";
+    REQUIRE(::mkdtemp(directory));
+    const std::filesystem::path place(directory);
+    std::string layout;
+    {
+        guest_box first = guest_box::started(program);
+        CHECK(first.ask("count") == "1");
+        const auto root = first.snapshot();
+        layout = first.ask("layout");
+        guest_box clone;
+        clone.restore(root);
+        CHECK(clone.ask("count") == "2");
+        const auto at_rest = clone.snapshot();
+        const detail::guest_files trees(*files());
+        REQUIRE(detail::save_snapshot(place / "root", "r", *root, "", trees).has_value());
+        REQUIRE(detail::save_snapshot(place / "clone", "c", *at_rest, "", trees).has_value());
+    }
+    const auto others = new_files();
+    const auto load = [&](const char* name, const char* key) {
+        auto loaded = detail::load_snapshot(place / name, key, detail::guest_files(*others));
+        INFO((loaded.has_error() ? loaded.error().message() : ""));
+        REQUIRE(loaded.has_value());
+        return std::make_shared<const detail::snapshot_image>(std::move(loaded->image));
+    };
+    guest_box a(new_shell(), others), b(new_shell(), others);
+    const auto root = load("root", "r");
+    a.restore(root);
+    CHECK(a.ask("layout") == layout);
+    CHECK(a.ask("count") == "2");
+    CHECK_FALSE(a.restore(root).remapped);
+    CHECK(a.ask("count") == "2");
+    b.restore(load("clone", "c"));
+    CHECK(b.ask("count") == "3");
+    std::filesystem::remove_all(place);
 }

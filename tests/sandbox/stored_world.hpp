@@ -232,36 +232,39 @@ inline bool same_memory(const memory_image& a, const memory_image& b) {
     return true;
 }
 
-/// `loaded` with its mapped files being the original's objects where they are the same files.
-/// `is`, unless it is the same file as `was`, then that.
-inline mm::file_backing same_file(const mm::file_backing& is, const mm::file_backing& was) {
-    bool same = is.fd_offset == was.fd_offset && is.size == was.size && is.path == was.path &&
-                !is.fd == !was.fd && !is.bytes == !was.bytes;
-    if (same && is.bytes) same = *is.bytes == *was.bytes;
+inline bool same_file(const mm::file_backing& is, const mm::file_backing& was) {
+    if (is.fd_offset != was.fd_offset || is.size != was.size || is.path != was.path ||
+        !is.fd != !was.fd || !is.bytes != !was.bytes)
+        return false;
+    if (is.bytes && *is.bytes != *was.bytes) return false;
     std::vector<std::byte> a(is.size), b(is.size);
-    same = same && mm::read_backing(is, 0, a) == mm::read_backing(was, 0, b) && a == b;
-    return same ? was : is;
+    return mm::read_backing(is, 0, a) == mm::read_backing(was, 0, b) && a == b;
 }
 
+/// `loaded` with its mapped files being the original's objects where they are the same files.
 inline kernel_state with_files_of(kernel_state loaded, const kernel_state& original) {
     for (auto& [id, process] : loaded.processes) {
         const auto known = original.processes.find(id);
         if (known == original.processes.end()) continue;
         for (auto& [start, area] : process.mm.vmas) {
             const auto it = known->second.mm.vmas.find(start);
-            if (area.file && it != known->second.mm.vmas.end() && it->second.file)
-                area.file = same_file(*area.file, *it->second.file);
+            if (!area.file || it == known->second.mm.vmas.end() || !it->second.file) continue;
+            if (same_file(*area.file, *it->second.file)) area.file = it->second.file;
         }
-        for (auto& [first, window] : process.mm.windows) {
-            const auto it = known->second.mm.windows.find(first);
-            if (it != known->second.mm.windows.end())
-                window.file = same_file(window.file, it->second.file);
+        for (auto& [page, window] : process.mm.windows) {
+            const auto it = known->second.mm.windows.find(page);
+            if (it != known->second.mm.windows.end() && same_file(window.file, it->second.file))
+                window.file = it->second.file;
         }
     }
     return loaded;
 }
 
 inline bool same_snapshot(const snapshot_image& loaded, const snapshot_image& original) {
+    if (!loaded.root != !original.root) return false;
+    if (loaded.root &&
+        (loaded.root->base != loaded.base || !same_snapshot(*loaded.root, *original.root)))
+        return false;
     return same_memory(*loaded.base, *original.base) &&
            loaded.written.pages == original.written.pages &&
            loaded.written.bytes == original.written.bytes &&
