@@ -83,7 +83,7 @@ void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation)
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
         HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        auto version = worker_.deploy(make_spec(candidate, code, policy));
+        HEARTH_TRY(auto version, hosts_.deploy(make_spec(candidate, code, policy)));
         HEARTH_CHECK(version->initialize());
         return version;
     }();
@@ -159,8 +159,9 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(cons
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
         HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        return worker_.deploy(make_spec(current, std::move(code), policy));
+        return hosts_.deploy(make_spec(current, std::move(code), policy));
     }();
+    if (version.has_error() && version.error() == errc::no_room) return version.error();
     if (version.has_error()) {
         tell("function " + current.function_name +
              " cannot be loaded: " + version.error().message());

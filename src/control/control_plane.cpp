@@ -160,6 +160,7 @@ std::string timestamp_now() {
 control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<control::storage> s)
     : options_(std::move(o)),
       worker_(w),
+      hosts_({&w}),
       storage_(std::move(s)),
       activations_(std::max<std::size_t>(options_.activation_threads, 1)) {}
 
@@ -250,7 +251,7 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage));
     std::vector<std::string> names;
     for (const auto& function : functions) names.push_back(function.current.function_name);
-    worker.keep_snapshots(names);
+    self->hosts_.keep_snapshots(names);
     for (auto& function : functions) {
         auto e = std::make_shared<entry>();
         e->stored = std::move(function);
@@ -442,7 +443,7 @@ result<void> control_plane::delete_function(std::string_view name, std::string_v
         last = std::move(e->serving);
     }
     impl_->registry_.erase(parsed.name);
-    impl_->worker_.remove_snapshots(parsed.name);
+    impl_->hosts_.remove_snapshots(parsed.name);
     impl_->drop_package_if_unused(code);
     if (!update_code.empty()) impl_->drop_package_if_unused(update_code);
     return {};
@@ -614,8 +615,10 @@ result<function_configuration> control_plane::deploy(const function_config& conf
                          .revision_id = control::make_uuid(),
                          .state = function_state::active};
     const function_configuration deployed = e->stored.current;
-    e->serving = impl_->worker_.deploy(impl_->make_spec(deployed, std::move(code), e->policy));
-    if (config.pool.min_idle + config.pool.provisioned_concurrency > 0) HEARTH_CHECK(e->serving->initialize());
+    HEARTH_TRY(e->serving,
+               impl_->hosts_.deploy(impl_->make_spec(deployed, std::move(code), e->policy)));
+    if (config.pool.min_idle + config.pool.provisioned_concurrency > 0)
+        HEARTH_CHECK(e->serving->initialize());
 
     const std::scoped_lock changes(impl_->changes_);
     const entry_ptr before = impl_->registry_.find(name.name);

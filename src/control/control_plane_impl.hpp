@@ -9,6 +9,7 @@
 /// None is held while a guest runs.
 
 #include "control/function_name.hpp"
+#include "control/hosts.hpp"
 #include "control/registry.hpp"
 #include "control/storage.hpp"
 
@@ -78,7 +79,8 @@ struct control_plane::impl {
     void tell(std::string_view message) const;
 
     const control_options options_;
-    worker::worker& worker_;
+    worker::worker& worker_;  ///< this process
+    control::hosts hosts_;    ///< all, of which there is that one
     const std::unique_ptr<control::storage> storage_;
     control::registry registry_;
     std::mutex changes_;

@@ -576,6 +576,7 @@ environment_counts pool_fsm::environments(version_id which) const noexcept {
 std::size_t pool_fsm::versions() const noexcept { return s_->versions.size(); }
 shell_counts pool_fsm::shells() const noexcept { return s_->shell_total; }
 byte_count pool_fsm::charged_memory() const noexcept { return byte_count(s_->charged); }
+byte_count pool_fsm::evictable_memory() const noexcept { return byte_count(s_->evictable); }
 std::size_t pool_fsm::unreserved_concurrency() const noexcept {
     const std::size_t carved = s_->carved();
     return carved < s_->options.account_concurrency ? s_->options.account_concurrency - carved : 0;

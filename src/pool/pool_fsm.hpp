@@ -165,6 +165,8 @@ class pool_fsm {
     [[nodiscard]] std::size_t versions() const noexcept;
     [[nodiscard]] shell_counts shells() const noexcept;
     [[nodiscard]] byte_count charged_memory() const noexcept;
+    /// Of it, what would be given up for a start.
+    [[nodiscard]] byte_count evictable_memory() const noexcept;
     /// Of the account limit, what functions without a reservation share.
     [[nodiscard]] std::size_t unreserved_concurrency() const noexcept;
     [[nodiscard]] version_id version_of(environment_id environment) const noexcept;

@@ -535,6 +535,23 @@ bool core::wait_for_ahead(pool::version_id version) {
     });
 }
 
+sched::host_view core::view(const version_spec& spec) const {
+    // CPU is shared by weight, not promised: no function is refused for want of it.
+    constexpr sched::millicpu plenty = std::uint64_t{1} << 40;
+    constexpr byte_count unlimited(std::uint64_t{1} << 50);
+    const std::lock_guard lock(mutex_);
+    sched::host_view v;
+    v.memory_total = options_.memory_budget.bytes() ? options_.memory_budget : unlimited;
+    v.memory_used = byte_count(pool_.charged_memory().bytes() - pool_.evictable_memory().bytes());
+    v.cpu_total = plenty;
+    v.running = active_.size();
+    v.has_snapshot = std::ranges::any_of(versions_, [&](const version_entry& e) {
+        return e.snapshot && e.data->spec.function_arn == spec.function_arn &&
+               e.data->spec.version == spec.version;
+    });
+    return v;
+}
+
 // -- housekeeping
 
 void core::detach(environment_ptr e) {

@@ -96,6 +96,8 @@ class core {
     [[nodiscard]] bool has_snapshot(pool::version_id version) const;
 
     [[nodiscard]] hearth::metrics metrics() const;
+    /// As worker::view.
+    [[nodiscard]] sched::host_view view(const version_spec& spec) const;
     [[nodiscard]] snapshot_store& snapshots() noexcept { return *store_; }
     [[nodiscard]] const worker_options& options() const noexcept { return options_; }
     [[nodiscard]] int kick_signal() const noexcept { return kick_signal_; }

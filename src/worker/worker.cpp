@@ -248,6 +248,9 @@ class worker_impl final : public worker {
     std::shared_ptr<deployed_version> deploy(version_spec spec) override {
         return std::make_shared<version>(shared_, std::move(spec));
     }
+    [[nodiscard]] sched::host_view view(const version_spec& spec) const override {
+        return shared_->core.view(spec);
+    }
     void keep_snapshots(const std::vector<std::string>& functions) override {
         shared_->core.snapshots().keep_only(functions);
     }

@@ -5,6 +5,7 @@
 /// runs it. All members are thread-safe.
 
 #include "image/package_image.hpp"
+#include "sched/placement.hpp"
 
 #include <hearth/error.hpp>
 #include <hearth/function.hpp>
@@ -104,6 +105,10 @@ class worker {
     virtual ~worker() = default;
 
     virtual std::shared_ptr<deployed_version> deploy(version_spec spec) = 0;
+
+    /// This host's room for a version's environments, for placement; what idle ones hold counts as
+    /// free, as they are given up for a start.
+    [[nodiscard]] virtual sched::host_view view(const version_spec& spec) const = 0;
 
     /// Stored snapshots of other functions are removed.
     virtual void keep_snapshots(const std::vector<std::string>& functions) { (void)functions; }

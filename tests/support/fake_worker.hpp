@@ -53,6 +53,14 @@ class fake_worker final : public worker::worker {
         ++live;
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
+    [[nodiscard]] hearth::sched::host_view view(
+        const hearth::worker::version_spec&) const override {
+        hearth::sched::host_view v;
+        v.memory_total = memory;
+        v.cpu_total = 1'000'000;
+        return v;
+    }
+    hearth::byte_count memory{std::uint64_t{1} << 40};  ///< of this host
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
 
