@@ -22,6 +22,7 @@ command add_serve(CLI::App& app);
 command add_invoke(CLI::App& app);
 /// Takes PROGRAM and its arguments off the end of argv: they are not ours to parse.
 command add_run(CLI::App& app, int& argc, char** argv);
+command add_top(CLI::App& app);
 command add_doctor(CLI::App& app);
 
 /// "hearth: SENTENCE" on stderr; returns 1, the exit status of what could not be done.

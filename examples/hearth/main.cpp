@@ -1,4 +1,4 @@
-// The hearth binary: serve, invoke, run, doctor.
+// The hearth binary: serve, invoke, run, top, doctor.
 
 #include "command.hpp"
 
@@ -26,18 +26,21 @@ int main(int argc, char** argv) {
         "  hearth run -- /usr/bin/env                        any Linux program, in a microVM\n"
         "  hearth invoke function.zip --event event.json     one package, one event, no server\n"
         "  hearth serve --data /var/lib/hearth               the Lambda API on 127.0.0.1:9000\n"
+        "  hearth top                                        what that server does, live\n"
         "\n'hearth COMMAND --help' has more of each.");
 
     CLI::App& serve = *app.add_subcommand("serve", "Serve the Lambda HTTP API");
     CLI::App& invoke = *app.add_subcommand(
         "invoke", "Invoke one deployment package with one event, without a server");
     CLI::App& run = *app.add_subcommand("run", "Run any Linux program in a microVM");
+    CLI::App& top = *app.add_subcommand("top", "Watch a running server");
     CLI::App& doctor =
         *app.add_subcommand("doctor", "Say what this host has for Hearth, and what to mend");
     const std::pair<CLI::App*, command> commands[] = {
         {&serve, add_serve(serve)},
         {&invoke, add_invoke(invoke)},
         {&run, add_run(run, argc, argv)},
+        {&top, add_top(top)},
         {&doctor, add_doctor(doctor)},
     };
 

@@ -5,7 +5,7 @@ from harness import hearth, main, test_case
 
 class usage(test_case):
     def test_every_command_has_help_with_an_example(self):
-        for command in ([], ["serve"], ["invoke"], ["run"], ["doctor"]):
+        for command in ([], ["serve"], ["invoke"], ["run"], ["top"], ["doctor"]):
             with self.subTest(command):
                 done = hearth(*command, "--help")
                 self.assertEqual(done.returncode, 0)
@@ -25,6 +25,7 @@ class usage(test_case):
             (["invoke"], b"PACKAGE"),
             (["invoke", "x.zip", "--timeout", "0"], b"--timeout"),
             (["run"], b"PROGRAM"),
+            (["top", "--interval", "0"], b"--interval"),
             (["doctor", "extra"], b"extra"),
         ):
             with self.subTest(arguments):

@@ -1,0 +1,291 @@
+#include "command.hpp"
+#include "top_frame.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace hearth::cli {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+constexpr auto token = asio::as_tuple(asio::use_awaitable);
+
+struct top_settings {
+    std::string endpoint = "http://127.0.0.1:9000";
+    double interval = 2;
+    bool once = false;
+};
+
+struct endpoint {
+    std::string text, host, port;
+};
+
+/// "http://127.0.0.1:9000", "http://[::1]:9000/"; no other scheme, no path.
+result<endpoint> parse_endpoint(const std::string& text) {
+    const auto bad = [&] {
+        return error(errc::invalid_argument,
+                     "'" + text + "' is not http://HOST:PORT, such as http://127.0.0.1:9000");
+    };
+    constexpr std::string_view scheme = "http://";
+    if (!text.starts_with(scheme)) return bad();
+    std::string authority = text.substr(scheme.size());
+    if (authority.ends_with('/')) authority.pop_back();
+    endpoint e;
+    e.text = std::string(scheme) + authority;
+    auto colon = authority.rfind(':');
+    if (colon != authority.npos && authority.find(']', colon) != authority.npos)
+        colon = authority.npos;  // it is in an IPv6 address
+    e.host = authority.substr(0, colon);
+    e.port = colon == authority.npos ? "80" : authority.substr(colon + 1);
+    if (e.host.size() > 2 && e.host.front() == '[' && e.host.back() == ']')
+        e.host = e.host.substr(1, e.host.size() - 2);
+    const bool digits = std::ranges::all_of(e.port, [](char c) { return c >= '0' && c <= '9'; });
+    if (e.host.empty() || e.host.find_first_of("/?#@ ") != e.host.npos || e.port.empty() ||
+        !digits || e.port.size() > 5)
+        return bad();
+    return e;
+}
+
+// g++ 12 sees Asio's operator new for frames inlined and not the delete that belongs to it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
+asio::awaitable<result<metrics_page>> fetch(const endpoint& from) {
+    const auto unreachable = [&](const error_code& ec) {
+        return error(ec, from.text + " does not answer (" + ec.message() +
+                             "): start a server with 'hearth serve', or name another one's address "
+                             "with --endpoint");
+    };
+    const auto no_server = [&](const std::string& why) {
+        return error(errc::invalid_argument,
+                     from.text + " is no Hearth server with metrics: " + why);
+    };
+    const auto executor = co_await asio::this_coro::executor;
+    asio::ip::tcp::resolver resolver(executor);
+    const auto [unresolved, addresses] =
+        co_await resolver.async_resolve(from.host, from.port, token);
+    if (unresolved) co_return unreachable(unresolved);
+    beast::tcp_stream stream(executor);
+    stream.expires_after(std::chrono::seconds(5));
+    const auto [unconnected, at] = co_await stream.async_connect(addresses, token);
+    if (unconnected) co_return unreachable(unconnected);
+    http::request<http::empty_body> request(http::verb::get, "/metrics", 11);
+    request.set(http::field::host, from.host + ":" + from.port);
+    request.keep_alive(false);
+    const auto [unsent, sent] = co_await http::async_write(stream, request, token);
+    if (unsent) co_return unreachable(unsent);
+    beast::flat_buffer buffer;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(256u << 20);
+    const auto [unread, received] = co_await http::async_read(stream, buffer, parser, token);
+    if (unread.category() == http::make_error_code(http::error::bad_version).category())
+        co_return no_server(unread.message());
+    if (unread) co_return unreachable(unread);
+    if (parser.get().result() != http::status::ok)
+        co_return no_server("GET /metrics was answered with " +
+                            std::to_string(parser.get().result_int()));
+    auto page = metrics_page::read(parser.get().body());
+    if (page.has_error()) co_return no_server("GET /metrics was answered with something else");
+    co_return std::move(*page);
+}
+
+#pragma GCC diagnostic pop
+
+/// A terminal's other screen, without a cursor, for as long as this lives.
+class screen {
+  public:
+    screen() { enter(); }
+    ~screen() { leave(); }
+    screen(const screen&) = delete;
+    screen& operator=(const screen&) = delete;
+
+    static void enter() { put("\x1b[?1049h\x1b[?25l"); }
+    static void leave() { put("\x1b[?25h\x1b[?1049l"); }
+
+    struct extent {
+        std::size_t lines = 24, columns = 80;
+    };
+    static extent size() {
+        winsize w{};
+        if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_row || !w.ws_col) return {};
+        return {w.ws_row, w.ws_col};
+    }
+    /// Over what is there, so that nothing flickers.
+    static void draw(const std::vector<std::string>& lines) {
+        const extent e = size();
+        std::string text = "\x1b[H";
+        for (std::size_t i = 0; i < std::min(lines.size(), e.lines); ++i) {
+            if (i) text += "\r\n";
+            text += lines[i].substr(0, e.columns);
+            if (lines[i].size() < e.columns) text += "\x1b[K";
+        }
+        put(text + "\x1b[J");
+    }
+
+  private:
+    static void put(std::string_view text) {
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fflush(stdout);
+    }
+};
+
+bool print(const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) std::printf("%s\n", line.c_str());
+    return std::fflush(stdout) == 0 && !std::ferror(stdout);
+}
+
+class view {
+  public:
+    view(const top_settings& settings, endpoint from)
+        : settings_(settings), from_(std::move(from)), timer_(io_), signals_(io_) {}
+
+    int run() {
+        for (const int s : {SIGINT, SIGTERM, SIGHUP}) signals_.add(s);
+        const char* terminal = std::getenv("TERM");
+        live_ = !settings_.once && ::isatty(STDOUT_FILENO) == 1 && terminal &&
+                std::string_view(terminal) != "dumb";
+        if (live_) signals_.add(SIGWINCH), signals_.add(SIGTSTP);
+        await_signal();
+        asio::co_spawn(io_, poll(), [this](const std::exception_ptr& failed) {
+            if (failed) failure_ = error(errc::io_failed, "out of memory");
+            signals_.cancel();
+        });
+        io_.run();
+        screen_.reset();
+        return failure_ ? complain(*failure_) : 0;
+    }
+
+  private:
+    asio::awaitable<void> poll() {
+        while (!stopping_) {
+            auto page = co_await fetch(from_);
+            if (stopping_) break;
+            if (page.has_error()) {
+                // On a terminal a server may come back; a script wants to know.
+                if (!screen_) {
+                    failure_ = page.error();
+                    break;
+                }
+                trouble_ = page.error().message();
+            } else {
+                trouble_.clear();
+                before_ = std::exchange(now_, std::move(*page));
+                if (live_ && !screen_) screen_.emplace();
+            }
+            if (!show() || settings_.once) break;
+            timer_.expires_after(std::chrono::microseconds(
+                static_cast<std::int64_t>(settings_.interval * 1'000'000)));
+            co_await timer_.async_wait(token);
+        }
+    }
+
+    /// False: nobody sees it any more.
+    bool show() {
+        if (!now_) return true;
+        const metrics_page* before = before_ ? &*before_ : nullptr;
+        if (!screen_) {
+            auto lines = top_frame(from_.text, *now_, before, unlimited);
+            if (!settings_.once) lines.emplace_back();
+            if (print(lines)) return true;
+            failure_ = error(errc::io_failed, "the picture could not be written to stdout");
+            return false;
+        }
+        auto lines = top_frame(from_.text, *now_, before, screen::size().lines);
+        if (!trouble_.empty()) lines.front() = trouble_;
+        screen::draw(lines);
+        return true;
+    }
+
+    void await_signal() {
+        signals_.async_wait([this](error_code cancelled, int which) {
+            if (cancelled) return;
+            if (which == SIGWINCH) {
+                if (screen_) show();
+            } else if (which == SIGTSTP) {
+                if (screen_) screen::leave();
+                std::raise(SIGSTOP);  // and here it goes on
+                if (screen_) screen::enter(), show();
+            } else {
+                stopping_ = true;
+                io_.stop();
+                return;
+            }
+            await_signal();
+        });
+    }
+
+    static constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
+    const top_settings& settings_;
+    const endpoint from_;
+    asio::io_context io_{1};
+    asio::steady_timer timer_;
+    asio::signal_set signals_;
+    bool live_ = false;
+    bool stopping_ = false;
+    std::optional<screen> screen_;
+    std::optional<metrics_page> now_, before_;
+    std::string trouble_;
+    std::optional<error> failure_;
+};
+
+int top(const top_settings& settings) {
+    auto from = parse_endpoint(settings.endpoint);
+    if (!from) return complain(from.error());
+    return view(settings, std::move(*from)).run();
+}
+
+}  // namespace
+
+command add_top(CLI::App& app) {
+    auto settings = std::make_shared<top_settings>();
+    app.add_option("--endpoint", settings->endpoint, "The server's address")
+        ->type_name("http://HOST:PORT")
+        ->capture_default_str();
+    app.add_option("--interval", settings->interval, "Seconds from one picture to the next")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->capture_default_str();
+    app.add_flag("--once", settings->once, "Print one picture, as plain text, and end");
+    app.footer(
+        "Shows functions, their environments by state, rates since the picture before, times by "
+        "start kind (START: what\n"
+        "an invocation waited for its environment; RUN: from the event to the response; NOW: the "
+        "latter since the picture\n"
+        "before), VM shells and memory, from the server's GET /metrics. Ctrl-C ends it. Without a "
+        "terminal it prints\n"
+        "one picture after the other.\n"
+        "\nExamples:\n"
+        "  hearth top\n"
+        "  hearth top --endpoint http://127.0.0.1:8080 --interval 0.5\n"
+        "  hearth top --once");
+    return [settings] { return top(*settings); };
+}
+
+}  // namespace hearth::cli
