@@ -25,6 +25,11 @@ struct serve_settings {
     std::string listen = "127.0.0.1:9000";
     std::string data;
     std::string log_level = "warning";
+    std::size_t vcpu_threads = 0;
+    std::uint64_t memory_budget_mb = 0;
+    std::size_t concurrency = 1000;
+    std::size_t max_shells = 64;
+    bool cap_cpu = false;
 };
 
 using severity = log_record::severity;
@@ -84,6 +89,11 @@ int serve(const serve_settings& settings) {
     runtime_options options;
     options.data_directory =
         settings.data.empty() ? default_data_directory() : std::filesystem::path(settings.data);
+    options.vcpu_threads = settings.vcpu_threads;
+    options.memory_budget = byte_count(settings.memory_budget_mb << 20);
+    options.account_concurrency = settings.concurrency;
+    options.max_shells = settings.max_shells;
+    options.cap_cpu = settings.cap_cpu;
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
     if (!rt) return complain(rt.error());
@@ -133,6 +143,29 @@ command add_serve(CLI::App& app) {
                    "The least severe messages shown: debug, info, warning or error")
         ->check(CLI::IsMember(severities))
         ->capture_default_str();
+    app.add_option("--vcpu-threads", settings->vcpu_threads,
+                   "Threads that run guests (default: one for each core)")
+        ->check(CLI::Range(1, 4096))
+        ->type_name("N");
+    app.add_option(
+           "--memory-budget", settings->memory_budget_mb,
+           "Memory sizes of all live environments together stay below so many MB; idle ones "
+           "are given up for it (default: no limit)")
+        ->check(CLI::Range(1u, 1u << 30))
+        ->type_name("MB");
+    app.add_option("--concurrency", settings->concurrency,
+                   "Executions at once, all functions together")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("--max-shells", settings->max_shells,
+                   "MicroVMs alive at most, unless more run at once; idle environments beyond keep "
+                   "only what they wrote")
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_flag("--cap-cpu", settings->cap_cpu,
+                 "No function gets more CPU than its memory stands for (1,769 MB: one)");
     app.footer(
         "Says on stdout where it listens once it does. SIGTERM and SIGINT let running invocations "
         "finish; a second\n"
