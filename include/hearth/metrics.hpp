@@ -127,8 +127,8 @@ struct metrics {
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
-    std::vector<function_metrics>
-        by_function{};  ///< by name; functions that were not called are there too
+    /// By name; functions that nobody has called are there too.
+    std::vector<function_metrics> by_function{};
 };
 
 }  // namespace hearth
