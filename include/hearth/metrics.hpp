@@ -58,8 +58,7 @@ struct function_metrics {
     std::uint64_t init_failures = 0;  ///< invocations that found an environment, whose init failed
     throttle_metrics throttles{};
     std::uint64_t cold = 0, restored = 0, warm = 0;  ///< invocations by start kind
-    std::uint64_t spillovers =
-        0;  ///< that got an on-demand environment for want of a provisioned one
+    std::uint64_t spillovers = 0;             ///< invocations beyond the provisioned concurrency
     std::uint64_t concurrent_executions = 0;  ///< now; with an environment or not yet
     environment_metrics environments{};
     histogram duration{};          ///< from the event to the response
@@ -110,7 +109,8 @@ struct shell_metrics {
     std::uint64_t destroyed = 0;
 };
 
-/// A value, taken at one instant by `runtime::metrics()`: sums agree with their parts.
+/// A value, taken at one instant by `runtime::metrics()`. What functions deleted since have done is
+/// in the totals only.
 struct metrics {
     pool_metrics pool{};
     shell_metrics shells{};
@@ -121,15 +121,14 @@ struct metrics {
     std::uint64_t init_failures = 0;
     std::uint64_t throttles = 0;
     throttle_metrics throttles_by_reason{};
-    std::uint64_t concurrent_executions = 0;  ///< admitted, now
-    std::uint64_t concurrency_limit = 0;      ///< the account's
-    std::uint64_t unreserved_concurrency =
-        0;  ///< of it, what functions without a reservation share
-    byte_count
-        guest_memory{};  ///< charged: memory sizes of live environments, what detached ones hold
+    std::uint64_t concurrent_executions = 0;   ///< admitted, now
+    std::uint64_t concurrency_limit = 0;       ///< the account's
+    std::uint64_t unreserved_concurrency = 0;  ///< of it, what is not reserved for a function
+    /// Charged: memory sizes of live environments, and what detached ones hold.
+    byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
-    std::vector<function_metrics>
-        by_function{};  ///< by name; functions that were not called are there too
+    /// By name; functions that nobody has called are there too.
+    std::vector<function_metrics> by_function{};
 };
 
 }  // namespace hearth
