@@ -6,9 +6,12 @@ class byte_count;
 class control_plane;
 class error;
 class function;
+class hypervisor;
 class observer;
 class package;
 class runtime;
+class sandbox;
+class snapshot;
 struct function_config;
 struct invocation_report;
 struct invoke_options;
@@ -16,6 +19,7 @@ struct metrics;
 struct pool_policy;
 struct response;
 struct runtime_options;
+struct sandbox_config;
 
 namespace http {
 class server;

@@ -29,6 +29,8 @@ class package {
     static package zip_bytes(std::string bytes);
     /// One ELF executable, static or dynamic; it becomes `/var/task/bootstrap`.
     static package elf(std::filesystem::path file);
+    /// The same, from memory: a program an embedder carries inside its own.
+    static package elf_bytes(std::string bytes);
     /// A directory tree, as it would be zipped.
     static package directory(std::filesystem::path dir);
     /// A C++ callable in this process, without isolation.

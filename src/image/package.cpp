@@ -24,6 +24,9 @@ package package::zip_bytes(std::string bytes) {
 package package::elf(std::filesystem::path file) {
     return package(remember(detail::elf_file{std::move(file)}));
 }
+package package::elf_bytes(std::string bytes) {
+    return package(remember(detail::elf_memory{std::move(bytes)}));
+}
 package package::directory(std::filesystem::path dir) {
     return package(remember(detail::directory_tree{std::move(dir)}));
 }

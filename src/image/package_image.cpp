@@ -105,16 +105,22 @@ result<void> copy_entry(archive* from,
     }
 }
 
-result<std::shared_ptr<const package_image>> from_elf(const fs::path& path) {
+result<std::shared_ptr<const package_image>> from_elf(std::string_view bytes,
+                                                      std::uint32_t mode,
+                                                      std::int64_t mtime) {
+    HEARTH_TRY(auto builder, package_builder::create());
+    HEARTH_CHECK(builder.begin_file("bootstrap", mode, mtime));
+    HEARTH_CHECK(builder.append(bytes));
+    builder.describe(to_base64(sha256_of(bytes)), bytes.size());
+    return builder.finish();
+}
+
+result<std::shared_ptr<const package_image>> from_elf_file(const fs::path& path) {
     HEARTH_TRY(mapping file, map_file(path, max_unzipped, "250 MB"));
     struct stat st {};
     if (::stat(path.c_str(), &st) < 0)
         return system_failure(errc::io_failed, "cannot read " + path.string());
-    HEARTH_TRY(auto builder, package_builder::create());
-    HEARTH_CHECK(builder.begin_file("bootstrap", st.st_mode, st.st_mtime));
-    HEARTH_CHECK(builder.append(view(file)));
-    builder.describe(to_base64(sha256_of(view(file))), file.size());
-    return builder.finish();
+    return from_elf(view(file), st.st_mode, st.st_mtime);
 }
 
 result<void> add_from_disk(const fs::path& path,
@@ -175,7 +181,11 @@ struct loader {
         return package_image::from_zip(source.bytes);
     }
     result<std::shared_ptr<const package_image>> operator()(const detail::elf_file& source) const {
-        return from_elf(source.path);
+        return from_elf_file(source.path);
+    }
+    result<std::shared_ptr<const package_image>> operator()(
+        const detail::elf_memory& source) const {
+        return from_elf(source.bytes, 0755, 0);
     }
     result<std::shared_ptr<const package_image>> operator()(const detail::directory_tree& s) const {
         return from_directory(s.path);

@@ -19,12 +19,16 @@ struct zip_memory {
 struct elf_file {
     std::filesystem::path path;
 };
+struct elf_memory {
+    std::string bytes;
+};
 struct directory_tree {
     std::filesystem::path path;
 };
 
 struct package_source {
-    std::variant<zip_file, zip_memory, elf_file, directory_tree, in_process_handler> from;
+    std::variant<zip_file, zip_memory, elf_file, elf_memory, directory_tree, in_process_handler>
+        from;
 };
 
 }  // namespace hearth::detail

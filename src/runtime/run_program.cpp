@@ -1,8 +1,7 @@
 #include "base/deadline_watch.hpp"
-#include "base/system_error.hpp"
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
-#include "guest/vfs/filesystem.hpp"
+#include "runtime/guest_program.hpp"
 #include "sandbox/sandbox.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/vm.hpp"
@@ -10,20 +9,14 @@
 #include <hearth/sandbox.hpp>
 
 #include <boost/asio/error.hpp>
-#include <fmt/format.h>
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <optional>
@@ -183,73 +176,16 @@ class interrupts final : public detail::sandbox_services, private deadline_watch
     deadline_watch watch_;
 };
 
-/// Whether a path inside the root is a regular file that somebody may execute.
-bool is_program(int root, const std::string& path) {
-    open_how how{};
-    how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    const unique_fd fd(
-        static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
-    struct stat st {};
-    return fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111);
-}
-
-/// The program's path, looked for as execvp(3) does. Unchanged when it names a place, or is not
-/// found.
-result<std::string> find_program(const run_options& options, const std::string& working_directory) {
-    const std::string& name = options.arguments.front();
-    if (name.find('/') != std::string::npos) return name;
-    std::string_view path = "/usr/local/bin:/usr/bin:/bin";
-    for (const std::string_view variable : options.environment)
-        if (variable.starts_with("PATH=")) path = variable.substr(5);
-    const unique_fd root(::open(options.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!root) return system_failure(errc::io_failed, options.root.string());
-    for (;;) {
-        const auto colon = path.find(':');
-        std::string directory(path.substr(0, colon));
-        if (directory.empty()) directory = ".";
-        if (directory.front() != '/') directory = working_directory + "/" + directory;
-        std::string candidate = directory + "/" + name;
-        if (is_program(root.get(), candidate)) return candidate;
-        if (colon == std::string_view::npos) break;
-        path.remove_prefix(colon + 1);
-    }
-    return error(errc::missing_entry_point, name + ": command not found");
-}
-
-std::string working_directory_of(const run_options& options) {
-    if (!options.working_directory.empty()) return options.working_directory.string();
-    std::error_code ec;
-    if (options.root == "/")
-        if (const auto here = std::filesystem::current_path(ec); !ec) return here.string();
-    return "/";
-}
-
 }  // namespace
 
 result<run_status> run_program(const run_options& options) {
-    if (options.arguments.empty() || options.arguments.front().empty())
-        return error(errc::invalid_argument, "no program named");
     const int signal = SIGRTMIN + options.kick_signal_offset;
     if (options.kick_signal_offset < 0 || signal > SIGRTMAX)
         return error(errc::invalid_argument, "kick_signal_offset is beyond SIGRTMAX");
 
-    detail::program program;
-    program.arguments = options.arguments;
-    program.environment = options.environment;
-    program.working_directory = working_directory_of(options);
-    HEARTH_TRY(program.path, find_program(options, program.working_directory));
-
-    const std::filesystem::path here = program.working_directory;
-    const std::filesystem::path directory = (here / program.path).lexically_normal().parent_path();
-    if (directory == "/tmp")
-        return error(errc::missing_entry_point,
-                     program.path +
-                         " is not there: the guest has a /tmp of its own; put the "
-                         "program into a directory of its own, below /tmp or not");
-    const std::array shown{here, directory};
-    HEARTH_TRY(auto layout, guest::vfs::host_root(options.root, options.tmp_size, shown));
-    HEARTH_TRY(auto files, guest::vfs::filesystem::create(std::move(layout)));
+    HEARTH_TRY(auto program, detail::program_of_root({options.arguments, options.environment,
+                                                      options.working_directory, options.root,
+                                                      options.tmp_size}));
     HEARTH_TRY(const auto kvm, vmm::kvm::open());
 
     run_status status;
@@ -265,9 +201,9 @@ result<run_status> run_program(const run_options& options) {
 
     host_streams streams(options);
     interrupts services;
-    detail::sandbox sandbox(std::move(shell),
-                            {options.memory, std::move(files), &streams, &services, tracing});
-    HEARTH_CHECK(sandbox.load(program));
+    detail::sandbox sandbox(
+        std::move(shell), {options.memory, std::move(program.files), &streams, &services, tracing});
+    HEARTH_CHECK(sandbox.load(program.what));
     status.load = lap();
 
     const no_sigpipe quiet;

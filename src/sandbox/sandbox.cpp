@@ -25,6 +25,13 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+void fill_random(std::span<std::byte> out) {
+    while (!out.empty()) {
+        const auto n = ::getrandom(out.data(), out.size(), 0);
+        if (n > 0) out = out.subspan(static_cast<std::size_t>(n));
+    }
+}
+
 nanoseconds read_clock(clockid_t clock) {
     timespec t{};
     ::clock_gettime(clock, &t);
@@ -84,7 +91,7 @@ result<void> sandbox::load(const program& what) {
     first.environment = what.environment;
     first.working_directory = what.working_directory;
     first.boot_time = monotonic_now();
-    first.random = [this](std::span<std::byte> out) { random(out); };
+    first.random = fill_random;
     guest::kernel_state state = guest::make_initial_state(first);
     state.vfs = options_.filesystem->initial_state(realtime_now());
     guest::vfs::open_standard_streams(state.vfs, state.processes.begin()->second.files);
@@ -98,7 +105,7 @@ result<void> sandbox::load(const program& what) {
     request.path = what.path;
     request.arguments = what.arguments;
     request.environment = what.environment;
-    random(request.random);
+    give_random(random_record::source::at_random, request.random);
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
     guest_programs programs(*options_.filesystem, {kernel_->state(), process, *this});
@@ -189,8 +196,9 @@ result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> i
 }
 
 void sandbox::renew_identity() {
-    guest::renew_identity(kernel_->state(), memory(),
-                          [this](std::span<std::byte> out) { random(out); });
+    guest::renew_identity(kernel_->state(), memory(), [this](std::span<std::byte> out) {
+        give_random(random_record::source::at_random, out);
+    });
 }
 
 /// The shell remembers what stands in its memory.
@@ -337,11 +345,11 @@ nanoseconds sandbox::cpu_time() {
     return running_ ? cpu_time_ + (monotonic_now() - run_started_) : cpu_time_;
 }
 
-void sandbox::random(std::span<std::byte> out) {
-    while (!out.empty()) {
-        const auto n = ::getrandom(out.data(), out.size(), 0);
-        if (n > 0) out = out.subspan(static_cast<std::size_t>(n));
-    }
+void sandbox::random(std::span<std::byte> out) { give_random(random_record::source::drawn, out); }
+
+void sandbox::give_random(random_record::source source, std::span<std::byte> out) {
+    fill_random(out);
+    if (options_.randomness) options_.randomness->add(source, out);
 }
 
 std::size_t sandbox::write_stream(guest::stream which, std::span<const std::byte> bytes) {

@@ -11,6 +11,7 @@
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "sandbox/memory_restore.hpp"
+#include "sandbox/random_record.hpp"
 #include "sandbox/shell.hpp"
 #include "sandbox/snapshot_image.hpp"
 #include "vmm/kvm.hpp"
@@ -62,6 +63,7 @@ struct sandbox_options {
     sandbox_streams* streams = nullptr;    ///< outlives the sandbox
     sandbox_services* services = nullptr;  ///< outlives the sandbox; may be null
     bool tracing = false;
+    random_record* randomness = nullptr;  ///< gets what the guest gets; outlives it; may be null
 };
 
 /// What to start in a sandbox.
@@ -115,9 +117,9 @@ class sandbox final : private guest::host {
     /// @errors errc::not_snapshotable: it ended; no_room, io_failed
     result<std::shared_ptr<const snapshot_image>> snapshot();
 
-    /// Instead of load, or at any later time: becomes what the image shows, made for the same memory
-    /// limit and filesystem: a clone with an identity of its own, or the very guest, moved here.
-    /// After a failure the shell is no good.
+    /// Instead of load, or at any later time: becomes what the image shows, made for the same
+    /// memory limit and filesystem: a clone with an identity of its own, or the very guest, moved
+    /// here. After a failure the shell is no good.
     /// @errors errc::no_room, io_failed, kvm_failed
     result<memory_restored> restore(std::shared_ptr<const snapshot_image> image,
                                     restore_as identity = restore_as::clone);
@@ -158,6 +160,7 @@ class sandbox final : private guest::host {
     bool tracing() const override { return options_.tracing; }
     void trace(std::string_view line) override;
 
+    void give_random(random_record::source source, std::span<std::byte> out);
     vmm::vvar& vvar_page() noexcept;
     void refresh_clock();
     void watch_timer();

@@ -1,0 +1,51 @@
+#pragma once
+
+/// The random bytes a guest was given, one after the other, for finding them again in its snapshot
+/// (shared_randomness.hpp). A value, bounded: a guest may draw for ever.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace hearth::detail {
+
+class random_record {
+  public:
+    static constexpr std::size_t limit = std::size_t{256} << 10;
+
+    enum class source : std::uint8_t {
+        drawn,      ///< by getrandom(2) or from /dev/urandom
+        at_random,  ///< given at exec, or to a clone
+    };
+
+    void add(source from, std::span<const std::byte> bytes) {
+        const std::size_t n = std::min(bytes.size(), limit - bytes_.size());
+        if (n < bytes.size()) complete_ = false;
+        if (n == 0) return;
+        if (pieces_.empty() || pieces_.back().from != from)
+            pieces_.push_back({bytes_.size(), from});
+        bytes_.insert(bytes_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+    /// Of the byte at that place.
+    [[nodiscard]] source source_of(std::size_t at) const noexcept {
+        auto it = std::ranges::upper_bound(pieces_, at, {}, &piece::first);
+        return it == pieces_.begin() ? source::drawn : std::prev(it)->from;
+    }
+    /// Nothing was left out.
+    [[nodiscard]] bool complete() const noexcept { return complete_; }
+
+  private:
+    struct piece {
+        std::size_t first;
+        source from;
+    };
+    std::vector<std::byte> bytes_;
+    std::vector<piece> pieces_;
+    bool complete_ = true;
+};
+
+}  // namespace hearth::detail
