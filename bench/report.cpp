@@ -35,12 +35,12 @@ machine this_machine(const vmm::kvm& kvm) {
 void print_header(std::FILE* to, const machine& where) {
     std::fprintf(to, "%s, Linux %s, %s, commit %s\n\n", where.cpu.c_str(), where.kernel.c_str(),
                  where.kvm.c_str(), where.commit.c_str());
-    std::fprintf(to, "%-14s %-22s %9s %11s %11s %10s %9s\n", "workload", "variant", "n", "p50 us",
+    std::fprintf(to, "%-20s %-22s %9s %11s %11s %10s %9s\n", "workload", "variant", "n", "p50 us",
                  "p99 us", "floor us", "floors");
 }
 
 void print_row(std::FILE* to, const row& r) {
-    std::fprintf(to, "%-14s %-22s %9llu %11.2f %11.2f %10.2f %9.2f", r.workload.c_str(),
+    std::fprintf(to, "%-20s %-22s %9llu %11.2f %11.2f %10.2f %9.2f", r.workload.c_str(),
                  r.variant.c_str(), static_cast<unsigned long long>(r.n), r.p50_us, r.p99_us,
                  r.floor_us, r.floors_p50());
     for (const auto& [name, value] : r.extra) std::fprintf(to, "  %s %.2f", name.c_str(), value);
