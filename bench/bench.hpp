@@ -84,12 +84,19 @@ class context {
     }
     void set_plots(std::filesystem::path directory) { plots_ = std::move(directory); }
 
+    /// How many of what a workload counts: the user's number, else its own.
+    [[nodiscard]] std::size_t how_many(std::size_t otherwise) const noexcept {
+        return how_many_ ? how_many_ : otherwise;
+    }
+    void set_how_many(std::size_t n) noexcept { how_many_ = n; }
+
   private:
     context(vmm::kvm kvm, std::filesystem::path directory)
         : kvm_(std::move(kvm)), directory_(std::move(directory)) {}
     vmm::kvm kvm_;
     std::filesystem::path directory_;
     std::optional<std::filesystem::path> plots_;
+    std::size_t how_many_ = 0;
 };
 
 /// Keeps this thread, and those it starts, on one core while it lives: a migration costs more than
@@ -117,5 +124,10 @@ result<rows> http_warm(context&);
 result<rows> run_queue_cost(context&);
 result<rows> placement(context&);
 result<rows> pool_churn(context&);
+result<rows> clone_storm(context&);
+result<rows> concurrent_sleep(context&);
+result<rows> density(context&);
+result<rows> scheduler_fairness(context&);
+result<rows> soak(context&);
 
 }  // namespace hearth::bench

@@ -1,4 +1,4 @@
-// hearth_bench [--json FILE] [--plot DIR] [--list] WORKLOAD…
+// hearth_bench [--json FILE] [--plot DIR] [--n N] [--list] WORKLOAD…
 
 #include "bench.hpp"
 #include "report.hpp"
@@ -46,6 +46,16 @@ constexpr workload workloads[] = {
      placement},
     {"pool_churn", "the worker manager's decisions for one invocation, few and many idle",
      pool_churn},
+    {"clone_storm", "starting 1,000 clones of a function at once, all of them kept alive",
+     clone_storm},
+    {"concurrent_sleep",
+     "1,000 executions that sleep at once: what their replies are late by, threads, shells",
+     concurrent_sleep},
+    {"density", "10,000 idle environments: memory of each, and the hot paths beside them", density},
+    {"scheduler_fairness",
+     "guests that compute, by memory: the share of CPU each gets, and a quick function among them",
+     scheduler_fairness},
+    {"soak", "100,000 invocations of all kinds: is memory flat", soak},
 };
 
 const workload* find(const std::string& name) {
@@ -66,12 +76,17 @@ int main(int argc, char** argv) {
     CLI::App app("Measures Hearth; without a workload, all of them.", "hearth_bench");
     std::string json_file, plot_directory;
     bool list = false;
+    std::size_t how_many = 0;
     std::vector<std::string> names;
     app.add_option("--json", json_file, "Write one JSON object per row to this file (- is stdout)")
         ->type_name("FILE|-");
     app.add_option("--plot", plot_directory,
                    "Write WORKLOAD.svg into this directory for workloads that draw one")
         ->type_name("DIR");
+    app.add_option("--n", how_many,
+                   "How many clones, sleepers, idle environments or soak's invocations instead of "
+                   "the workload's own number; for scheduler_fairness, milliseconds")
+        ->check(CLI::PositiveNumber);
     app.add_flag("--list", list, "Name the workloads and what each measures");
     app.add_option("WORKLOAD", names, "What to measure, in this order");
     app.footer(
@@ -80,7 +95,8 @@ int main(int argc, char** argv) {
         "\nExamples:\n"
         "  hearth_bench floor warm_invoke\n"
         "  hearth_bench --json results.jsonl\n"
-        "  hearth_bench --plot . placement");
+        "  hearth_bench --plot . placement\n"
+        "  hearth_bench --plot . --n 1000000 soak");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -106,6 +122,7 @@ int main(int argc, char** argv) {
 
     auto ctx = context::create();
     if (!ctx) return complain(ctx.error().message());
+    ctx->set_how_many(how_many);
     if (!plot_directory.empty()) {
         std::error_code failure;
         std::filesystem::create_directories(plot_directory, failure);

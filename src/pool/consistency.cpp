@@ -58,6 +58,7 @@ std::string pool_fsm::inconsistency() const {
                     ++c->starting_ahead;
                     break;
                 case phase::running:
+                case phase::suspended:
                     ++c->running;
                     break;
                 case phase::idle:
@@ -84,8 +85,11 @@ std::string pool_fsm::inconsistency() const {
             f.expect(s.shells[e.shell].environment == i, "a shell does not know its environment",
                      i);
         else
-            f.expect(e.phase == phase::detaching || e.phase == phase::ending || !e.attached,
+            f.expect(e.phase == phase::detaching || e.phase == phase::ending ||
+                         e.phase == phase::suspended || !e.attached,
                      "an attached environment has no shell", i);
+        if (e.phase == phase::suspended)
+            f.expect(e.shell == nil, "a suspended environment has a shell", i);
         if (!e.attached) f.expect(e.shell == nil, "a detached environment has a shell", i);
         const bool evict = e.phase == phase::idle && !e.provisioned;
         const bool detach = e.phase == phase::idle && e.attached && e.detachable;

@@ -36,7 +36,7 @@ struct pool_options {
     std::size_t scale_up_starts = 0;
     std::chrono::nanoseconds scale_up_period = std::chrono::seconds(10);
 
-    /// Shells alive at most, unless all of them are needed to run.
+    /// Shells alive at most, unless all of them are needed to run; then `spare_shells` more.
     std::size_t max_shells = 64;
     /// Free shells kept ahead of need, of each size in demand.
     std::size_t spare_shells = 1;
@@ -193,6 +193,7 @@ struct pool_counters {
     std::uint64_t detached = 0;
     std::uint64_t detach_failures = 0;
     std::uint64_t reattached = 0;
+    std::uint64_t suspended = 0;
     std::uint64_t shells_granted[6] = {};  ///< by shell_source
     std::uint64_t shells_made_ahead = 0;
     std::uint64_t shells_destroyed = 0;

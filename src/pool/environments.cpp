@@ -10,6 +10,7 @@ std::size_t& slot(environment_counts& c, const environment& e) {
         case phase::starting_ahead:
             return c.starting_ahead;
         case phase::running:
+        case phase::suspended:
             return c.running;
         case phase::idle:
         case phase::detaching:

@@ -382,6 +382,32 @@ bool pool_fsm::started(environment_id which, bool detachable, time_point now) {
     return s.enter_idle(*e, now, true);
 }
 
+bool pool_fsm::wants_shell_of(environment_id which) const noexcept {
+    state& s = *s_;
+    const environment* e = s.environments.find(which);
+    if (!e || e->phase != phase::running || !e->detachable) return false;
+    return s.shell_total.in_use > s.options.max_shells - s.options.max_shells / 4;
+}
+
+void pool_fsm::suspended(environment_id which, time_point now) {
+    state& s = *s_;
+    s.advance(now);
+    environment* e = s.environments.find(which);
+    HEARTH_ASSERT(e && e->phase == phase::running);
+    ++s.counters.suspended;
+    s.move(*e, [&] { e->phase = phase::suspended; });
+    s.release_shell(*e, shell_fate::reusable, now);
+}
+
+shell_grant pool_fsm::resume(environment_id which, time_point now) {
+    state& s = *s_;
+    s.advance(now);
+    environment* e = s.environments.find(which);
+    HEARTH_ASSERT(e && e->phase == phase::suspended);
+    s.move(*e, [&] { e->phase = phase::running; });
+    return s.grant(*e, {}, now);
+}
+
 void pool_fsm::start_failed(environment_id which, shell_fate fate, time_point now) {
     state& s = *s_;
     s.advance(now);
@@ -402,7 +428,7 @@ bool pool_fsm::released(environment_id which, bool reusable, time_point now) {
     state& s = *s_;
     s.advance(now);
     environment* e = s.environments.find(which);
-    HEARTH_ASSERT(e && e->phase == phase::running);
+    HEARTH_ASSERT(e && (e->phase == phase::running || (e->phase == phase::suspended && !reusable)));
     return s.enter_idle(*e, now, reusable);
 }
 

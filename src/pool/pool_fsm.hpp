@@ -20,9 +20,11 @@
 ///                                                  └─┼─ gone ─── idle (detached)
 ///                                                    └── expired, evicted, surplus: `terminate`
 ///
+/// One that runs may be without a shell while its guest sleeps (`suspended`, `resume`).
+///
 /// Invariants, checked by `inconsistency`:
-/// - A running, starting or attached environment has exactly one shell, a detached one none; a
-///   shell is free or belongs to one environment.
+/// - A running, starting or attached environment has exactly one shell, a detached or suspended one
+///   none; a shell is free or belongs to one environment.
 /// - Admission never brings concurrency above the account limit, a reservation, a ceiling, or into
 ///   what other functions have reserved or provisioned.
 /// - No start or reattachment brings the charged memory above the budget. Charged are: the memory
@@ -110,10 +112,17 @@ class pool_fsm {
     /// ahead is now idle.
     /// @return false: nobody wants it any more; terminate it, then `destroyed`
     [[nodiscard]] bool started(environment_id environment, bool detachable, time_point now);
+    /// Running, and its guest sleeps for long: whether to move it to snapshot + diff meanwhile,
+    /// because shells are getting short. What sleeps keeps three quarters of them at most.
+    [[nodiscard]] bool wants_shell_of(environment_id environment) const noexcept;
+    /// That was done: it runs on without a shell. It stays charged.
+    void suspended(environment_id environment, time_point now);
+    /// Its guest goes on: a shell for it. Nothing is to be evicted.
+    [[nodiscard]] shell_grant resume(environment_id environment, time_point now);
     /// It is gone already.
     void start_failed(environment_id environment, shell_fate shell, time_point now);
-    /// Its invocation is over. `reusable`: it waits for the next (in isolation::invocation: it has
-    /// been reset).
+    /// Its invocation is over; that of a suspended one only if not `reusable`. `reusable`: it waits
+    /// for the next (in isolation::invocation: it has been reset).
     /// @return false: terminate it, at leisure, then `destroyed`
     [[nodiscard]] bool released(environment_id environment, bool reusable, time_point now);
     /// Nobody needs this idle environment: terminate it, at leisure, then `destroyed`.

@@ -21,7 +21,15 @@ inline time_point later(time_point t, nanoseconds d) {
     return d >= never - std::max(t, time_point{}) ? never : t + d;
 }
 
-enum class phase : std::uint8_t { starting, starting_ahead, running, idle, detaching, ending };
+enum class phase : std::uint8_t {
+    starting,
+    starting_ahead,
+    running,
+    suspended,  ///< running, without a shell
+    idle,
+    detaching,
+    ending
+};
 
 struct environment {
     environment_id self;

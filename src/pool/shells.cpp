@@ -111,7 +111,9 @@ void pool_fsm::state::free_shell(shell& s, time_point now, bool blank) {
     free_shells.push_back(shells, s);
     (blank ? sizes[s.size].blank : sizes[s.size].free_used).push_back(shells, s);
     if (s.version != nil) versions[s.version].free_shells.push_back(shells, s);
-    if (shells_held() > options.max_shells)
+    // When all shells run, the next to start takes the one that was given back last: not destroyed
+    // for it to be made again.
+    if (shells_held() > options.max_shells && free_shells.size() > options.spare_shells)
         destroy(shells[free_shells.front()], pending);
     else
         shells_at = std::min(shells_at, later(now, options.free_shell_ttl));

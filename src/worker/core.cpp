@@ -448,6 +448,33 @@ void core::initialised(environment& e) {
     e.in_pool = pool_.started(e.id, e.clone(), steady_clock::now());
 }
 
+void core::suspend(environment& e) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!pool_.wants_shell_of(e.id)) return;
+    }
+    auto shell = e.suspend();
+    if (shell.has_error()) return;  // it keeps the shell
+    const std::lock_guard lock(mutex_);
+    store_shell(pool_.shell_of(e.id), std::move(*shell));
+    pool_.suspended(e.id, steady_clock::now());
+    wake_if_due();
+}
+
+result<void> core::resume(environment& e) {
+    work_order w;
+    {
+        const std::lock_guard lock(mutex_);
+        w = order(e.id, pool_.resume(e.id, steady_clock::now()), {});
+        wake_if_due();
+    }
+    auto resources = fetch(w, e.memory());
+    auto resumed =
+        resources.has_value() ? e.resume(std::move(*resources)) : result<void>(resources.error());
+    if (resumed.has_error()) (void)e.give_up();
+    return resumed;
+}
+
 // -- running, and after
 
 bool core::begin(environment& e) {

@@ -76,10 +76,15 @@ class core {
     /// A cold one for no invocation. @errors as assign
     result<assigned> prepare(pool::version_id version);
     /// One that was loaded is at its restore point, or idle without having had one: takes the
-    /// version's snapshot if there is none yet.
+    /// version's snapshot if there is none yet. It may be no longer `reusable` then.
     void take_snapshot(environment& e);
     /// It is idle.
     void initialised(environment& e);
+
+    /// The guest of a running environment sleeps: its shell goes to others if they are short.
+    void suspend(environment& e);
+    /// The guest of a suspended one goes on. @errors as assign; it is of no use then
+    result<void> resume(environment& e);
 
     /// From now on shut_down interrupts it; returns false when that has begun.
     bool begin(environment& e);

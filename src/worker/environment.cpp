@@ -53,13 +53,37 @@ void environment::set_timer(std::optional<detail::monotonic_time> at) {
     if (at) watch_.arm(timer_, *at);
 }
 
-void environment::open(resources& r) {
-    vm_time_ = r.vm_time;
-    sandbox_.emplace(std::move(r.shell), options_of(*version_, *this, *this));
+void environment::open(detail::shell shell) {
+    auto options = options_of(*version_, *this, *this);
+    const std::lock_guard lock(waker_mutex_);
+    sandbox_.emplace(std::move(shell), std::move(options));
+}
+
+result<detail::shell> environment::put_away() {
+    HEARTH_TRY(at_rest_, sandbox_->snapshot());
+    watch_.disarm(timer_);
+    const std::lock_guard lock(waker_mutex_);
+    detail::shell shell = std::move(*sandbox_).take_shell();
+    sandbox_.reset();
+    return shell;
+}
+
+result<void> environment::bring_back(detail::shell shell) {
+    open(std::move(shell));
+    poisoned_ = true;
+    if (auto restored = sandbox_->restore(at_rest_, detail::restore_as::same);
+        restored.has_error()) {
+        phase_ = phase::dead;
+        return restored.error();
+    }
+    poisoned_ = false;
+    at_rest_.reset();
+    return {};
 }
 
 result<void> environment::load(resources r, std::string_view guest_log_stream) {
-    open(r);
+    vm_time_ = r.vm_time;
+    open(std::move(r.shell));
     const auto start = steady_clock::now();
     detail::program p;
     p.path = entry_point;
@@ -72,7 +96,8 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
 }
 
 result<void> environment::restore(resources r, const version_snapshot& from) {
-    open(r);
+    vm_time_ = r.vm_time;
+    open(std::move(r.shell));
     const auto start = steady_clock::now();
     HEARTH_CHECK(reset(from));
     boot_time_ = steady_clock::now() - start;
@@ -83,7 +108,11 @@ result<std::shared_ptr<const version_snapshot>> environment::snapshot() {
     const auto start = steady_clock::now();
     HEARTH_TRY(auto image, sandbox_->snapshot());
     auto s = std::make_shared<const version_snapshot>(version_snapshot{std::move(image), api_});
-    sandbox_->renew_identity();
+    if (auto restored = sandbox_->restore(s->image); restored.has_error()) {
+        phase_ = phase::dead;
+        poisoned_ = true;
+        return restored.error();
+    }
     snapshot_time_ = steady_clock::now() - start;
     return s;
 }
@@ -100,12 +129,15 @@ result<void> environment::reset(const version_snapshot& to) {
     return {};
 }
 
-result<detail::shell> environment::detach() {
-    HEARTH_TRY(at_rest_, sandbox_->snapshot());
-    watch_.disarm(timer_);
-    detail::shell shell = std::move(*sandbox_).take_shell();
-    sandbox_.reset();
-    return shell;
+result<detail::shell> environment::detach() { return put_away(); }
+
+result<detail::shell> environment::suspend() { return put_away(); }
+
+result<void> environment::resume(resources r) { return bring_back(std::move(r.shell)); }
+
+byte_count environment::peak_memory() const noexcept {
+    if (sandbox_) return sandbox_->peak_memory();
+    return byte_count(at_rest_ ? at_rest_->kernel.frames.peak_pages() * vmm::page_size : 0);
 }
 
 byte_count environment::held() const noexcept {
@@ -117,16 +149,9 @@ byte_count environment::held() const noexcept {
 }
 
 result<void> environment::attach(resources r) {
-    open(r);
+    vm_time_ = r.vm_time;
     const auto start = steady_clock::now();
-    poisoned_ = true;
-    if (auto restored = sandbox_->restore(at_rest_, detail::restore_as::same);
-        restored.has_error()) {
-        phase_ = phase::dead;
-        return restored.error();
-    }
-    poisoned_ = false;
-    at_rest_.reset();
+    HEARTH_CHECK(bring_back(std::move(r.shell)));
     reattached_ = true;
     boot_time_ = steady_clock::now() - start;
     return {};
@@ -214,7 +239,7 @@ bool environment::asks_for_event() {
 }
 
 void environment::collect_reply() {
-    if (answered_) return;
+    if (answered_ || !sandbox_) return;  // suspended: collected before
     auto& native = sandbox_->kernel().native();
     if (native.reply) {
         reply_.failed = native.reply->failed;
@@ -309,7 +334,7 @@ void environment::finish(phase next) {
 /// The deadline struck just after the guest was done: not its fault.
 void environment::settle_interrupts() {
     interrupts_.fetch_and(~static_cast<unsigned>(reason::timeout));
-    sandbox_->clear_kick();
+    if (sandbox_) sandbox_->clear_kick();
 }
 
 response environment::take_response() {
@@ -332,7 +357,7 @@ response environment::take_response() {
     report.duration = duration_;
     report.billed = std::chrono::ceil<std::chrono::milliseconds>(billed);
     report.memory_size = spec_.memory;
-    report.max_memory_used = sandbox_->peak_memory();
+    report.max_memory_used = peak_memory();
 
     log_.begin_line();
     if (failure_) {
@@ -368,9 +393,14 @@ void environment::log_failure(const failure& f) {
 
 void environment::interrupt(reason r) noexcept {
     interrupts_.fetch_or(static_cast<unsigned>(r), std::memory_order_release);
-    sandbox_->kick();
     const std::lock_guard lock(waker_mutex_);
+    if (sandbox_) sandbox_->kick();
     if (waker_) waker_->wake();
+}
+
+void environment::kick() noexcept {
+    const std::lock_guard lock(waker_mutex_);
+    if (sandbox_) sandbox_->kick();
 }
 
 bool environment::set_waker(waker* w) noexcept {

@@ -73,8 +73,9 @@ class environment final : private detail::sandbox_streams,
 
     // -- at rest
 
-    /// Idle: from the initialised environment the version's snapshot. It goes on as before, but for
-    /// its identity, which the clones have. @errors as sandbox::snapshot
+    /// Idle: from the initialised environment the version's snapshot, whose first clone it goes on
+    /// as: so it can be detached like the others. After an error it may be no longer `reusable`.
+    /// @errors as sandbox::snapshot, sandbox::restore
     result<std::shared_ptr<const version_snapshot>> snapshot();
     /// Idle: becomes a fresh clone of the snapshot, in the shell it has.
     result<void> reset(const version_snapshot& to);
@@ -86,6 +87,12 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] byte_count held() const noexcept;
     /// Detached: goes on in another shell.
     result<void> attach(resources r);
+    /// Running, and the guest sleeps: the same until `resume`; may be interrupted meanwhile.
+    result<detail::shell> suspend();
+    [[nodiscard]] bool suspended() const noexcept {
+        return at_rest_ != nullptr && phase_ == phase::running;
+    }
+    result<void> resume(resources r);
     /// The end of it. Its shell, when it had one that others may use.
     std::optional<detail::shell> give_up();
 
@@ -117,7 +124,7 @@ class environment final : private detail::sandbox_streams,
     /// while the guest runs calls `kick` after.
     std::optional<pause> advance(const vmm::run_scope& scope, std::atomic<bool>& preempt);
     /// Any thread.
-    void kick() noexcept { sandbox_->kick(); }
+    void kick() noexcept;
 
     /// The environment can take another invocation.
     [[nodiscard]] bool reusable() const noexcept {
@@ -126,14 +133,16 @@ class environment final : private detail::sandbox_streams,
 
     /// Ends what runs as soon as possible.
     void interrupt(reason r) noexcept;
+    /// `advance` will end what runs.
+    [[nodiscard]] bool interrupted() const noexcept {
+        return interrupts_.load(std::memory_order_acquire) != 0;
+    }
     /// While set, `interrupt` calls it. @return false, and not set, when an interrupt is there
     /// already
     [[nodiscard]] bool set_waker(waker* w) noexcept;
     void clear_waker() noexcept;
 
-    [[nodiscard]] byte_count peak_memory() const noexcept {
-        return sandbox_ ? sandbox_->peak_memory() : byte_count{};
-    }
+    [[nodiscard]] byte_count peak_memory() const noexcept;
     [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
 
     [[nodiscard]] const version_spec& spec() const noexcept { return spec_; }
@@ -162,11 +171,13 @@ class environment final : private detail::sandbox_streams,
     /// between.
     struct guest_timer final : deadline_watch::entry {
         explicit guest_timer(environment& e) noexcept : self(e) {}
-        void expire() noexcept override { self.sandbox_->kick(); }
+        void expire() noexcept override { self.kick(); }
         environment& self;
     };
 
-    void open(resources& r);
+    void open(detail::shell shell);
+    result<detail::shell> put_away();
+    result<void> bring_back(detail::shell shell);
     [[nodiscard]] bool asks_for_event();
     bool flush(guest::kernel& kernel);
     void collect_reply();
@@ -205,10 +216,10 @@ class environment final : private detail::sandbox_streams,
     bool poisoned_ = false;    ///< the shell is no good
 
     std::atomic<unsigned> interrupts_{0};
-    std::mutex waker_mutex_;  // a leaf; guards waker_
+    std::mutex waker_mutex_;  // a leaf; guards waker_, and sandbox_'s coming and going
     waker* waker_ = nullptr;
 
-    std::shared_ptr<const detail::snapshot_image> at_rest_;  ///< while detached
+    std::shared_ptr<const detail::snapshot_image> at_rest_;  ///< while detached or suspended
     // Last: it calls what stands above until it is gone.
     std::optional<detail::sandbox> sandbox_;  ///< none while it has no shell
 };

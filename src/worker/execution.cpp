@@ -33,6 +33,13 @@ error start_error(const error& e) {
     return e;
 }
 
+/// So long that the way to snapshot + diff and back, about a millisecond when much was written, is
+/// little beside it.
+bool sleeps_long(const environment::pause& p) {
+    constexpr std::chrono::milliseconds long_sleep(10);
+    return !p.preempted && (!p.until || *p.until > steady_clock::now() + long_sleep);
+}
+
 class thread_waiter final : public waker {
   public:
     void wake() noexcept override {
@@ -110,9 +117,11 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             if (env_->init_failure()) return init_failed(*env_->init_failure());
             if (!env_->at_restore_point()) break;
             core_.take_snapshot(*env_);
+            if (!env_->reusable()) return fail(errc::no_room);
             env_->begin_init();
         }
         core_.take_snapshot(*env_);
+        if (!env_->reusable()) return fail(errc::no_room);
         core_.initialised(*env_);
         if (input_) env_->begin_invocation(*input_, start_);
         stage_ = stage::run;
@@ -124,7 +133,13 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             release();
             return std::nullopt;
         }
-        if (auto sleeping = env_->advance(scope, preempted_)) return sleeping;
+        if (env_->suspended() && !env_->interrupted())
+            if (auto resumed = core_.resume(*env_); resumed.has_error())
+                return fail(resumed.error());
+        if (auto sleeping = env_->advance(scope, preempted_)) {
+            if (sleeps_long(*sleeping)) core_.suspend(*env_);
+            return sleeping;
+        }
         if (env_->stopped()) return fail(errc::shutting_down);
         result_ = env_->take_response();
         stage_ = stage::done;
