@@ -35,6 +35,12 @@ struct row {
 /// Durations of single calls, in microseconds.
 using samples = std::vector<double>;
 
+/// Microseconds.
+inline double since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+        .count();
+}
+
 /// q in [0, 1]; 0 when there are none.
 double quantile(samples values, double q);
 

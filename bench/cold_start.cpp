@@ -23,10 +23,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-double since(steady_clock::time_point start) {
-    return std::chrono::duration<double, std::micro>(steady_clock::now() - start).count();
-}
-
 /// The guest's "hello\n" goes where the native one goes: to /dev/null, by a real write.
 class null_streams final : public detail::sandbox_streams {
   public:

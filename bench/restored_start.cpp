@@ -26,10 +26,6 @@ using image_ptr = std::shared_ptr<const detail::snapshot_image>;
 constexpr byte_count memory(128ull << 20);
 const int kick_signal = SIGRTMIN + 7;
 
-double since(steady_clock::time_point start) {
-    return std::chrono::duration<double, std::micro>(steady_clock::now() - start).count();
-}
-
 class silent final : public detail::sandbox_streams {
   public:
     std::size_t write(guest::stream, std::span<const std::byte> b) override { return b.size(); }

@@ -890,7 +890,7 @@ TEST_CASE("bursts throttle above the limits only, and evict and steal within the
     dice d(11);
     scenario s = small(11, 6);
     s.arrivals = bursts(d, 5000, 6);
-    s.options.memory_budget = 4_GiB;
+    s.options.memory_budget = 5_GiB;
     s.check_each = 3;
     world w(std::move(s));
     w.run();
