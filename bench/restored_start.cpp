@@ -1,7 +1,7 @@
 // A sandbox from a snapshot, below the worker: starts in a shell that ran the same function, in one
-// that ran another, and in a fresh one of the pool; resets by the number of pages written; and a
-// clean sandbox for every call. All over the native path, all on one thread. What the handler's
-// first touches of its pages cost is in the figures.
+// that ran another, in one that was wiped off the hot path since, and in a fresh one; resets by the
+// number of pages written; and a clean sandbox for every call. All over the native path, all on one
+// thread. What the handler's first touches of its pages cost is in the figures.
 
 #include "base/try.hpp"
 #include "bench.hpp"
@@ -96,7 +96,8 @@ result<rows> restored_start(context& ctx) {
     constexpr int batches = 20, per_batch = 20;
     struct timed {
         samples total, restore;
-    } same, changed, fresh;
+    } same, changed, wiped, fresh;
+    samples wiping;
     samples floors;
     const auto start = [&](detail::shell shell, const image_ptr& image,
                            timed* into) -> result<detail::shell> {
@@ -130,6 +131,11 @@ result<rows> restored_start(context& ctx) {
         for (int i = 0; i < per_batch; ++i) {
             HEARTH_CHECK(again(other, nullptr));
             HEARTH_CHECK(again(one, &changed));
+            HEARTH_CHECK(again(other, nullptr));
+            const auto from = steady_clock::now();
+            HEARTH_CHECK(shell->make_blank());
+            wiping.push_back(since(from));
+            HEARTH_CHECK(again(one, &wiped));
         }
         for (int i = 0; i < per_batch; ++i) {
             HEARTH_TRY(detail::shell pooled, shop.new_shell());
@@ -145,6 +151,8 @@ result<rows> restored_start(context& ctx) {
     };
     add("same_function", same);
     add("other_function", changed);
+    add("wiped_shell", wiped);
+    table.back().extra.emplace_back("wiping_us", quantile(wiping, 0.5));
     add("fresh_shell", fresh);
     return table;
 }

@@ -169,4 +169,25 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
     return diff;
 }
 
+std::uint64_t private_pages(const vmm::guest_memory& memory,
+                            const guest::kernel_state& state,
+                            bool has_root) {
+    const std::uint64_t written = has_root ? page_entry::dirty : used_bits;
+    std::uint64_t pages = 0;
+    for (const auto& [id, process] : state.processes) {
+        for (const page_table& t : process.mm.tables) {
+            ++pages;
+            if (t.level != 1) continue;
+            const page_entry* const entries = entries_at(memory, t.frame);
+            for (std::size_t i = 0; i < table_entries; ++i) {
+                const page_entry e = entries[i];
+                // A file's page is the page cache's until it is written.
+                const auto bits = e.has(page_entry::window) ? page_entry::dirty : written;
+                pages += (e.raw & bits) != 0 ? 1 : 0;
+            }
+        }
+    }
+    return pages;
+}
+
 }  // namespace hearth::detail

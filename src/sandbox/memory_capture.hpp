@@ -24,4 +24,11 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
                                     const guest::kernel_state& state,
                                     const snapshot_image& root);
 
+/// Pages of host memory that this guest alone holds: its page tables and what it wrote since its
+/// root, or, without one, all that it touched. A page once written stays private until the shell is
+/// wiped or mapped anew. Walks the tables.
+std::uint64_t private_pages(const vmm::guest_memory& memory,
+                            const guest::kernel_state& state,
+                            bool has_root);
+
 }  // namespace hearth::detail

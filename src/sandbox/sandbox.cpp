@@ -77,6 +77,12 @@ byte_count sandbox::peak_memory() const noexcept {
     return byte_count(kernel_ ? kernel_->state().frames.peak_pages() * vmm::page_size : 0);
 }
 
+byte_count sandbox::private_memory() const noexcept {
+    if (!kernel_) return byte_count(0);
+    return byte_count(private_pages(memory(), kernel_->state(), shell_.root != nullptr) *
+                      vmm::page_size);
+}
+
 result<void> sandbox::load(const program& what) {
     if (!shell_.blank) {
         clear_kick();

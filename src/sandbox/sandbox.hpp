@@ -140,6 +140,9 @@ class sandbox final : private guest::host {
 
     [[nodiscard]] guest::kernel& kernel() noexcept { return *kernel_; }
     [[nodiscard]] byte_count peak_memory() const noexcept;
+    /// Host memory that this guest holds for itself, which `take_shell` and `make_blank`, or a
+    /// restore that maps anew, give back; a reset does not. Walks the page tables.
+    [[nodiscard]] byte_count private_memory() const noexcept;
     /// Gives the shell up, for another guest or for teardown elsewhere. A poisoned sandbox's shell
     /// must not be used again.
     detail::shell take_shell() &&;
@@ -168,6 +171,7 @@ class sandbox final : private guest::host {
     run_outcome park();
 
     [[nodiscard]] vmm::guest_memory& memory() noexcept { return shell_.vm.memory(); }
+    [[nodiscard]] const vmm::guest_memory& memory() const noexcept { return shell_.vm.memory(); }
     [[nodiscard]] vmm::vcpu& vcpu() noexcept { return shell_.vm.vcpu(); }
     void show_ids() noexcept;
     void keep_layout();

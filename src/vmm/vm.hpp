@@ -29,6 +29,7 @@ class vm {
     ~vm() = default;
 
     [[nodiscard]] guest_memory& memory() noexcept { return memory_; }
+    [[nodiscard]] const guest_memory& memory() const noexcept { return memory_; }
     [[nodiscard]] vmm::vcpu& vcpu() noexcept { return vcpu_; }
 
     /// Makes every translation to anything stale: a dummy memory slot added and deleted (FACTS 3). For a

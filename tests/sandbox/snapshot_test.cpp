@@ -245,6 +245,29 @@ TEST_CASE("an environment at rest moves between shells with all it has") {
     }
 }
 
+TEST_CASE("what a guest holds for itself grows with what it writes, until it is mapped anew") {
+    guest_box first = guest_box::started();
+    const auto image = first.snapshot();
+    CHECK(first.sandbox.private_memory().bytes() > 100 << 10);
+    guest_box g;
+    g.restore(image);
+    REQUIRE(g.ask("count") == "1");
+    const auto little = g.sandbox.private_memory().bytes();
+    CHECK(little < first.sandbox.private_memory().bytes());
+    REQUIRE(g.ask("dirty") == "dirty");
+    const auto much = g.sandbox.private_memory().bytes();
+    CHECK(much > little + (1 << 20));
+    // What was mapped in addition goes with a reset; pages that the snapshot has stay.
+    g.restore(image);
+    CHECK(g.sandbox.private_memory().bytes() < much);
+    CHECK(g.sandbox.private_memory().bytes() > little);
+    detail::shell shell = std::move(g.sandbox).take_shell();
+    REQUIRE(shell.make_blank().has_value());
+    guest_box next(std::move(shell));
+    next.restore(image);
+    CHECK(next.sandbox.private_memory().bytes() < little);
+}
+
 TEST_CASE("two clones share neither AT_RANDOM nor boot id") {
     const auto image = guest_box::started().snapshot();
     std::set<std::string> seen;
