@@ -1,4 +1,4 @@
-"""examples/embed_in_asio: a service around a function, and its ends."""
+"""examples/embed_in_asio: a service around a function, and its ends. examples/snapshot_clone: the lower floor."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import subprocess
 from harness import FUNCTIONS, main, test_case
 
 PROGRAM = os.environ["HEARTH_EMBED_EXAMPLE"]
+SNAPSHOT_CLONE = os.environ["HEARTH_SNAPSHOT_EXAMPLE"]
 
 
 class embed_in_asio(test_case):
@@ -49,6 +50,24 @@ class embed_in_asio(test_case):
         self.assertEqual(json.loads(lines.readline()), {"error": "too slow"})
         self.say(lines, '{"after":1}')
         self.assertEqual(json.loads(lines.readline())["event"], {"after": 1})
+
+
+class snapshot_clone(test_case):
+    def run_it(self, *arguments):
+        return subprocess.run([SNAPSHOT_CLONE, *arguments], capture_output=True, text=True, timeout=120)
+
+    def test_clones_and_resets_answer_each_call(self):
+        ended = self.run_it(FUNCTIONS / "native_hello_c" / "bootstrap", "200")
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        self.assertIn("601 calls answered", ended.stdout)
+        self.assertIn('"message":"hello from native_hello_c","event":{"name":"cat"}', ended.stdout)
+        for what in ("call", "reset [+] call", "new microVM, clone [+] call"):
+            self.assertRegex(ended.stdout, rf"(?m)^{what} +p50 +[0-9.]+ us  p99 +[0-9.]+ us$")
+
+    def test_what_cannot_run_is_said(self):
+        ended = self.run_it("/etc/passwd")
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stderr, r"^snapshot_clone: .*\n$")
 
 
 if __name__ == "__main__":
