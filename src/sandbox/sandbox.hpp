@@ -115,9 +115,9 @@ class sandbox final : private guest::host {
     /// @errors errc::not_snapshotable: it ended; no_room, io_failed
     result<std::shared_ptr<const snapshot_image>> snapshot();
 
-    /// Instead of load, or at any later time: becomes what the image shows, made for the same memory
-    /// limit and filesystem: a clone with an identity of its own, or the very guest, moved here.
-    /// After a failure the shell is no good.
+    /// Instead of load, or at any later time: becomes what the image shows, made for the same
+    /// memory limit and filesystem: a clone with an identity of its own, or the very guest, moved
+    /// here. After a failure the shell is no good.
     /// @errors errc::no_room, io_failed, kvm_failed
     result<memory_restored> restore(std::shared_ptr<const snapshot_image> image,
                                     restore_as identity = restore_as::clone);
@@ -176,7 +176,8 @@ class sandbox final : private guest::host {
     std::optional<guest::kernel> kernel_;
     vmm::vcpu_state registers_;
     bool parked_ = false;
-    bool ended_ = false;  ///< exited, out of memory, poisoned, or half restored
+    std::optional<error> broken_;  ///< the host failed while it answered a call
+    bool ended_ = false;           ///< exited, out of memory, poisoned, or half restored
     std::optional<std::chrono::nanoseconds> timer_;  // as last told to the services
     unsigned calls_since_service_ = 0;
     std::chrono::nanoseconds cpu_time_{};
