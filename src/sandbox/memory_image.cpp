@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,6 +63,13 @@ void join_extents(std::vector<memory_image::extent>& extents) {
 result<memory_image::builder> memory_image::builder::create(byte_count size) {
     if (size.bytes() == 0 || size.bytes() % page_size != 0)
         return error(errc::invalid_argument, "a memory image holds whole pages");
+    // Growing a memfd over this limit would be a SIGXFSZ for the whole process.
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur < size.bytes())
+        return error(errc::no_room,
+                     "this process may not have files as large as a snapshot's memory; raise the "
+                     "limit (ulimit -f, LimitFSIZE=)");
     builder b;
     b.image_.reset(new memory_image);
     b.image_->size_ = size.bytes();

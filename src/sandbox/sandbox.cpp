@@ -86,8 +86,9 @@ byte_count sandbox::private_memory() const noexcept {
 result<void> sandbox::load(const program& what) {
     if (!shell_.blank) {
         clear_kick();
-        HEARTH_CHECK(shell_.make_blank());
+        // Blank is said last: the registers are clean by then.
         HEARTH_CHECK(vcpu().set_fpu({}));
+        HEARTH_CHECK(shell_.make_blank());
     }
     shell_.blank = false;
     guest::initial_parameters first;
@@ -190,6 +191,7 @@ result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> i
     if (as == restore_as::clone) renew_identity();
     show_ids();
 
+    broken_.reset();
     parked_ = image->parked;
     registers_ = image->registers;
     if (!parked_) vcpu().set_state(registers_);
@@ -292,6 +294,10 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
 /// Carries a step over to the vCPU; the outcome when that ends the run.
 std::optional<run_outcome> sandbox::apply(guest::step step) {
     watch_timer();
+    if (broken_) {
+        ended_ = true;
+        return run_poisoned{broken_->message()};
+    }
     switch (step.what) {
         case guest::step::kind::run_on:
             return std::nullopt;
@@ -373,9 +379,17 @@ bool sandbox::service_listens(std::uint32_t address, std::uint16_t port) {
 }
 vmm::fpu_state sandbox::read_fpu() {
     auto state = vcpu().fpu();
-    return state ? std::move(*state) : vmm::fpu_state{};
+    if (state) return std::move(*state);
+    broken_ = state.error();
+    return {};
 }
-bool sandbox::write_fpu(const vmm::fpu_state& state) { return vcpu().set_fpu(state).has_value(); }
+bool sandbox::write_fpu(const vmm::fpu_state& state) {
+    const auto written = vcpu().set_fpu(state);
+    // The guest may be to blame for what KVM does not take, for nothing else.
+    if (written.has_error() && !(written.error() == errc::invalid_argument))
+        broken_ = written.error();
+    return written.has_value();
+}
 void sandbox::trace(std::string_view line) {
     if (options_.streams) options_.streams->trace(line);
 }

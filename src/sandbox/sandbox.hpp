@@ -183,7 +183,8 @@ class sandbox final : private guest::host {
     std::optional<guest::kernel> kernel_;
     vmm::vcpu_state registers_;
     bool parked_ = false;
-    bool ended_ = false;  ///< exited, out of memory, poisoned, or half restored
+    std::optional<error> broken_;  ///< the host failed while it answered a call
+    bool ended_ = false;           ///< exited, out of memory, poisoned, or half restored
     std::optional<std::chrono::nanoseconds> timer_;  // as last told to the services
     unsigned calls_since_service_ = 0;
     std::chrono::nanoseconds cpu_time_{};

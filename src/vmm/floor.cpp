@@ -25,8 +25,8 @@ result<floor_timing> measure_floor(const kvm& kvm, int n) {
     constexpr unsigned char loop[] = {0xb8, 0x00, 0x10, 0x00, 0x00, 0x0f, 0x05, 0xeb, 0xf7};
     std::memcpy(memory.at(layout::vdso, sizeof loop), loop, sizeof loop);
     HEARTH_TRY(auto vm, create_vm(kvm));
-    HEARTH_CHECK(set_memory_slot(vm.get(), 0, 0, memory.size(), memory.base()));
-    HEARTH_TRY(auto vcpu, bring_up(kvm, vm.get(), 0));
+    HEARTH_CHECK(set_memory_slot(vm, 0, 0, memory.size(), memory.base()));
+    HEARTH_TRY(auto vcpu, bring_up(kvm, vm, 0));
 
     kvm_run& run = vcpu.run();
     kvm_regs& regs = run.s.regs.regs;
@@ -42,7 +42,7 @@ result<floor_timing> measure_floor(const kvm& kvm, int n) {
     trips.reserve(static_cast<std::size_t>(n));
     auto last = clock::now();
     for (int i = 0; i < n + warm_up;) {
-        const int rc = kvm_call(vcpu.fd.get(), KVM_RUN);
+        const int rc = kvm_call(vcpu.fd, KVM_RUN);
         if (rc == -EINTR) continue;  // a signal of the embedder's
         if (rc < 0 || run.exit_reason != KVM_EXIT_IO || run.io.port != syscall_port)
             return system_failure(errc::kvm_failed, "KVM_RUN while measuring the floor",

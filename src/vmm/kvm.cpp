@@ -94,9 +94,9 @@ kvm::kvm(kvm&&) noexcept = default;
 kvm& kvm::operator=(kvm&&) noexcept = default;
 kvm::~kvm() = default;
 
-result<kvm> kvm::open(const char* device) {
+result<kvm> kvm::open(const char* device, ioctl_filter* filter) {
     kvm opened;
-    opened.fd_.reset(::open(device, O_RDWR | O_CLOEXEC));
+    opened.fd_ = kvm_fd(unique_fd(::open(device, O_RDWR | O_CLOEXEC)), filter);
     if (!opened.fd_) return cannot_open(device, errno);
 
     const int version = kvm_call(opened.fd(), KVM_GET_API_VERSION);
@@ -158,8 +158,8 @@ result<void> kvm::probe() {
     std::memcpy(memory.at(layout::vdso, sizeof syscall), syscall, sizeof syscall);
 
     HEARTH_TRY(auto vm, x86_64::create_vm(*this));
-    HEARTH_CHECK(x86_64::set_memory_slot(vm.get(), 0, 0, memory.size(), memory.base()));
-    HEARTH_TRY(auto vcpu, x86_64::bring_up(*this, vm.get(), 0));
+    HEARTH_CHECK(x86_64::set_memory_slot(vm, 0, 0, memory.size(), memory.base()));
+    HEARTH_TRY(auto vcpu, x86_64::bring_up(*this, vm, 0));
     guest_cr4_ = vcpu.control.cr4;
     guest_xcr0_ = vcpu.control.xcr0;
 
@@ -171,7 +171,7 @@ result<void> kvm::probe() {
     run.kvm_dirty_regs = KVM_SYNC_X86_REGS;
     int rc = 0;
     // A signal to this thread: the state is kept, go on.
-    do rc = kvm_call(vcpu.fd.get(), KVM_RUN);
+    do rc = kvm_call(vcpu.fd, KVM_RUN);
     while (rc == -EINTR);
     if (rc < 0) return system_failure(errc::kvm_failed, "KVM_RUN", -rc);
     HEARTH_TRY(flavour_, flavour_by_behaviour(run));

@@ -3,7 +3,7 @@
 /// /dev/kvm, opened once per runtime: its capabilities and its flavour, found by behaviour (FACTS 2.1).
 /// Immutable after `open`, so any thread may use it.
 
-#include "base/unique_fd.hpp"
+#include "vmm/kvm_fd.hpp"
 
 #include <hearth/error.hpp>
 
@@ -26,13 +26,14 @@ class kvm {
   public:
     /// Opens the device, checks API version and capabilities, runs the flavour probe (one throw-away VM).
     /// @errors errc::kvm_missing, kvm_forbidden, kvm_unsupported, kvm_failed; each with the cure in its text
-    static result<kvm> open(const char* device = "/dev/kvm");
+    /// filter: a test's; null for everybody else.
+    static result<kvm> open(const char* device = "/dev/kvm", ioctl_filter* filter = nullptr);
 
     kvm(kvm&&) noexcept;
     kvm& operator=(kvm&&) noexcept;
     ~kvm();
 
-    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    [[nodiscard]] const kvm_fd& fd() const noexcept { return fd_; }
     [[nodiscard]] vmm::flavour flavour() const noexcept { return flavour_; }
     [[nodiscard]] std::size_t run_page_size() const noexcept { return run_page_size_; }
     [[nodiscard]] std::size_t xsave_size() const noexcept { return xsave_size_; }
@@ -47,7 +48,7 @@ class kvm {
     result<void> check_capabilities();
     result<void> probe();
 
-    unique_fd fd_;
+    kvm_fd fd_;
     vmm::flavour flavour_ = flavour::hardware;
     std::size_t run_page_size_ = 0;
     std::size_t xsave_size_ = 4096;

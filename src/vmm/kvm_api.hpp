@@ -11,6 +11,8 @@
 #error "<linux/kvm.h> was included before vmm/kvm_api.hpp: its ioctl numbers may be wrong"
 #endif
 
+#include "vmm/kvm_fd.hpp"
+
 #include <linux/stddef.h>
 #undef __DECLARE_FLEX_ARRAY
 #define __DECLARE_FLEX_ARRAY(TYPE, NAME) TYPE NAME[0]
@@ -29,9 +31,11 @@ namespace hearth::vmm {
 /// One ioctl: its value, or -errno. Tried again while a signal interrupts it, which is right for
 /// every request but KVM_RUN, whose EINTR means something.
 template <class Argument = unsigned long>
-int kvm_call(int fd, unsigned long request, Argument argument = {}) noexcept {
+int kvm_call(const kvm_fd& fd, unsigned long request, Argument argument = {}) noexcept {
+    if (ioctl_filter* filter = fd.filter()) [[unlikely]]
+        if (const int refused = filter->refuse(request)) return -refused;
     for (;;) {
-        int value = ::ioctl(fd, request, argument);
+        int value = ::ioctl(fd.get(), request, argument);
         if (value >= 0) return value;
         if (errno != EINTR || request == KVM_RUN) return -errno;
     }

@@ -53,8 +53,8 @@ void drain(int signal) noexcept {
 }
 
 /// Guest TSC minus host TSC: zero on software KVM, set by KVM at the vCPU's creation on hardware.
-std::int64_t tsc_offset(int vcpu_fd, flavour flavour) noexcept {
-    if (flavour == flavour::software) return 0;
+result<std::int64_t> tsc_offset(const kvm_fd& vcpu_fd, flavour flavour) {
+    if (flavour == flavour::software) return std::int64_t{0};
     struct {
         kvm_msrs header;
         kvm_msr_entry entry;
@@ -62,7 +62,8 @@ std::int64_t tsc_offset(int vcpu_fd, flavour flavour) noexcept {
     msrs.header.nmsrs = 1;
     msrs.entry.index = msr_tsc;
     const std::uint64_t before = __rdtsc();
-    if (kvm_call(vcpu_fd, KVM_GET_MSRS, &msrs) != 1) return 0;
+    if (const int rc = kvm_call(vcpu_fd, KVM_GET_MSRS, &msrs); rc != 1)
+        return system_failure(errc::kvm_failed, "KVM_GET_MSRS (TSC)", rc < 0 ? -rc : EINVAL);
     const std::uint64_t after = __rdtsc();
     return static_cast<std::int64_t>(msrs.entry.data - (before + (after - before) / 2));
 }
@@ -110,7 +111,7 @@ struct vcpu::impl {
     void clear_kick() noexcept;
     int use_mask(std::uint64_t mask) noexcept;
     [[nodiscard]] std::optional<vm_exit> refuse_wild_rip() const noexcept;
-    [[nodiscard]] bool exception_in_flight() const noexcept;
+    [[nodiscard]] int exception_in_flight() const noexcept;
     vm_exit classify(int rc) noexcept;
     vm_exit port_exit() noexcept;
     vm_exit take_exception(std::uint8_t vector) noexcept;
@@ -122,7 +123,7 @@ struct vcpu::impl {
 };
 
 result<vcpu> vcpu::create(
-    const kvm& kvm, int vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal) {
+    const kvm& kvm, const kvm_fd& vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal) {
     if (kick_signal == 0) kick_signal = default_kick_signal();
     if (kick_signal < SIGRTMIN || kick_signal > SIGRTMAX)
         return error(errc::invalid_argument,
@@ -132,10 +133,10 @@ result<vcpu> vcpu::create(
     HEARTH_ASSERT(stack);  // the system area is written, so it is there
     auto i = std::make_unique<impl>(std::move(bare), kvm.flavour(), stack, kvm.xsave_size(),
                                     kick_signal);
-    const int khz = kvm_call(i->bare.fd.get(), KVM_GET_TSC_KHZ);
+    const int khz = kvm_call(i->bare.fd, KVM_GET_TSC_KHZ);
     if (khz <= 0) return system_failure(errc::kvm_failed, "KVM_GET_TSC_KHZ", khz < 0 ? -khz : EIO);
     i->guest_tsc_khz = static_cast<std::uint32_t>(khz);
-    i->guest_tsc_offset = tsc_offset(i->bare.fd.get(), i->flavour);
+    HEARTH_TRY(i->guest_tsc_offset, tsc_offset(i->bare.fd, i->flavour));
     i->page().kvm_valid_regs = both_register_sets;
     vcpu created(std::move(i));
     created.set_state({});
@@ -173,7 +174,7 @@ int vcpu::impl::use_mask(std::uint64_t mask) noexcept {
     } argument{};
     argument.header.len = sizeof mask;
     std::memcpy(argument.set, &mask, sizeof mask);
-    if (int rc = kvm_call(bare.fd.get(), KVM_SET_SIGNAL_MASK, &argument); rc < 0) return rc;
+    if (int rc = kvm_call(bare.fd, KVM_SET_SIGNAL_MASK, &argument); rc < 0) return rc;
     signal_mask = mask;
     return 0;
 }
@@ -185,7 +186,7 @@ vm_exit vcpu::impl::run(std::uint64_t mask) {
     // Not even entered: what return_from_syscall or set_state wrote stays in the run page.
     if (!enlist(true)) return interrupted_exit{};
     for (;;) {
-        const int rc = kvm_call(bare.fd.get(), KVM_RUN);
+        const int rc = kvm_call(bare.fd, KVM_RUN);
         discharge();
         at = boundary::stopped;
         if (rc != -EINTR) return classify(rc);
@@ -197,7 +198,9 @@ vm_exit vcpu::impl::run(std::uint64_t mask) {
             if (auto vector = exception_vector_at(regs().rip)) return take_exception(*vector);
             if (!in_stub(regs().rip)) return unusable(KVM_EXIT_INTR, sregs().cs.dpl);
         }
-        if (!exception_in_flight()) {
+        const int in_flight = exception_in_flight();
+        if (in_flight < 0) return classify(in_flight);
+        if (in_flight == 0) {
             clear_kick();
             return interrupted_exit{};
         }
@@ -242,9 +245,10 @@ std::optional<vm_exit> vcpu::impl::refuse_wild_rip() const noexcept {
 /// Whether KVM holds an exception it has still to deliver. It never says so of #BP and #OF, the
 /// "software exceptions" (it would rather meet the instruction again, but RIP may be past it
 /// already); their number stands there all the same, and take_exception clears it.
-bool vcpu::impl::exception_in_flight() const noexcept {
+/// @return 1, 0, or -errno
+int vcpu::impl::exception_in_flight() const noexcept {
     kvm_vcpu_events events{};
-    if (kvm_call(bare.fd.get(), KVM_GET_VCPU_EVENTS, &events) < 0) return false;
+    if (const int rc = kvm_call(bare.fd, KVM_GET_VCPU_EVENTS, &events); rc < 0) return rc;
     return events.exception.injected || events.exception.pending ||
            is_software_exception(events.exception.nr);
 }
@@ -339,7 +343,7 @@ vm_exit vcpu::impl::refuse_port() noexcept {
     int rc = 0;
     for (int i = 0; i < attempts && rc != -EINTR; i++) {
         page().immediate_exit = 1;
-        rc = kvm_call(bare.fd.get(), KVM_RUN);
+        rc = kvm_call(bare.fd, KVM_RUN);
         page().immediate_exit = 0;
     }
     if (rc != -EINTR) return unusable(KVM_EXIT_IO, page().io.port);
@@ -397,7 +401,7 @@ void vcpu::set_state(const vcpu_state& state) noexcept {
 result<fpu_state> vcpu::fpu() const {
     fpu_state state;
     state.xsave.resize(impl_->xsave_size);
-    if (int rc = kvm_call(impl_->bare.fd.get(), KVM_GET_XSAVE2, state.xsave.data()); rc < 0)
+    if (int rc = kvm_call(impl_->bare.fd, KVM_GET_XSAVE2, state.xsave.data()); rc < 0)
         return system_failure(errc::kvm_failed, "KVM_GET_XSAVE2", -rc);
     return state;
 }
@@ -419,7 +423,7 @@ result<void> vcpu::set_fpu(const fpu_state& state) {
     } else {
         std::ranges::copy(state.xsave, image.begin());
     }
-    const int rc = kvm_call(impl_->bare.fd.get(), KVM_SET_XSAVE, image.data());
+    const int rc = kvm_call(impl_->bare.fd, KVM_SET_XSAVE, image.data());
     if (rc == -EINVAL)
         return error(errc::invalid_argument, "the XSAVE image has reserved bits set");
     if (rc < 0) return system_failure(errc::kvm_failed, "KVM_SET_XSAVE", -rc);

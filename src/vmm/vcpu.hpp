@@ -44,7 +44,7 @@ class vcpu {
     /// memory: the VM's slot 0, with the system area written; its host mapping must outlive the vcpu.
     /// kick_signal: a real-time signal the embedder does not use.
     static result<vcpu> create(
-        const kvm& kvm, int vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal);
+        const kvm& kvm, const kvm_fd& vm_fd, const guest_memory& memory, int vcpu_id, int kick_signal);
 
     vcpu(vcpu&&) noexcept;
     vcpu& operator=(vcpu&&) noexcept;

@@ -9,7 +9,7 @@
 
 namespace hearth::vmm {
 
-vm::vm(guest_memory memory, unique_fd fd, vmm::vcpu vcpu) noexcept
+vm::vm(guest_memory memory, kvm_fd fd, vmm::vcpu vcpu) noexcept
     : memory_(std::move(memory)), fd_(std::move(fd)), vcpu_(std::move(vcpu)) {}
 
 vm& vm::operator=(vm&& other) noexcept {
@@ -33,8 +33,8 @@ result<vm> vm::create(const kvm& kvm, const vm_options& options) {
     memory.populate(gpa{0}, std::min(memory.size(), layout::first_free.value + first_tables));
     HEARTH_CHECK(x86_64::write_system_area(memory, kvm.flavour(), options.fast_syscalls));
     HEARTH_TRY(auto fd, x86_64::create_vm(kvm));
-    HEARTH_CHECK(x86_64::set_memory_slot(fd.get(), 0, 0, memory.size(), memory.base()));
-    HEARTH_TRY(auto vcpu, vcpu::create(kvm, fd.get(), memory, 0, options.kick_signal));
+    HEARTH_CHECK(x86_64::set_memory_slot(fd, 0, 0, memory.size(), memory.base()));
+    HEARTH_TRY(auto vcpu, vcpu::create(kvm, fd, memory, 0, options.kick_signal));
     return vm(std::move(memory), std::move(fd), std::move(vcpu));
 }
 
@@ -42,9 +42,8 @@ result<void> vm::drop_all_translations() {
     // Deleting any slot zaps everything (KVM_X86_QUIRK_SLOT_ZAP_ALL, KVM's default). This one
     // stands just past the region and never holds anything: the vCPU does not run meanwhile.
     constexpr std::uint32_t slot = 1;
-    HEARTH_CHECK(
-        x86_64::set_memory_slot(fd_.get(), slot, memory_.size(), page_size, memory_.base()));
-    return x86_64::set_memory_slot(fd_.get(), slot, memory_.size(), 0, memory_.base());
+    HEARTH_CHECK(x86_64::set_memory_slot(fd_, slot, memory_.size(), page_size, memory_.base()));
+    return x86_64::set_memory_slot(fd_, slot, memory_.size(), 0, memory_.base());
 }
 
 }  // namespace hearth::vmm

@@ -37,10 +37,10 @@ class vm {
     result<void> drop_all_translations();
 
   private:
-    vm(guest_memory memory, unique_fd fd, vmm::vcpu vcpu) noexcept;
+    vm(guest_memory memory, kvm_fd fd, vmm::vcpu vcpu) noexcept;
     // Teardown order, reversed: the vcpu dies before the vm, the vm before memory.
     guest_memory memory_;
-    unique_fd fd_;
+    kvm_fd fd_;
     vmm::vcpu vcpu_;
 };
 

@@ -40,8 +40,9 @@ void async_queue::changed() {
     if (queue_.next_due() < slice_ends_at_) slices_changed_.notify_one();
 }
 
-void async_queue::submit(std::shared_ptr<job> j) {
+bool async_queue::submit(std::shared_ptr<job> j) {
     const std::lock_guard lock(mutex_);
+    if (stop_) return false;
     job& added = *j;
     added.queue_ = this;
     added.self_ = std::move(j);
@@ -49,6 +50,7 @@ void async_queue::submit(std::shared_ptr<job> j) {
                cap_ ? queue_.quota_of(added.memory_) : sched::nanoseconds{});
     queue_.wake(added, steady_clock::now());
     changed();
+    return true;
 }
 
 void async_queue::wake(job& j) noexcept {

@@ -59,7 +59,8 @@ class async_queue {
     async_queue& operator=(const async_queue&) = delete;
     ~async_queue();
 
-    void submit(std::shared_ptr<job> j);
+    /// False, and the job is not taken: after `stop`.
+    [[nodiscard]] bool submit(std::shared_ptr<job> j);
     /// Runs what is ready, then joins. Nothing sleeps any more: who stops the queue has interrupted
     /// it.
     void stop();

@@ -37,6 +37,11 @@ pool::pool_options pool_options_of(const worker_options& o) {
     return p;
 }
 
+std::string amount(byte_count n) {
+    if (n.mebibytes() || !n.bytes()) return fmt::format("{} MB", n.mebibytes());
+    return fmt::format("{} bytes", n.bytes());
+}
+
 byte_count shell_size(byte_count memory) {
     return detail::sandbox::shell_options(memory, 0, false).memory;
 }
@@ -72,6 +77,8 @@ core::~core() { shut_down(); }
 void core::close() {
     const std::lock_guard lock(mutex_);
     pool_.drain();
+    closed_ = true;
+    quiet_.notify_all();
 }
 
 void core::wait_quiet() {
@@ -84,7 +91,8 @@ void core::shut_down() {
     {
         const std::lock_guard lock(mutex_);
         pool_.drain();
-        interrupting_ = true;
+        closed_ = interrupting_ = true;
+        quiet_.notify_all();
         for (environment* e : active_) e->interrupt(environment::reason::shutdown);
     }
     wait_quiet();
@@ -143,6 +151,11 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     versions_[id->index] = {id->generation, version, std::move(stored), snapshots, &f->second};
     wake_if_due();
     return *id;
+}
+
+void core::replace(pool::version_id version, std::shared_ptr<const version_data> data) {
+    const std::lock_guard lock(mutex_);
+    if (version_entry* v = find(version)) v->data.swap(data);
 }
 
 void core::retire(pool::version_id version) {
@@ -232,11 +245,12 @@ void core::end(environment_ptr e) {
     if (keep) store_shell(shell_id, std::move(*shell));
     pool_.destroyed(id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
                     steady_clock::now());
+    wake_if_due();
 }
 
-/// The shell of a decision, whatever must be done for it.
-result<environment::resources> core::fetch(work_order& w, byte_count memory) {
-    const auto start = steady_clock::now();
+/// What a decision takes from others, done and reported; w.shell is there then, unless one is to be
+/// made.
+void core::settle(work_order& w) {
     for (auto& e : w.evicted) {
         if (e->id == w.grant.from) w.shell = e->give_up();
         end(std::move(e));
@@ -251,6 +265,7 @@ result<environment::resources> core::fetch(work_order& w, byte_count memory) {
             kept = shell.has_value() ? pool_.detached(e->id, e->held(), steady_clock::now())
                                      : pool_.detach_failed(e->id, steady_clock::now());
             if (kept) store(std::move(e));
+            wake_if_due();
         }
         if (shell.has_value())
             w.shell.emplace(std::move(*shell));
@@ -262,7 +277,14 @@ result<environment::resources> core::fetch(work_order& w, byte_count memory) {
         w.destroy.reset();
         const std::lock_guard lock(mutex_);
         pool_.shell_destroyed(w.grant.destroy, steady_clock::now());
+        wake_if_due();
     }
+}
+
+/// The shell of a decision, whatever must be done for it.
+result<environment::resources> core::fetch(work_order& w, byte_count memory) {
+    const auto start = steady_clock::now();
+    settle(w);
     if (!w.shell) {
         HEARTH_TRY(auto vm, vmm::vm::create(
                                 kvm_, detail::sandbox::shell_options(memory, kick_signal_, false)));
@@ -301,15 +323,22 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
     };
     auto begun = begin();
     if (begun.has_value()) return assigned{std::move(e), kind};
-    for (auto& gone : w.evicted) end(std::move(gone));
-    auto shell = e->give_up();
+    start_failed(std::move(w), e->give_up());
+    return begun.error();
+}
+
+/// A start that came to nothing, at whatever point.
+void core::start_failed(work_order w, std::optional<detail::shell> shell) {
+    settle(w);
+    if (!shell) shell = std::move(w.shell);
     const std::lock_guard lock(mutex_);
     const auto shell_id = pool_.shell_of(w.id);
     const bool keep = shell && shell_id;
     if (keep) store_shell(shell_id, std::move(*shell));
     pool_.start_failed(w.id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
                        steady_clock::now());
-    return begun.error();
+    quiet_.notify_all();
+    wake_if_due();
 }
 
 error core::denied(const pool::throttled& t, const version_entry& v) const {
@@ -369,9 +398,10 @@ result<core::assigned> core::decide(pool::version_id version,
         if (const auto* t = std::get_if<pool::throttled>(&d)) return denied(*t, *entry);
         if (const auto* n = std::get_if<pool::no_room>(&d))
             return error(errc::no_room,
-                         fmt::format("{} needs {} MB, {} MB are free of the memory budget of {} MB",
-                                     entry->data->spec.function_name, n->needed.mebibytes(),
-                                     n->free.mebibytes(), options_.memory_budget.mebibytes()));
+                         fmt::format("{} needs {}, {} are free of the memory budget of {}; raise "
+                                     "memory_budget, or lower the function's memory",
+                                     entry->data->spec.function_name, amount(n->needed),
+                                     amount(n->free), amount(options_.memory_budget)));
         v = *entry;
         if (auto* r = std::get_if<pool::reattach>(&d)) {
             again = take(r->environment);
@@ -504,6 +534,7 @@ void core::give_back(environment_ptr e) {
     }
     // What is not under the lock: bringing it back to its snapshot.
     bool reusable = e->reusable();
+    if (reusable) e->forget_interrupts();
     const bool clean = e->spec().isolation == isolation::invocation && e->in_pool;
     if (reusable && (clean || (e->ahead && !e->clone()))) {
         if (snapshot)
@@ -551,15 +582,19 @@ bool core::wanted_ahead(const environment& e) const {
     return have.live() <= std::max(p.min_idle, p.provisioned_concurrency);
 }
 
-bool core::wait_for_ahead(pool::version_id version) {
+result<void> core::wait_for_ahead(pool::version_id version) {
     std::unique_lock lock(mutex_);
-    return quiet_.wait_for(lock, init_limit, [&] {
+    const bool there = quiet_.wait_for(lock, options_.init_limit, [&] {
         const version_entry* v = find(version);
-        if (!v) return true;
+        if (!v || closed_) return true;
         const auto have = pool_.environments(version);
         const pool_policy& p = v->data->spec.pool;
         return have.idle() + have.running >= std::max(p.min_idle, p.provisioned_concurrency);
     });
+    if (closed_) return error(errc::shutting_down);
+    if (!there)
+        return error(errc::init_failed, "the environments to be kept ahead did not come up");
+    return {};
 }
 
 sched::host_view core::view(const version_spec& spec) const {
@@ -667,8 +702,8 @@ void core::housekeep() {
                 if (c.version.data)
                     start_ahead(std::move(c.work), c.version.snapshot ? s->kind : start_kind::cold,
                                 c.version);
-                else
-                    abandon(std::move(c.work));
+                else  // the version went meanwhile
+                    start_failed(std::move(c.work), std::nullopt);
             } else if (const auto* m = std::get_if<pool::make_shell>(&c.what)) {
                 vmm::vm_options o;
                 o.memory = m->size;
@@ -686,13 +721,6 @@ void core::housekeep() {
         chores.clear();
         lock.lock();
     }
-}
-
-/// The version went before its start was performed.
-void core::abandon(work_order w) {
-    for (auto& e : w.evicted) end(std::move(e));
-    const std::lock_guard lock(mutex_);
-    pool_.start_failed(w.id, pool::shell_fate::gone, steady_clock::now());
 }
 
 }  // namespace hearth::worker

@@ -55,6 +55,8 @@ class core {
 
     /// @errors errc::invalid_argument: its concurrency settings
     result<pool::version_id> add(std::shared_ptr<const version_data> version);
+    /// The same version, with files this time. What starts from now on has them.
+    void replace(pool::version_id version, std::shared_ptr<const version_data> data);
     void retire(pool::version_id version);
     /// The last handle is gone: retires it and forgets its snapshot.
     void remove(pool::version_id version);
@@ -95,9 +97,9 @@ class core {
     /// An invocation's environment could not initialise.
     void count_init_failure(pool::version_id version);
 
-    /// Waits until the environments that the policy wants ahead are idle. False: none came for so
-    /// long as an init may take.
-    bool wait_for_ahead(pool::version_id version);
+    /// Waits until the environments that the policy wants ahead are idle.
+    /// @errors errc::init_failed: they were not for so long as an init may take; shutting_down
+    result<void> wait_for_ahead(pool::version_id version);
     [[nodiscard]] bool has_snapshot(pool::version_id version) const;
 
     [[nodiscard]] hearth::metrics metrics() const;
@@ -142,7 +144,9 @@ class core {
     work_order order(pool::environment_id id,
                      const pool::shell_grant& grant,
                      const std::vector<pool::environment_id>& evict);
+    void settle(work_order& w);
     result<environment::resources> fetch(work_order& w, byte_count memory);
+    void start_failed(work_order w, std::optional<detail::shell> shell);
     result<assigned> decide(pool::version_id version,
                             const std::function<pool::decision(pool::time_point)>& ask);
     result<environment_ptr> reattach(environment_ptr e, work_order w);
@@ -150,7 +154,6 @@ class core {
     void end(environment_ptr e);
     void detach(environment_ptr e);
     void start_ahead(work_order w, start_kind kind, const version_entry& version);
-    void abandon(work_order w);
     [[nodiscard]] bool wanted_ahead(const environment& e) const;
     void housekeep();
     void wake_if_due();
@@ -176,6 +179,7 @@ class core {
     std::map<std::string, function_entry> functions_;        // by ARN
     std::vector<environment*> active_;
     std::vector<environment_ptr> ending_;
+    bool closed_ = false;  ///< admits nothing more
     bool interrupting_ = false;
     bool stop_ = false;
     hearth::metrics counters_;

@@ -92,6 +92,9 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
     p.working_directory = "/var/task";
     auto loaded = sandbox_->load(p);
     boot_time_ = steady_clock::now() - start;
+    // A shell that could not be wiped is of no use to others.
+    poisoned_ = loaded.has_error() &&
+                (loaded.error() == errc::kvm_failed || loaded.error() == errc::no_room);
     return loaded;
 }
 
@@ -173,7 +176,7 @@ void environment::begin_init() {
     phase_ = phase::init;
     stopped_ = false;
     started_ = steady_clock::now();
-    watch_.arm(*this, started_ + init_limit);
+    watch_.arm(*this, started_ + options_.init_limit);
 }
 
 void environment::begin_invocation(invocation& input, start_kind start) {
@@ -307,9 +310,10 @@ bool environment::on_interrupt() {
         else
             failure_ = failure{"Runtime.Stopped", "the invocation was stopped"};
     } else if (phase_ == phase::init) {
-        init_failure_ = failure{"Sandbox.Timedout",
-                                fmt::format("Init phase timed out after {:.2f} seconds",
-                                            static_cast<double>(init_limit.count()) / 1000)};
+        init_failure_ =
+            failure{"Sandbox.Timedout",
+                    fmt::format("Init phase timed out after {:.2f} seconds",
+                                static_cast<double>(options_.init_limit.count()) / 1000)};
     } else {
         collect_reply();
         // A response that was posted in time stands, though the guest did not ask for the next
@@ -335,6 +339,10 @@ void environment::finish(phase next) {
 void environment::settle_interrupts() {
     interrupts_.fetch_and(~static_cast<unsigned>(reason::timeout));
     if (sandbox_) sandbox_->clear_kick();
+}
+
+void environment::forget_interrupts() noexcept {
+    if (interrupts_.exchange(0) && sandbox_) sandbox_->clear_kick();
 }
 
 response environment::take_response() {

@@ -28,8 +28,6 @@
 
 namespace hearth::worker {
 
-/// Lambda's limit for the init phase.
-inline constexpr std::chrono::milliseconds init_limit = std::chrono::seconds(10);
 /// 127.0.0.1:9001, as the guest sees the Runtime API.
 inline constexpr std::uint32_t runtime_api_address = 0x7f00'0001;
 inline constexpr std::uint16_t runtime_api_port = 9001;
@@ -137,6 +135,9 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] bool interrupted() const noexcept {
         return interrupts_.load(std::memory_order_acquire) != 0;
     }
+    /// Reusable, and out of reach of whoever interrupts: what came too late for the phase that is
+    /// over must not meet the next.
+    void forget_interrupts() noexcept;
     /// While set, `interrupt` calls it. @return false, and not set, when an interrupt is there
     /// already
     [[nodiscard]] bool set_waker(waker* w) noexcept;

@@ -98,6 +98,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             run_in_process();
             return std::nullopt;
         }
+        if (cancelled()) return fail(errc::shutting_down);  // said as aborted
         auto got = get_environment();
         if (got.has_error()) return fail(start_error(got.error()));
         start_ = got->start;
@@ -177,6 +178,11 @@ void execution::cancel() noexcept {
     const std::lock_guard lock(cancel_mutex_);
     cancelled_ = true;
     if (env_) env_->interrupt(environment::reason::cancelled);
+}
+
+bool execution::cancelled() noexcept {
+    const std::lock_guard lock(cancel_mutex_);
+    return cancelled_;
 }
 
 void execution::preempt() noexcept {

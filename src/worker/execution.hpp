@@ -55,6 +55,7 @@ class execution {
     std::optional<environment::pause> init_failed(const failure& f);
     bool take_environment(std::unique_ptr<environment> e);
     void release();
+    [[nodiscard]] bool cancelled() noexcept;
     void run_in_process();
 
     core& core_;

@@ -9,6 +9,8 @@
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -68,7 +70,7 @@ shared::shared(worker_options options,
       queue(threads, core.kick_signal(), core.options().cap_cpu) {
     core.set_init_runner(
         [this](std::unique_ptr<environment> e, std::shared_ptr<const version_data> data) {
-            queue.submit(std::make_shared<init_job>(core, std::move(e), std::move(data)));
+            (void)queue.submit(std::make_shared<init_job>(core, std::move(e), std::move(data)));
         });
 }
 
@@ -99,9 +101,16 @@ class version final : public deployed_version, public std::enable_shared_from_th
   private:
     friend class invoke_job;
     result<void> accept(const invocation& input);
+    result<void> have_files();
+    [[nodiscard]] std::shared_ptr<const version_data> data() const {
+        const std::lock_guard lock(data_mutex_);
+        return data_;
+    }
 
     std::shared_ptr<shared> shared_;
+    mutable std::mutex data_mutex_;  // before the core's; guards data_
     std::shared_ptr<const version_data> data_;
+    const std::shared_ptr<const version_data> first_data_ = data_;  ///< spec_ is its
     const version_spec& spec_;
     const result<pool::version_id> added_;
     pool::version_id id_;
@@ -109,8 +118,21 @@ class version final : public deployed_version, public std::enable_shared_from_th
     std::string init_log_;
 };
 
+/// The files a guest sees may not have been there when the version was deployed, for want of
+/// descriptors.
+result<void> version::have_files() {
+    const std::lock_guard lock(data_mutex_);
+    if (data_->files.has_value()) return {};
+    auto again = make_version_data(spec_, shared_->core.options());
+    if (again->files.has_error()) return again->files.error();
+    shared_->core.replace(id_, again);
+    data_ = std::move(again);
+    return {};
+}
+
 result<void> version::accept(const invocation& input) {
     if (added_.has_error()) return added_.error();
+    HEARTH_CHECK(have_files());
     if (input.payload.size() > max_event)
         return error(errc::payload_too_large, fmt::format("the event has {} bytes, {} are allowed",
                                                           input.payload.size(), max_event));
@@ -131,7 +153,7 @@ error version::explain(error e, const execution& x) {
 
 result<response> version::invoke(invocation input) {
     HEARTH_CHECK(accept(input));
-    execution x(shared_->core, id_, data_, std::move(input));
+    execution x(shared_->core, id_, data(), std::move(input));
     {
         const vmm::run_scope scope(shared_->core.kick_signal());
         run_blocking(x, scope);
@@ -144,8 +166,9 @@ result<response> version::invoke(invocation input) {
 result<void> version::initialize() {
     if (added_.has_error()) return added_.error();
     if (spec_.code && spec_.code->in_process()) return {};
+    HEARTH_CHECK(have_files());
     if (!shared_->core.has_snapshot(id_)) {
-        execution x(shared_->core, id_, data_, std::nullopt);
+        execution x(shared_->core, id_, data(), std::nullopt);
         {
             const vmm::run_scope scope(shared_->core.kick_signal());
             run_blocking(x, scope);
@@ -153,9 +176,7 @@ result<void> version::initialize() {
         auto r = x.take_result();
         if (r.has_error()) return explain(r.error(), x);
     }
-    if (!shared_->core.wait_for_ahead(id_))
-        return error(errc::init_failed, "the environments to be kept ahead did not come up");
-    return {};
+    return shared_->core.wait_for_ahead(id_);
 }
 
 /// An asynchronous invocation. Holds its version, and work on the handler's executor, until it has
@@ -174,7 +195,7 @@ class invoke_job final : public job {
         if (admitted.has_error())
             refused_ = admitted.error();
         else
-            execution_.emplace(version_->shared_->core, version_->id_, version_->data_,
+            execution_.emplace(version_->shared_->core, version_->id_, version_->data(),
                                std::move(input));
     }
 
@@ -214,6 +235,14 @@ class invoke_job final : public job {
     void preempt() noexcept override {
         if (execution_) execution_->preempt();
     }
+    /// The worker's threads are gone: one of Asio's own tells the handler.
+    void refuse() {
+        asio::post(asio::system_executor(), [handler = std::move(handler_),
+                                             executor = std::move(executor_)]() mutable {
+            hearth::complete(std::move(executor), std::move(handler),
+                             error_code(make_error_code(errc::shutting_down)), response{});
+        });
+    }
 
   private:
     void complete(error_code ec, response r) {
@@ -233,7 +262,7 @@ void version::async_invoke(invocation input, completion handler) {
     auto j = std::make_shared<invoke_job>(shared_from_this(), std::move(admitted), std::move(input),
                                           std::move(handler));
     j->watch_cancellation(j);
-    shared_->queue.submit(std::move(j));
+    if (!shared_->queue.submit(j)) j->refuse();
 }
 
 class worker_impl final : public worker {
@@ -273,7 +302,7 @@ result<std::unique_ptr<worker>> worker::create(worker_options options) {
     if (options.kick_signal_offset < 0 || SIGRTMIN + options.kick_signal_offset > SIGRTMAX)
         return error(errc::invalid_argument, fmt::format("kick_signal_offset {} is beyond SIGRTMAX",
                                                          options.kick_signal_offset));
-    HEARTH_TRY(auto kvm, vmm::kvm::open());
+    HEARTH_TRY(auto kvm, vmm::kvm::open("/dev/kvm", options.ioctl_filter));
     std::size_t threads = options.vcpu_threads;
     if (!threads) threads = std::max(1u, std::thread::hardware_concurrency());
     HEARTH_TRY(auto store, snapshot_store::open(options));

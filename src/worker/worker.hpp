@@ -23,6 +23,10 @@
 #include <string>
 #include <vector>
 
+namespace hearth::vmm {
+class ioctl_filter;
+}
+
 namespace hearth::worker {
 
 /// An immutable deployed version: everything needed to run it.
@@ -63,6 +67,11 @@ struct worker_options {
     std::chrono::milliseconds detach_after{1000};
     std::string region;
     std::shared_ptr<hearth::observer> observer;
+
+    // Seams for tests.
+    /// Lambda's limit for the init phase.
+    std::chrono::milliseconds init_limit = std::chrono::seconds(10);
+    vmm::ioctl_filter* ioctl_filter = nullptr;  ///< outlives the worker and its versions
 };
 
 class worker;

@@ -128,6 +128,9 @@ static void wait_for_restore(int s, const char* how) {
     printf("hooks\n");
     if (!strcmp(how, "sleep")) usleep(50000);
     if (!strcmp(how, "exit")) exit(28);
+    if (!strcmp(how, "segv")) *(volatile int*)16 = 1;
+    if (!strcmp(how, "spin")) for (;;) __asm__ volatile("" ::: "memory");
+    if (!strcmp(how, "hang")) for (;;) pause();
     if (!strcmp(how, "fail")) {
         static const char failed[] =
             "POST /2018-06-01/runtime/restore/error HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n"

@@ -16,6 +16,7 @@ int main(void) {
     if (!strcmp(how, "exit 0")) return 0;
     if (!strcmp(how, "segv")) *(volatile int*)16 = 1;
     if (!strcmp(how, "hang")) for (;;) pause();
+    if (!strcmp(how, "spin")) for (;;) __asm__ volatile("" ::: "memory");
     if (!strcmp(how, "memory"))
         for (;;) memset(malloc(1 << 20), 1, 1 << 20);
     if (!strcmp(how, "error")) {

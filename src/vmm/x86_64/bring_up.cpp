@@ -61,7 +61,7 @@ kvm_sregs user_sregs(kvm_sregs s, std::uint64_t cr4) {
     return s;
 }
 
-int set_xcr0(int vcpu_fd, std::uint64_t value) {
+int set_xcr0(const kvm_fd& vcpu_fd, std::uint64_t value) {
     kvm_xcrs xcrs{};
     xcrs.nr_xcrs = 1;
     xcrs.xcrs[0].xcr = 0;
@@ -70,7 +70,7 @@ int set_xcr0(int vcpu_fd, std::uint64_t value) {
 }
 
 /// The best this KVM accepts, tried in order.
-result<control_registers> negotiate(const kvm& kvm, int vcpu_fd) {
+result<control_registers> negotiate(const kvm& kvm, const kvm_fd& vcpu_fd) {
     kvm_sregs initial{};
     if (int rc = kvm_call(vcpu_fd, KVM_GET_SREGS, &initial); rc < 0)
         return failed("KVM_GET_SREGS", rc);
@@ -82,45 +82,50 @@ result<control_registers> negotiate(const kvm& kvm, int vcpu_fd) {
         if (int rc = kvm_call(vcpu_fd, KVM_SET_SREGS, &s); rc == 0) {
             accepted.cr4 = s.cr4;
             break;
-        } else if (extra == 0) {
+        } else if (rc != -EINVAL || extra == 0) {  // EINVAL: not this one
             return failed("KVM_SET_SREGS", rc);
         }
     }
     constexpr std::uint64_t x87_sse_avx = 7, x87_sse = 3;
-    for (std::uint64_t value : {kvm.host_xcr0(), x87_sse_avx, x87_sse})
-        if (value && set_xcr0(vcpu_fd, value) == 0) {
+    for (std::uint64_t value : {kvm.host_xcr0(), x87_sse_avx, x87_sse}) {
+        if (!value) continue;
+        if (int rc = set_xcr0(vcpu_fd, value); rc == 0) {
             accepted.xcr0 = value;
             break;
+        } else if (rc != -EINVAL) {
+            return failed("KVM_SET_XCRS", rc);
         }
+    }
     return accepted;
 }
 
 }  // namespace
 
-result<unique_fd> create_vm(const kvm& kvm) {
+result<kvm_fd> create_vm(const kvm& kvm) {
     const int fd = kvm_call(kvm.fd(), KVM_CREATE_VM);
     if (fd < 0) return failed("KVM_CREATE_VM", fd);
-    return unique_fd(fd);
+    return kvm_fd(unique_fd(fd), kvm.fd().filter());
 }
 
 result<void> set_memory_slot(
-    int vm_fd, std::uint32_t slot, std::uint64_t gpa, std::uint64_t length, void* host) {
+    const kvm_fd& vm, std::uint32_t slot, std::uint64_t gpa, std::uint64_t length, void* host) {
     kvm_userspace_memory_region region{};
     region.slot = slot;
     region.guest_phys_addr = gpa;
     region.memory_size = length;
     region.userspace_addr = reinterpret_cast<std::uintptr_t>(host);
-    if (int rc = kvm_call(vm_fd, KVM_SET_USER_MEMORY_REGION, &region); rc < 0)
+    if (int rc = kvm_call(vm, KVM_SET_USER_MEMORY_REGION, &region); rc < 0)
         return failed("KVM_SET_USER_MEMORY_REGION", rc);
     return {};
 }
 
-result<bare_vcpu> bring_up(const kvm& kvm, int vm_fd, int id) {
+result<bare_vcpu> bring_up(const kvm& kvm, const kvm_fd& vm, int id) {
     bare_vcpu vcpu;
-    const int fd = kvm_call(vm_fd, KVM_CREATE_VCPU, static_cast<unsigned long>(id));
-    if (fd < 0) return failed("KVM_CREATE_VCPU", fd);
-    vcpu.fd.reset(fd);
-    void* page = ::mmap(nullptr, kvm.run_page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const int made = kvm_call(vm, KVM_CREATE_VCPU, static_cast<unsigned long>(id));
+    if (made < 0) return failed("KVM_CREATE_VCPU", made);
+    vcpu.fd = kvm_fd(unique_fd(made), vm.filter());
+    const kvm_fd& fd = vcpu.fd;
+    void* page = ::mmap(nullptr, kvm.run_page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, made, 0);
     if (page == MAP_FAILED) return system_failure(errc::no_room, "mapping the kvm_run page");
     vcpu.page = mapping(page, kvm.run_page_size());
 

@@ -5,7 +5,6 @@
 /// written.
 
 #include "base/mapping.hpp"
-#include "base/unique_fd.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/kvm_api.hpp"
 
@@ -20,7 +19,7 @@ struct control_registers {
 };
 
 struct bare_vcpu {
-    unique_fd fd;
+    kvm_fd fd;
     mapping page;
     control_registers control;
     kvm_sregs user_sregs{};  ///< CPL3 code in the guest's address space; bases zero
@@ -32,14 +31,14 @@ struct bare_vcpu {
 /// they are set here for the life of the vCPU; CR4 and XCR0 are kvm's, or, while it has none yet
 /// (kvm::open), the best that is accepted. General registers are KVM's reset values.
 /// @errors errc::no_room, kvm_failed
-result<bare_vcpu> bring_up(const kvm& kvm, int vm_fd, int id);
+result<bare_vcpu> bring_up(const kvm& kvm, const kvm_fd& vm, int id);
 
 /// The whole of guest memory as the VM's slot 0, or another slot beside it. length 0 deletes the
 /// slot.
 result<void> set_memory_slot(
-    int vm_fd, std::uint32_t slot, std::uint64_t gpa, std::uint64_t length, void* host);
+    const kvm_fd& vm, std::uint32_t slot, std::uint64_t gpa, std::uint64_t length, void* host);
 
 /// KVM_CREATE_VM.
-result<unique_fd> create_vm(const kvm& kvm);
+result<kvm_fd> create_vm(const kvm& kvm);
 
 }  // namespace hearth::vmm::x86_64
