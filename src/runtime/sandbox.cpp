@@ -52,10 +52,13 @@ std::string describe(const run_end& end) {
 std::string key_of(const sandbox_config& config, const detail::guest_program& program) {
     std::string all;
     const auto add = [&all](const std::string& s) { all += fmt::format("{}:{}", s.size(), s); };
+    const auto add_list = [&](const std::vector<std::string>& list) {
+        add(std::to_string(list.size()));
+        for (const auto& s : list) add(s);
+    };
     add(program.version);
-    for (const auto& a : program.what.arguments) add(a);
-    add("environment");
-    for (const auto& e : program.what.environment) add(e);
+    add_list(program.what.arguments);
+    add_list(program.what.environment);
     add(program.what.working_directory);
     add(config.root.string());
     add(config.package.empty() ? "root" : "package");

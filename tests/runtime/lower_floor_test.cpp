@@ -6,6 +6,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -359,6 +362,35 @@ TEST_CASE("a snapshot is saved and loaded again, and a wrong file refused") {
         std::filesystem::last_write_time(copy, std::filesystem::file_time_type::clock::now() + 1h);
         CHECK(load(own).error() == hearth::errc::snapshot_unusable);
     }
+}
+
+TEST_CASE("out of descriptors, what needs a new microVM fails, and what does not goes on") {
+    const auto image = ready({"called"});
+    auto box = image.clone().value();
+    auto c = config_of({"called"});
+    c.memory = 32_MiB;
+    auto small = hearth::sandbox::create(host(), c).value();
+    const auto small_image = small.snapshot_when_ready().value();
+
+    rlimit files{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &files) == 0);
+    const rlimit none{0, files.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const auto cloned = image.clone();
+    const auto taken = box.snapshot();  // of a clone: no memfd is needed
+    const auto root = small.snapshot();
+    const auto made_small = small_image.clone_into(box);
+    const auto refused = box.call("count");
+    ::setrlimit(RLIMIT_NOFILE, &files);
+
+    CHECK(cloned.has_error());
+    CHECK(taken.has_value());
+    CHECK(root.error() == hearth::errc::no_room);
+    CHECK(made_small.has_error());
+    CHECK(refused.error() == hearth::errc::sandbox_poisoned);
+    box.reset().value();
+    CHECK(ask(box, "count") == "1");
+    CHECK(ask(small, "count") == "1");
 }
 
 TEST_CASE("threads run clones of one snapshot at the same time") {
