@@ -13,6 +13,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
+double us(std::chrono::nanoseconds t) { return static_cast<double>(t.count()) / 1000; }
+
 /// The ways of an invocation that nobody wants to see slower.
 class hot_paths {
   public:
@@ -34,7 +36,7 @@ class hot_paths {
             const char* name;
             function* fn;
             start_kind start;
-            samples calls = {};
+            samples calls = {}, vm = {}, restore = {}, run = {};
         };
         std::array<path, 3> paths{path{"warm", &warm_, start_kind::warm},
                                   path{"isolated", &isolated_, start_kind::warm},
@@ -51,18 +53,27 @@ class hot_paths {
                 HEARTH_TRY(const response first, invoke(*p.fn));
                 for (int i = 0; i < count; ++i) {
                     // The environment before is given up by another thread; not while we measure.
-                    if (restored) std::this_thread::sleep_for(std::chrono::microseconds(500));
+                    const auto given_up = steady_clock::now() + std::chrono::microseconds(500);
+                    while (restored && steady_clock::now() < given_up) std::this_thread::yield();
                     const auto from = steady_clock::now();
                     HEARTH_TRY(const response reply, invoke(*p.fn));
                     p.calls.push_back(us_since(from));
+                    p.vm.push_back(us(reply.report.vm));
+                    p.restore.push_back(us(reply.report.boot));
+                    p.run.push_back(us(reply.report.duration));
                     if (restored && reply.report.start != p.start && n > 100)
                         return error(errc::invalid_argument, "a start was not restored");
                 }
             }
         }
         rows table;
-        for (const path& p : paths)
+        for (const path& p : paths) {
             table.push_back(summarize("density", p.name + suffix, p.calls, floors));
+            if (p.start == start_kind::restored)
+                table.back().extra = {{"vm_us", quantile(p.vm, 0.5)},
+                                      {"restore_us", quantile(p.restore, 0.5)},
+                                      {"run_us", quantile(p.run, 0.5)}};
+        }
         return table;
     }
 
@@ -144,7 +155,8 @@ result<rows> density(context& ctx) {
     bars.y.label = "floors, p50";
     bars.series = {{"alone", {}}, {"crowded", {}}};
     for (std::size_t i = 0; i < crowded.size(); ++i) {
-        crowded[i].extra = {{"ratio_to_alone", crowded[i].floors_p50() / table[i].floors_p50()}};
+        crowded[i].extra.emplace_back("ratio_to_alone",
+                                      crowded[i].floors_p50() / table[i].floors_p50());
         const auto& name = table[i].variant;
         bars.groups.push_back(name.substr(0, name.find(' ')));
         bars.series[0].values.push_back(table[i].floors_p50());

@@ -194,6 +194,7 @@ struct pool_counters {
     std::uint64_t detach_failures = 0;
     std::uint64_t reattached = 0;
     std::uint64_t suspended = 0;
+    std::uint64_t resumed = 0;
     std::uint64_t shells_granted[6] = {};  ///< by shell_source
     std::uint64_t shells_made_ahead = 0;
     std::uint64_t shells_destroyed = 0;

@@ -404,6 +404,7 @@ shell_grant pool_fsm::resume(environment_id which, time_point now) {
     s.advance(now);
     environment* e = s.environments.find(which);
     HEARTH_ASSERT(e && e->phase == phase::suspended);
+    ++s.counters.resumed;
     s.move(*e, [&] { e->phase = phase::running; });
     return s.grant(*e, {}, now);
 }

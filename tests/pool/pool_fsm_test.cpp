@@ -678,6 +678,65 @@ TEST_CASE("at max_shells the least recently used idle environment loses its shel
     }
 }
 
+TEST_CASE("what sleeps gives its shell to others when they get short, and gets one to go on") {
+    auto o = no_spares();
+    o.max_shells = 4;
+    pool_at_work p(o);
+    const version_id v = p.deploy();
+    const auto a = p.begin(v), b = p.begin(v), c = p.begin(v);
+    CHECK_FALSE(p.fsm.wants_shell_of(a));  // three of four are what sleepers may keep
+    const auto d = p.begin(v);
+    p.fsm.set_detachable(b, false, p.now);
+    CHECK_FALSE(p.fsm.wants_shell_of(b));
+    REQUIRE(p.fsm.wants_shell_of(a));
+    const shell_id was = p.fsm.shell_of(a);
+    p.fsm.suspended(a, p.now);
+    CHECK(p.fsm.inconsistency() == "");
+    CHECK_FALSE(p.fsm.shell_of(a));
+    CHECK_FALSE(p.fsm.wants_shell_of(a));
+    CHECK_FALSE(p.fsm.wants_shell_of(c));
+    CHECK(p.fsm.environments().running == 4);
+    CHECK(p.fsm.charged_memory() == memory * 4);
+
+    const auto next = p.arrive<start>(v);
+    CHECK(next.shell.source == shell_source::same_version);
+    CHECK(next.shell.shell == was);
+    REQUIRE(p.fsm.started(next.environment, true, p.now));
+
+    // It goes on: with one of its own again, the idle one's rather than a fifth.
+    CHECK(p.finish(d));
+    const shell_grant again = p.fsm.resume(a, p.now);
+    CHECK(p.fsm.inconsistency() == "");
+    CHECK(again.source == shell_source::stolen);
+    CHECK(again.from == d);
+    CHECK(p.fsm.shell_of(a) == again.shell);
+    REQUIRE(p.fsm.detached(d, 64_KiB, p.now));
+    CHECK(p.finish(a));
+    CHECK(p.fsm.shells().alive() == 4);
+
+    // Stopped in its sleep it needs none.
+    REQUIRE(p.fsm.wants_shell_of(c));
+    p.fsm.suspended(c, p.now);
+    CHECK_FALSE(p.finish(c, false));
+    p.fsm.destroyed(c, shell_fate::reusable, p.now);
+    CHECK(p.fsm.environments().running == 2);
+}
+
+TEST_CASE("a shell given back while all others run waits for the next start") {
+    auto o = no_spares();
+    o.max_shells = 2;
+    o.spare_shells = 1;
+    pool_at_work p(o);
+    const version_id v = p.deploy();
+    const auto a = p.begin(v), b = p.begin(v), c = p.begin(v);
+    p.fsm.suspended(c, p.now);
+    CHECK(p.due<destroy_shell>().empty());
+    CHECK(p.arrive<start>(v).shell.source == shell_source::same_version);
+    p.fsm.suspended(b, p.now);
+    p.fsm.suspended(a, p.now);  // two are free now, one is enough
+    CHECK(p.due<destroy_shell>().size() == 1);
+}
+
 TEST_CASE("shells fit environments of their size only") {
     pool_options o = no_spares();
     o.max_shells = 1;

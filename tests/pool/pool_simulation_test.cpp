@@ -53,6 +53,7 @@ struct book_environment {
     enum { starting, running, idle, detaching, ending } state = starting;
     bool attached = true;
     bool ahead = false;
+    bool suspended = false;
     std::string tenant;  ///< empty: none yet
     std::uint64_t diff = 0;
     time_point since;
@@ -174,7 +175,7 @@ class world {
     struct event {
         time_point at;
         std::uint64_t order;
-        enum kind { started, over, torn_down, detached, made, unmade, assign } what;
+        enum kind { started, sleeps, over, torn_down, detached, made, unmade, assign } what;
         environment_id environment{};
         shell_id shell{};
         arrival call{};
@@ -197,6 +198,11 @@ class world {
         e.at = now_ + after;
         e.order = order_++;
         events_.push(e);
+    }
+    /// Every invocation sleeps for its second half.
+    void run(environment_id id, nanoseconds takes) {
+        at(takes / 2, {{}, 0, event::sleeps, id, {}, {}, 0});
+        at(takes, {{}, 0, event::over, id, {}, {}, 0});
     }
     bool fails() { return chance(dice_, s_.failures); }
 
@@ -371,7 +377,7 @@ class world {
         }
         e.state = book_environment::running;
         e.tenant = tenant;
-        at(a.takes, {{}, 0, event::over, e.id, {}, {}, 0});
+        run(e.id, a.takes);
     }
 
     void begin(start& s, std::size_t which, const arrival& a, const std::string& tenant) {
@@ -541,7 +547,7 @@ class world {
                 if (!b.ahead) {
                     if (!kept) fail("an invocation's environment is given up");
                     b.state = book_environment::running;
-                    at(b.takes, {{}, 0, event::over, e.environment, {}, {}, 0});
+                    run(e.environment, b.takes);
                 } else if (kept) {
                     become_idle(b);
                 } else {
@@ -551,10 +557,21 @@ class world {
                 b.ahead = false;
                 break;
             }
+            case event::sleeps:
+                if (!fsm_.wants_shell_of(e.environment)) break;
+                if (!detachable_.contains(e.environment))
+                    fail("the shell is wanted of what cannot be detached");
+                book(e.environment).suspended = true;
+                set_free(e.environment, false);
+                fsm_.suspended(e.environment, now_);
+                break;
             case event::over: {
                 book_environment& b = book(e.environment);
                 const std::size_t which = b.version;
                 const bool reusable = !fails();
+                // One that cannot serve again was stopped in its sleep.
+                if (std::exchange(b.suspended, false) && reusable)
+                    accept(fsm_.resume(e.environment, now_), b);
                 const bool kept = fsm_.released(e.environment, reusable, now_);
                 if (kept && !reusable) fail("what cannot serve again is kept");
                 if (kept && versions_[which].retired) fail("a retired version keeps one");
@@ -725,7 +742,8 @@ class world {
         const pool_counters& n = fsm_.counters();
         std::uint64_t granted = 0;
         for (const std::uint64_t g : n.shells_granted) granted += g;
-        if (granted != n.cold_starts + n.restored_starts + n.starts_ahead + n.reattached)
+        if (granted !=
+            n.cold_starts + n.restored_starts + n.starts_ahead + n.reattached + n.resumed)
             fail("the counters of shells do not add up");
         if (n.cold_starts + n.restored_starts + n.starts_ahead !=
             c.live() + n.failed_starts + n.expired + n.evicted + n.surplus + n.destroyed)

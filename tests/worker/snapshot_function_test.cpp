@@ -304,7 +304,7 @@ TEST_CASE(
     CHECK(snapshots().empty());
 }
 
-TEST_CASE("hundreds of executions sleep at once, on two threads") {
+TEST_CASE("hundreds of executions sleep at once, on two threads and few shells") {
     auto o = options();
     o.max_shells = 16;
     auto w = make(o);
@@ -313,11 +313,96 @@ TEST_CASE("hundreds of executions sleep at once, on two threads") {
     constexpr int n = 200;
     boost::asio::io_context io;
     int good = 0;
+    std::uint64_t shells = 0, running = 0;
     for (int i = 0; i < n; ++i)
         f->async_invoke(event("\"nap\""), boost::asio::bind_executor(
                                               io, [&](hearth::error_code ec, hearth::response r) {
                                                   good += !ec && r.ok();
                                               }));
-    io.run();
+    while (!io.stopped()) {
+        io.run_for(5ms);
+        const auto m = w->metrics().pool;
+        shells = std::max(shells, m.shells);
+        running = std::max(running, m.running);
+    }
     CHECK(good == n);
+    CHECK(running > 2 * shells);  // those in between starts and being torn down count too
+}
+
+TEST_CASE("a guest that sleeps without a shell is stopped like any other, and another served") {
+    auto o = options();
+    o.max_shells = 2;
+    auto w = make(o);
+    auto s = spec("function_http");
+    s.timeout = 300ms;
+    auto f = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    boost::asio::io_context io;
+    constexpr int n = 8;
+    const auto sleep = [&](auto handler) {
+        for (int i = 0; i < n; ++i)
+            f->async_invoke(event("\"sleep\""), boost::asio::bind_executor(io, handler));
+    };
+
+    SECTION("by its timeout") {
+        int stopped = 0;
+        sleep([&](hearth::error_code ec, const hearth::response& r) {
+            CHECK(!ec);
+            CHECK(r.payload.find("Task timed out after 0.30 seconds") != std::string::npos);
+            CHECK(r.report.max_memory_used.bytes() > 0);
+            ++stopped;
+        });
+        io.run();
+        CHECK(stopped == n);
+        CHECK(w->metrics().pool.destroyed == n);
+        CHECK(ask(*f, "\"count\"").payload == "1");
+        CHECK(soon([&] { return w->metrics().pool.shells <= 3; }));
+    }
+    SECTION("by its caller") {
+        boost::asio::cancellation_signal signal;
+        hearth::error_code got;
+        sleep([](hearth::error_code, const hearth::response&) {});
+        f->async_invoke(event("\"sleep\""),
+                        boost::asio::bind_cancellation_slot(
+                            signal.slot(), boost::asio::bind_executor(
+                                               io, [&](hearth::error_code ec,
+                                                       const hearth::response&) { got = ec; })));
+        REQUIRE(soon([&] { return w->metrics().pool.running == n + 1; }));
+        signal.emit(boost::asio::cancellation_type::terminal);
+        io.run();
+        CHECK(got == boost::asio::error::operation_aborted);
+    }
+    SECTION("by the worker's end") {
+        int stopped = 0;
+        sleep([&](hearth::error_code ec, const hearth::response&) {
+            stopped += ec == hearth::errc::shutting_down;
+        });
+        REQUIRE(soon([&] { return w->metrics().pool.running == n; }));
+        w->shut_down();
+        io.run();
+        CHECK(stopped == n);
+    }
+}
+
+TEST_CASE("what a guest has in its memory, files and registers survives a sleep without a shell") {
+    auto o = options();
+    o.max_shells = 2;
+    auto w = make(o);
+    auto f = w->deploy(spec("function_http"));
+    CHECK(ask(*f, "\"count\"").payload == "1");  // cold: it goes on as the first clone
+    boost::asio::io_context io;
+    for (int round = 0; round < 2; ++round) {
+        for (int i = 0; i < 6; ++i)
+            f->async_invoke(event("\"nap\""),
+                            boost::asio::bind_executor(
+                                io, [&](hearth::error_code ec, const hearth::response& r) {
+                                    CHECK((!ec && r.ok()));
+                                    CHECK(r.report.duration >= 200ms);
+                                }));
+        io.run();
+        io.restart();
+    }
+    CHECK(w->metrics().pool.cold_starts == 1);
+    CHECK(soon([&] { return w->metrics().pool.shells <= 3; }));
+    CHECK(w->metrics().pool.idle == 6);
 }
