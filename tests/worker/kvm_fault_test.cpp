@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
 #include <iostream>
 #include <vector>
 
@@ -103,11 +106,9 @@ bool live_through(failing& filter, long nth, bool all) {
     (void)(*f).initialize();
     f.ask();  // restored
     f.ask();  // warm
-    const auto idle = [&] {
-        const auto m = (*w)->metrics().pool;
-        return m.detached == m.idle || m.detach_failures != 0;
-    };
-    (void)soon(idle);
+    // Where init or the snapshot failed there is nothing to detach.
+    for (int i = 0; i < 20 && (*w)->metrics().pool.detached == 0; ++i)
+        std::this_thread::sleep_for(1ms);
     f.ask();  // reattached
     g.ask();  // cold, in a used shell
     h.ask();  // cold
@@ -139,7 +140,7 @@ void fail_every_call(int number, bool all, long step) {
     }
     std::cout << "calls: " << n - 1 << ", of these to open: " << refused << '\n';
     CHECK(refused >= 10 / step);
-    CHECK(n > 100);
+    CHECK(n > 60);
 }
 
 }  // namespace
@@ -149,5 +150,34 @@ TEST_CASE("a call of KVM's that fails once, whichever, costs one invocation at m
 }
 
 TEST_CASE("a KVM that fails from some call on says so, and serves again when it is well") {
-    fail_every_call(ENOMEM, true, 7);
+    fail_every_call(ENOMEM, true, 3);
+}
+
+TEST_CASE("drain ends though a start ahead that it waits for fails") {
+    /// Holds KVM_CREATE_VM (nr 1) up, then fails it.
+    struct slow final : hearth::vmm::ioctl_filter {
+        int refuse(unsigned long request) noexcept override {
+            if (!armed || (request & 0xff) != 1) return 0;
+            reached = true;
+            while (!go_on) std::this_thread::sleep_for(1ms);
+            return ENOMEM;
+        }
+        std::atomic<bool> armed{false}, reached{false}, go_on{false};
+    } filter;
+    auto o = options();
+    o.ioctl_filter = &filter;
+    auto w = make(o);
+    filter.armed = true;
+    auto s = spec("function_native");
+    s.pool.min_idle = 1;
+    auto f = w->deploy(s);
+    REQUIRE(soon([&] { return filter.reached && w->metrics().pool.starts_ahead == 1; }));
+    auto drained = std::async(std::launch::async, [&] { w->drain(); });
+    std::this_thread::sleep_for(50ms);
+    CHECK(drained.wait_for(0s) == std::future_status::timeout);
+    filter.go_on = true;
+    if (drained.wait_for(5s) != std::future_status::ready) {
+        std::fputs("drain hangs\n", stderr);
+        std::abort();  // there is no way out of it
+    }
 }
