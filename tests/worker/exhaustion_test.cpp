@@ -23,12 +23,6 @@ using namespace std::chrono_literals;
 using Catch::Contains;
 using hearth::start_kind;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;  // their shadow memory does not fit in any limit
-#else
-constexpr bool sanitized = false;
-#endif
-
 namespace {
 
 /// A limit of so many leaves none: all below are in use.
@@ -135,7 +129,6 @@ TEST_CASE("no descriptor for a snapshot's memory: starts stay cold until there i
 }
 
 TEST_CASE("out of address space: said, with the cure, and over when there is some again") {
-    if (sanitized) return;
     auto w = make();
     auto f = w->deploy(spec("function_native"));
     auto s = spec("function_native");
