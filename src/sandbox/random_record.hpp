@@ -32,8 +32,12 @@ class random_record {
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
     /// Of the byte at that place.
     [[nodiscard]] source source_of(std::size_t at) const noexcept {
-        auto it = std::ranges::upper_bound(pieces_, at, {}, &piece::first);
-        return it == pieces_.begin() ? source::drawn : std::prev(it)->from;
+        const std::size_t n = piece_of(at);
+        return n == 0 ? source::drawn : pieces_[n - 1].from;
+    }
+    /// Bytes of one source, given one after the other.
+    [[nodiscard]] bool one_source(std::size_t first, std::size_t last) const noexcept {
+        return piece_of(first) == piece_of(last);
     }
     /// Nothing was left out.
     [[nodiscard]] bool complete() const noexcept { return complete_; }
@@ -43,6 +47,12 @@ class random_record {
         std::size_t first;
         source from;
     };
+    /// How many pieces begin at or before it.
+    [[nodiscard]] std::size_t piece_of(std::size_t at) const noexcept {
+        const auto it = std::ranges::upper_bound(pieces_, at, {}, &piece::first);
+        return static_cast<std::size_t>(it - pieces_.begin());
+    }
+
     std::vector<std::byte> bytes_;
     std::vector<piece> pieces_;
     bool complete_ = true;

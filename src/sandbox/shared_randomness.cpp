@@ -29,10 +29,12 @@ std::uint64_t window_at(const std::byte* at) noexcept {
 /// Every window of the given bytes, with where it stands among them.
 class window_index {
   public:
-    explicit window_index(std::span<const std::byte> given) : seen_(bits / 64) {
+    explicit window_index(const random_record& record) : seen_(bits / 64) {
+        const auto given = record.bytes();
         if (given.size() < window) return;
         entries_.reserve(given.size() - window + 1);
         for (std::size_t i = 0; i + window <= given.size(); ++i) {
+            if (!record.one_source(i, i + window - 1)) continue;
             const std::uint64_t value = window_at(given.data() + i);
             entries_.emplace_back(value, i);
             const std::uint64_t h = hash(value);
@@ -162,7 +164,7 @@ class searcher {
 
 shared_randomness find_shared_randomness(const snapshot_image& image, const random_record& given) {
     shared_randomness found;
-    const window_index index(given.bytes());
+    const window_index index(given);
     for (const auto& [id, process] : image.kernel.processes)
         searcher(image, given, index, process.mm, found).search();
     return found;

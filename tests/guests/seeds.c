@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
         if (getrandom(seed, 64, 0) != 64) return 1;
         explicit_bzero(seed, 64);
     } else if (!strcmp(how, "short")) {
-        if (getrandom(seed, 7, 0) != 7) return 1;
+        if (getrandom(seed, 4, 0) != 4) return 1;
     } else if (!strcmp(how, "at_random")) {
         memcpy(seed, (void*)getauxval(AT_RANDOM), 16);
     } else if (!strcmp(how, "much")) {
