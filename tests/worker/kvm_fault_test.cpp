@@ -181,3 +181,39 @@ TEST_CASE("drain ends though a start ahead that it waits for fails") {
         std::abort();  // there is no way out of it
     }
 }
+
+TEST_CASE("a shell that could not be wiped for another function is not used again") {
+    /// Fails KVM_SET_USER_MEMORY_REGION (nr 0x46), by which a shell forgets its translations.
+    struct slots final : hearth::vmm::ioctl_filter {
+        int refuse(unsigned long request) noexcept override {
+            return armed && (request & 0xff) == 0x46 ? EIO : 0;
+        }
+        std::atomic<bool> armed{false};
+    } filter;
+    auto o = options();
+    o.ioctl_filter = &filter;
+    auto w = make(o);
+    auto s = spec("function_native");
+    s.pool.max_idle = 0;
+    auto f = w->deploy(s);
+    s.function_name += "cold", s.function_arn += "cold";
+    s.snapshot = false;
+    auto g = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    for (int i = 0; i < 3; ++i) {
+        CHECK(f->invoke(event("\"count\"")).value().payload == "1");
+        REQUIRE(soon([&] {
+            const auto m = w->metrics().shells;
+            return m.free_used >= 1 && m.making == 0 && m.in_use == 0;
+        }));
+        filter.armed = true;
+        const auto r = g->invoke(event("1"));
+        filter.armed = false;
+        REQUIRE(r.has_error());
+        CHECK(r.error() == hearth::errc::kvm_failed);
+        const auto next = f->invoke(event("\"count\""));
+        REQUIRE(next.has_value());
+        CHECK(next->payload == "1");
+        CHECK(next->ok());
+    }
+}
