@@ -79,6 +79,7 @@ TEST_CASE("who waits for environments to be ready ahead is told when the worker 
     auto s = spec("function_http");
     s.pool.min_idle = 3;  // there is no room for so many
     auto f = w->deploy(s);
+    REQUIRE(soon([&] { return w->metrics().pool.idle == 1; }));
     std::thread closer([&] {
         std::this_thread::sleep_for(300ms);
         w->drain();
