@@ -384,7 +384,7 @@ TEST_CASE("a guest that sleeps without a shell is stopped like any other, and an
     }
 }
 
-TEST_CASE("what a guest has in its memory, files and registers survives a sleep without a shell") {
+TEST_CASE("a cold environment is detached and suspended like the restored ones, and goes on") {
     auto o = options();
     o.max_shells = 2;
     auto w = make(o);
