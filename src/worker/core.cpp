@@ -103,6 +103,7 @@ void core::shut_down() {
     }
     chores_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
+    spare_.reset();
     store_->finish();
     watch_.stop();
 }
@@ -281,13 +282,39 @@ void core::settle(work_order& w) {
     }
 }
 
-/// The shell of a decision, whatever must be done for it.
-result<environment::resources> core::fetch(work_order& w, byte_count memory) {
+/// A fresh VM: the spare one, if it is of that size.
+result<vmm::vm> core::fresh_vm(byte_count memory) {
+    const auto options = detail::sandbox::shell_options(memory, kick_signal_, false);
+    {
+        const std::lock_guard lock(mutex_);
+        spare_size_ = options.memory;
+        chores_.notify_one();
+        if (spare_ && spare_->memory().size() == options.memory.bytes()) {
+            vmm::vm vm = std::move(*spare_);
+            spare_.reset();
+            return vm;
+        }
+    }
+    return vmm::vm::create(kvm_, options);
+}
+
+/// The shell of a decision, whatever must be done for it. `root`: what is to run in it stems from
+/// that snapshot; null: it is loaded.
+result<environment::resources> core::fetch(work_order& w,
+                                           byte_count memory,
+                                           const detail::snapshot_image* root) {
     const auto start = steady_clock::now();
     settle(w);
+    // Wiping what another function left zaps all of a VM's translations, which takes KVM several
+    // milliseconds on some hosts (it waits for a grace period): a fresh VM is quicker, and this one
+    // goes at leisure.
+    if (w.shell && !w.shell->blank && !(root && w.shell->root.get() == root)) {
+        const std::lock_guard lock(mutex_);
+        worn_.push_back(std::move(*w.shell));
+        w.shell.reset();
+    }
     if (!w.shell) {
-        HEARTH_TRY(auto vm, vmm::vm::create(
-                                kvm_, detail::sandbox::shell_options(memory, kick_signal_, false)));
+        HEARTH_TRY(auto vm, fresh_vm(memory));
         w.shell.emplace(std::move(vm));
     }
     environment::resources r{std::move(*w.shell), steady_clock::now() - start};
@@ -297,7 +324,7 @@ result<environment::resources> core::fetch(work_order& w, byte_count memory) {
 
 result<core::environment_ptr> core::reattach(environment_ptr e, work_order w) {
     const auto attach = [&]() -> result<void> {
-        HEARTH_TRY(auto resources, fetch(w, e->memory()));
+        HEARTH_TRY(auto resources, fetch(w, e->memory(), e->root()));
         return e->attach(std::move(resources));
     };
     auto attached = attach();
@@ -316,9 +343,10 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
     e->id = w.id;
     const auto begin = [&]() -> result<void> {
         if (version.data->files.has_error()) return version.data->files.error();
-        HEARTH_TRY(auto resources, fetch(w, spec.memory));
-        if (kind == start_kind::restored)
-            return e->restore(std::move(resources), *version.snapshot);
+        const bool restored = kind == start_kind::restored;
+        HEARTH_TRY(auto resources,
+                   fetch(w, spec.memory, restored ? version.snapshot->image.get() : nullptr));
+        if (restored) return e->restore(std::move(resources), *version.snapshot);
         return e->load(std::move(resources), log_stream_name(spec));
     };
     auto begun = begin();
@@ -498,7 +526,7 @@ result<void> core::resume(environment& e) {
         w = order(e.id, pool_.resume(e.id, steady_clock::now()), {});
         wake_if_due();
     }
-    auto resources = fetch(w, e.memory());
+    auto resources = fetch(w, e.memory(), e.root());
     auto resumed =
         resources.has_value() ? e.resume(std::move(*resources)) : result<void>(resources.error());
     if (resumed.has_error()) (void)e.give_up();
@@ -664,7 +692,9 @@ void core::housekeep() {
         actions.clear();
         pool_.due(steady_clock::now(), actions);
         auto ending = std::exchange(ending_, {});
-        if (actions.empty() && ending.empty()) {
+        auto worn = std::exchange(worn_, {});
+        const byte_count refill = !stop_ && !spare_ ? spare_size_ : byte_count{};
+        if (actions.empty() && ending.empty() && worn.empty() && !refill.bytes()) {
             if (stop_ && pool_.empty()) return;
             const auto due = pool_.next_due();
             wakes_at_ = due.value_or(pool::time_point::max());
@@ -693,6 +723,14 @@ void core::housekeep() {
         }
         lock.unlock();
         for (auto& e : ending) end(std::move(e));
+        worn.clear();
+        std::optional<vmm::vm> spare;
+        if (refill.bytes()) {
+            vmm::vm_options o;
+            o.memory = refill;
+            o.kick_signal = kick_signal_;
+            if (auto vm = vmm::vm::create(kvm_, o); vm.has_value()) spare.emplace(std::move(*vm));
+        }
         for (chore& c : chores) {
             if (std::holds_alternative<pool::terminate>(c.what)) {
                 if (c.env) end(std::move(c.env));
@@ -720,6 +758,9 @@ void core::housekeep() {
         }
         chores.clear();
         lock.lock();
+        if (!refill.bytes()) continue;
+        spare_ = std::move(spare);
+        if (!spare_) spare_size_ = {};  // who needs a fresh one hears why
     }
 }
 

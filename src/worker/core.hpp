@@ -145,7 +145,10 @@ class core {
                      const pool::shell_grant& grant,
                      const std::vector<pool::environment_id>& evict);
     void settle(work_order& w);
-    result<environment::resources> fetch(work_order& w, byte_count memory);
+    result<vmm::vm> fresh_vm(byte_count memory);
+    result<environment::resources> fetch(work_order& w,
+                                         byte_count memory,
+                                         const detail::snapshot_image* root);
     void start_failed(work_order w, std::optional<detail::shell> shell);
     result<assigned> decide(pool::version_id version,
                             const std::function<pool::decision(pool::time_point)>& ask);
@@ -179,7 +182,10 @@ class core {
     std::map<std::string, function_entry> functions_;        // by ARN
     std::vector<environment*> active_;
     std::vector<environment_ptr> ending_;
-    bool closed_ = false;  ///< admits nothing more
+    bool closed_ = false;              ///< admits nothing more
+    std::vector<detail::shell> worn_;  ///< to be destroyed
+    std::optional<vmm::vm> spare_;     ///< beside the pool's shells, in place of the next worn one
+    byte_count spare_size_;            ///< 0: none has been needed
     bool interrupting_ = false;
     bool stop_ = false;
     hearth::metrics counters_;

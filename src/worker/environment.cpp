@@ -143,6 +143,12 @@ byte_count environment::peak_memory() const noexcept {
     return byte_count(at_rest_ ? at_rest_->kernel.frames.peak_pages() * vmm::page_size : 0);
 }
 
+const detail::snapshot_image* environment::root() const noexcept {
+    const auto& image = at_rest_ ? at_rest_ : sandbox_ ? sandbox_->origin() : at_rest_;
+    if (!image) return nullptr;
+    return image->root ? image->root.get() : image.get();
+}
+
 byte_count environment::held() const noexcept {
     // The kernel state's own size, about: tables of files, tasks and mappings.
     constexpr std::size_t state = 24u << 10;

@@ -81,6 +81,8 @@ class environment final : private detail::sandbox_streams,
     /// @errors as sandbox::snapshot; it keeps the shell then
     result<detail::shell> detach();
     [[nodiscard]] bool detached() const noexcept { return at_rest_ != nullptr; }
+    /// The snapshot that it stems from; null: it was loaded.
+    [[nodiscard]] const detail::snapshot_image* root() const noexcept;
     /// Bytes it holds while detached.
     [[nodiscard]] byte_count held() const noexcept;
     /// Detached: goes on in another shell.

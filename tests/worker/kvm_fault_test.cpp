@@ -182,7 +182,7 @@ TEST_CASE("drain ends though a start ahead that it waits for fails") {
     }
 }
 
-TEST_CASE("a shell that could not be wiped for another function is not used again") {
+TEST_CASE("a shell that another function used is never wiped for the next, but replaced") {
     /// Fails KVM_SET_USER_MEMORY_REGION (nr 0x46), by which a shell forgets its translations.
     struct slots final : hearth::vmm::ioctl_filter {
         int refuse(unsigned long request) noexcept override {
@@ -209,8 +209,8 @@ TEST_CASE("a shell that could not be wiped for another function is not used agai
         filter.armed = true;
         const auto r = g->invoke(event("1"));
         filter.armed = false;
-        REQUIRE(r.has_error());
-        CHECK(r.error() == hearth::errc::kvm_failed);
+        // A spare one was ready, or none can be made now: the used one never serves.
+        if (r.has_error()) CHECK(r.error() == hearth::errc::kvm_failed);
         const auto next = f->invoke(event("\"count\""));
         REQUIRE(next.has_value());
         CHECK(next->payload == "1");
