@@ -20,9 +20,7 @@ std::vector<call> one_per_tenant(const function& fn, std::size_t n) {
     return calls;
 }
 
-double start_us(const invocation_report& r) {
-    return std::chrono::duration<double, std::micro>(r.vm + r.boot + r.init + r.duration).count();
-}
+double us(std::chrono::nanoseconds t) { return static_cast<double>(t.count()) / 1000; }
 
 }  // namespace
 
@@ -57,11 +55,13 @@ result<rows> clone_storm(context& ctx) {
         HEARTH_TRY(const samples after, ctx.floor(200));
         floors = {(floors[0] + after[0]) / 2};
 
-        samples starts, replies;
+        samples starts, restores, replies;
         for (const call& c : calls) {
             if (c.reply.report.start != start_kind::restored)
                 return error(errc::invalid_argument, "a start was not restored");
-            starts.push_back(start_us(c.reply.report));
+            const invocation_report& r = c.reply.report;
+            starts.push_back(us(r.vm + r.boot + r.init + r.duration));
+            restores.push_back(us(r.vm + r.boot));  // preempted, the handler waits for its turn
             replies.push_back(c.us / 1000);
         }
         const auto alive = rt.metrics().pool.idle;
@@ -73,6 +73,8 @@ result<rows> clone_storm(context& ctx) {
         row r = summarize("clone_storm", name, starts, floors);
         r.extra = {{"total_ms", total / 1000},
                    {"mean_us", total / static_cast<double>(n)},
+                   {"restore_p50_us", quantile(restores, 0.5)},
+                   {"restore_p99_us", quantile(restores, 0.99)},
                    {"alive", static_cast<double>(alive)},
                    {"shells", static_cast<double>(shells)}};
         table.push_back(std::move(r));

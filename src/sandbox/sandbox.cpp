@@ -154,10 +154,12 @@ result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     image->guest_clock = monotonic_now();
     image->cpu_time = cpu_time_;
     HEARTH_TRY(image->fpu, vcpu().fpu());
-    if (shell_.root) {
-        image->root = shell_.root;
-        image->base = shell_.root->base;
-        HEARTH_TRY(image->written, capture_written(memory(), kernel_->state(), *shell_.root));
+    // One that became a clone where it stood has its memory from nobody: all its pages are dirty,
+    // and those that are as in the root are left out.
+    if (const auto& root = shell_.root ? shell_.root : origin_) {
+        image->root = root;
+        image->base = root->base;
+        HEARTH_TRY(image->written, capture_written(memory(), kernel_->state(), *root));
     } else {
         HEARTH_TRY(image->base, capture_root(memory(), image->kernel));
     }
@@ -201,6 +203,11 @@ result<memory_restored> sandbox::restore(std::shared_ptr<const snapshot_image> i
     origin_ = std::move(image);
     ended_ = false;
     return done;
+}
+
+void sandbox::become_clone_of(std::shared_ptr<const snapshot_image> image) {
+    origin_ = std::move(image);
+    renew_identity();
 }
 
 void sandbox::renew_identity() {

@@ -123,9 +123,12 @@ class sandbox final : private guest::host {
     /// @errors errc::no_room, io_failed, kvm_failed
     result<memory_restored> restore(std::shared_ptr<const snapshot_image> image,
                                     restore_as identity = restore_as::clone);
+    /// `image` was just taken of this guest, a root: it goes on as if it were a clone of that, with
+    /// an identity of its own, where it stands. What is snapshotted of it later shares the root.
+    void become_clone_of(std::shared_ptr<const snapshot_image> image);
     /// A new identity for a guest that its snapshot's clones must not meet again.
     void renew_identity();
-    /// What it was last restored from; may be null.
+    /// What it was last restored from, or became a clone of; may be null.
     [[nodiscard]] const std::shared_ptr<const snapshot_image>& origin() const noexcept {
         return origin_;
     }

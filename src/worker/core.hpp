@@ -78,7 +78,7 @@ class core {
     /// A cold one for no invocation. @errors as assign
     result<assigned> prepare(pool::version_id version);
     /// One that was loaded is at its restore point, or idle without having had one: takes the
-    /// version's snapshot if there is none yet. It may be no longer `reusable` then.
+    /// version's snapshot if there is none yet.
     void take_snapshot(environment& e);
     /// It is idle.
     void initialised(environment& e);

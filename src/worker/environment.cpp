@@ -111,11 +111,7 @@ result<std::shared_ptr<const version_snapshot>> environment::snapshot() {
     const auto start = steady_clock::now();
     HEARTH_TRY(auto image, sandbox_->snapshot());
     auto s = std::make_shared<const version_snapshot>(version_snapshot{std::move(image), api_});
-    if (auto restored = sandbox_->restore(s->image); restored.has_error()) {
-        phase_ = phase::dead;
-        poisoned_ = true;
-        return restored.error();
-    }
+    sandbox_->become_clone_of(s->image);
     snapshot_time_ = steady_clock::now() - start;
     return s;
 }

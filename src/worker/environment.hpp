@@ -72,8 +72,7 @@ class environment final : private detail::sandbox_streams,
     // -- at rest
 
     /// Idle: from the initialised environment the version's snapshot, whose first clone it goes on
-    /// as: so it can be detached like the others. After an error it may be no longer `reusable`.
-    /// @errors as sandbox::snapshot, sandbox::restore
+    /// as: so it can be detached like the others. @errors as sandbox::snapshot
     result<std::shared_ptr<const version_snapshot>> snapshot();
     /// Idle: becomes a fresh clone of the snapshot, in the shell it has.
     result<void> reset(const version_snapshot& to);

@@ -118,11 +118,9 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             if (env_->init_failure()) return init_failed(*env_->init_failure());
             if (!env_->at_restore_point()) break;
             core_.take_snapshot(*env_);
-            if (!env_->reusable()) return fail(errc::no_room);
             env_->begin_init();
         }
         core_.take_snapshot(*env_);
-        if (!env_->reusable()) return fail(errc::no_room);
         core_.initialised(*env_);
         if (input_) env_->begin_invocation(*input_, start_);
         stage_ = stage::run;
