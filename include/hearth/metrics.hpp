@@ -87,6 +87,7 @@ struct pool_metrics {
     std::uint64_t starts_ahead = 0;   ///< cold or restored, for no invocation; not in those above
     std::uint64_t failed_starts = 0;  ///< of any kind
     std::uint64_t detaches = 0;       ///< idle environments that gave their shell back
+    std::uint64_t suspends = 0;        ///< executions that slept and gave their shell to others
     std::uint64_t detach_failures = 0;
     std::uint64_t reattaches = 0;  ///< of warm_starts: in another shell
 };

@@ -145,6 +145,7 @@ hearth::metrics core::metrics() const {
     m.pool.starts_ahead = c.starts_ahead;
     m.pool.failed_starts = c.failed_starts;
     m.pool.detaches = c.detached;
+    m.pool.suspends = c.suspended;
     m.pool.detach_failures = c.detach_failures;
     m.pool.reattaches = c.reattached;
     m.shells = shells_of(s, c);

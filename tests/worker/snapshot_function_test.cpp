@@ -180,6 +180,35 @@ TEST_CASE("an idle environment gives its shell back and comes again with all it 
     }
 }
 
+TEST_CASE("the environment that a snapshot was taken of moves between shells like its clones") {
+    const auto guest = GENERATE(as<std::string>(), "snapshot_guest", "snapshot_guest_dynamic");
+    INFO(guest);
+    auto o = options();
+    o.detach_after = 20ms;
+    auto w = make(o);
+    auto f = w->deploy(spec(guest));
+    CHECK(ask(*f, "count").report.start == start_kind::cold);
+    const std::string layout = ask(*f, "layout").payload;
+    CHECK(ask(*f, "dirty").payload == "dirty");
+    for (int i = 2; i < 6; ++i) {
+        REQUIRE(soon([&] { return w->metrics().pool.detached == 1; }));
+        const auto r = ask(*f, "count");
+        CHECK(r.report.reattached);
+        CHECK(r.payload == std::to_string(i));
+        const std::string now = ask(*f, "search").payload;
+        CHECK(now.find("file=1") != std::string::npos);
+        CHECK(now.find("handler=1 timer=1") != std::string::npos);
+        CHECK(now.find("unclean=0") != std::string::npos);
+        CHECK_FALSE(now.starts_with("memory=0"));
+    }
+    // And its clones are as it was, clean.
+    auto s = spec(guest);
+    s.pool.max_idle = 0;
+    auto g = w->deploy(s);
+    CHECK(ask(*g, "layout").payload == layout);
+    CHECK(ask(*g, "search").payload.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
+}
+
 TEST_CASE("more idle environments than shells, of several functions, each with its own state") {
     auto o = options();
     o.max_shells = 3;
@@ -313,20 +342,14 @@ TEST_CASE("hundreds of executions sleep at once, on two threads and few shells")
     constexpr int n = 200;
     boost::asio::io_context io;
     int good = 0;
-    std::uint64_t shells = 0, running = 0;
     for (int i = 0; i < n; ++i)
         f->async_invoke(event("\"nap\""), boost::asio::bind_executor(
                                               io, [&](hearth::error_code ec, hearth::response r) {
                                                   good += !ec && r.ok();
                                               }));
-    while (!io.stopped()) {
-        io.run_for(5ms);
-        const auto m = w->metrics().pool;
-        shells = std::max(shells, m.shells);
-        running = std::max(running, m.running);
-    }
+    io.run();
     CHECK(good == n);
-    CHECK(shells < running);  // how many fewer depends on how often the machine lets them sleep
+    CHECK(w->metrics().pool.suspends > 0);
 }
 
 TEST_CASE("a guest that sleeps without a shell is stopped like any other, and another served") {
