@@ -136,7 +136,11 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             if (auto resumed = core_.resume(*env_); resumed.has_error())
                 return fail(resumed.error());
         if (auto sleeping = env_->advance(scope, preempted_)) {
-            if (sleeps_long(*sleeping)) core_.suspend(*env_);
+            // Preempted for the first time it has written little, and in a storm of starts it waits
+            // behind all of them: else each of those might have to make a shell, be preempted over
+            // that, and keep it.
+            if (sleeps_long(*sleeping) || (sleeping->preempted && !std::exchange(waited_, true)))
+                core_.suspend(*env_);
             return sleeping;
         }
         if (env_->stopped()) return fail(errc::shutting_down);

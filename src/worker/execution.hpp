@@ -65,6 +65,7 @@ class execution {
     std::optional<invocation> input_;  ///< none: only initialise
     std::unique_ptr<environment> started_;
     stage stage_ = stage::start;
+    bool waited_ = false;  ///< the guest was preempted
     start_kind start_ = start_kind::warm;
     result<response> result_ = error(errc::shutting_down);
     std::string init_log_;
