@@ -1,18 +1,22 @@
 // A sandbox from a snapshot, below the worker: starts in a shell that ran the same function, in one
 // that ran another, in one that was wiped off the hot path since, and in a fresh one; resets by the
-// number of pages written; and a clean sandbox for every call. All over the native path, all on one
-// thread. What the handler's first touches of its pages cost is in the figures.
+// number of pages written; and a clean sandbox for every call. From a stored snapshot too, with its
+// file in the page cache and not (restore_us is the reading then). All over the native path, all on
+// one thread. What the handler's first touches of its pages cost is in the figures.
 
 #include "base/try.hpp"
+#include "base/unique_fd.hpp"
 #include "bench.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "sandbox/sandbox.hpp"
+#include "sandbox/snapshot_format.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
-#include <deque>
-#include <functional>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,12 +81,35 @@ class workshop {
         return {};
     }
 
+    [[nodiscard]] detail::guest_files files() const { return detail::guest_files(*files_); }
+
   private:
     workshop(context& ctx, std::shared_ptr<guest::vfs::filesystem> files)
         : ctx_(ctx), files_(std::move(files)) {}
     context& ctx_;
     std::shared_ptr<guest::vfs::filesystem> files_;
     silent streams_;
+};
+
+/// Where a snapshot is stored meanwhile.
+struct stored_copy {
+    std::filesystem::path path = std::filesystem::temp_directory_path() /
+                                 ("hearth_bench-" + std::to_string(::getpid()) + ".snapshot");
+    stored_copy() = default;
+    stored_copy(const stored_copy&) = delete;
+    stored_copy& operator=(const stored_copy&) = delete;
+    ~stored_copy() {
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+    }
+    /// Its pages leave the page cache, so that the next read asks the disk.
+    [[nodiscard]] result<void> drop_cache() const {
+        const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!fd || ::fdatasync(fd.get()) != 0 ||
+            ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED) != 0)
+            return error(errc::io_failed, "the stored snapshot cannot be dropped from the cache");
+        return {};
+    }
 };
 
 }  // namespace
@@ -143,6 +170,25 @@ result<rows> restored_start(context& ctx) {
             (void)used;
         }
     }
+    // From its file, as the first start after a restart: read, checked, mapped, restored, called.
+    timed stored_cached, stored_dropped;
+    const stored_copy file;
+    HEARTH_CHECK(detail::save_snapshot(file.path, "bench", *one, "", shop.files()));
+    for (timed* into : {&stored_cached, &stored_dropped}) {
+        for (int i = 0; i < per_batch; ++i) {
+            HEARTH_TRY(detail::shell pooled, shop.new_shell());
+            if (into == &stored_dropped) HEARTH_CHECK(file.drop_cache());
+            const auto from = steady_clock::now();
+            HEARTH_TRY(auto loaded, detail::load_snapshot(file.path, "bench", shop.files()));
+            const double loading = since(from);
+            const auto image =
+                std::make_shared<const detail::snapshot_image>(std::move(loaded.image));
+            HEARTH_TRY(detail::shell used, start(std::move(pooled), image, nullptr));
+            into->total.push_back(since(from));
+            into->restore.push_back(loading);
+            (void)used;
+        }
+    }
     rows table;
     const auto add = [&](const char* variant, const timed& t) {
         row r = summarize("restored_start", variant, t.total, floors);
@@ -154,6 +200,8 @@ result<rows> restored_start(context& ctx) {
     add("wiped_shell", wiped);
     table.back().extra.emplace_back("wiping_us", quantile(wiping, 0.5));
     add("fresh_shell", fresh);
+    add("from_disk_cached", stored_cached);
+    add("from_disk_dropped", stored_dropped);
     return table;
 }
 
