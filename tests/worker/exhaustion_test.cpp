@@ -120,6 +120,7 @@ TEST_CASE("no descriptor for a snapshot's memory: starts stay cold until there i
         const auto m = w->metrics().shells;
         return m.free_used == 0 && m.free_blank >= 1 && m.making == 0;
     }));
+    std::this_thread::sleep_for(100ms);  // the spare VM beside the pool's shells, too
     {
         const lowered_limit none(RLIMIT_NOFILE, first_free_file());
         const auto r = g->invoke(event("\"count\""));
