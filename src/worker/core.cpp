@@ -235,17 +235,21 @@ void core::wake_if_due() {
 
 // -- getting an environment
 
+/// Keeps what is left of a gone environment's shell, if the pool still counts it as that one's.
+pool::shell_fate core::keep_shell(pool::environment_id id, std::optional<detail::shell> shell) {
+    const auto shell_id = pool_.shell_of(id);
+    if (!shell || !shell_id) return pool::shell_fate::gone;
+    store_shell(shell_id, std::move(*shell));
+    return pool::shell_fate::reusable;
+}
+
 /// Gives an environment up for good; its shell is free for others if it can be.
 void core::end(environment_ptr e) {
     const auto id = e->id;
     auto shell = e->give_up();
     e.reset();
     const std::lock_guard lock(mutex_);
-    const auto shell_id = pool_.shell_of(id);
-    const bool keep = shell && shell_id;
-    if (keep) store_shell(shell_id, std::move(*shell));
-    pool_.destroyed(id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
-                    steady_clock::now());
+    pool_.destroyed(id, keep_shell(id, std::move(shell)), steady_clock::now());
     wake_if_due();
 }
 
@@ -258,21 +262,7 @@ void core::settle(work_order& w) {
     }
     w.evicted.clear();
     if (w.stolen_from) {
-        environment_ptr e = std::move(w.stolen_from);
-        auto shell = e->detach();
-        bool kept = false;
-        {
-            const std::lock_guard lock(mutex_);
-            kept = shell.has_value() ? pool_.detached(e->id, e->held(), steady_clock::now())
-                                     : pool_.detach_failed(e->id, steady_clock::now());
-            if (kept) store(std::move(e));
-            wake_if_due();
-        }
-        if (shell.has_value())
-            w.shell.emplace(std::move(*shell));
-        else if (e)
-            w.shell = e->give_up();
-        if (e) end(std::move(e));
+        w.shell = detach(std::move(w.stolen_from));
     }
     if (w.destroy) {
         w.destroy.reset();
@@ -282,21 +272,29 @@ void core::settle(work_order& w) {
     }
 }
 
+result<vmm::vm> core::make_vm(byte_count size) {
+    vmm::vm_options options;
+    options.memory = size;
+    options.kick_signal = kick_signal_;
+    return vmm::vm::create(kvm_, options);
+}
+
 /// A fresh VM: the spare one, if it is of that size.
-result<vmm::vm> core::fresh_vm(byte_count memory) {
-    const auto options = detail::sandbox::shell_options(memory, kick_signal_, false);
+result<vmm::vm> core::fresh_vm(byte_count size) {
     {
         const std::lock_guard lock(mutex_);
-        spare_size_ = options.memory;
+        spare_size_ = size;
         chores_.notify_one();
-        if (spare_ && spare_->memory().size() == options.memory.bytes()) {
+        if (spare_fits()) {
             vmm::vm vm = std::move(*spare_);
             spare_.reset();
             return vm;
         }
     }
-    return vmm::vm::create(kvm_, options);
+    return make_vm(size);
 }
+
+bool core::spare_fits() { return spare_ && spare_->memory().size() == spare_size_.bytes(); }
 
 /// The shell of a decision, whatever must be done for it. `root`: what is to run in it stems from
 /// that snapshot; null: it is loaded.
@@ -314,7 +312,7 @@ result<environment::resources> core::fetch(work_order& w,
         w.shell.reset();
     }
     if (!w.shell) {
-        HEARTH_TRY(auto vm, fresh_vm(memory));
+        HEARTH_TRY(auto vm, fresh_vm(shell_size(memory)));
         w.shell.emplace(std::move(vm));
     }
     environment::resources r{std::move(*w.shell), steady_clock::now() - start};
@@ -360,11 +358,7 @@ void core::start_failed(work_order w, std::optional<detail::shell> shell) {
     settle(w);
     if (!shell) shell = std::move(w.shell);
     const std::lock_guard lock(mutex_);
-    const auto shell_id = pool_.shell_of(w.id);
-    const bool keep = shell && shell_id;
-    if (keep) store_shell(shell_id, std::move(*shell));
-    pool_.start_failed(w.id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone,
-                       steady_clock::now());
+    pool_.start_failed(w.id, keep_shell(w.id, std::move(shell)), steady_clock::now());
     quiet_.notify_all();
     wake_if_due();
 }
@@ -575,10 +569,7 @@ void core::give_back(environment_ptr e) {
     const auto now = steady_clock::now();
     const std::lock_guard lock(mutex_);
     if (failed_start || (!e->in_pool && !reusable)) {
-        const auto shell_id = pool_.shell_of(e->id);
-        const bool keep = shell && shell_id;
-        if (keep) store_shell(shell_id, std::move(*shell));
-        pool_.start_failed(e->id, keep ? pool::shell_fate::reusable : pool::shell_fate::gone, now);
+        pool_.start_failed(e->id, keep_shell(e->id, std::move(shell)), now);
     } else {
         bool kept = false;
         if (!e->in_pool) {
@@ -644,21 +635,30 @@ sched::host_view core::view(const version_spec& spec) const {
 
 // -- housekeeping
 
-void core::detach(environment_ptr e) {
-    auto shell = e->detach();
-    bool kept = false;
+/// @return its shell, if that was promised to another environment; else it is kept here
+std::optional<detail::shell> core::detach(environment_ptr e) {
+    auto detached = e->detach();
+    std::optional<detail::shell> shell;
+    bool promised = false;
     {
         const std::lock_guard lock(mutex_);
         const auto now = steady_clock::now();
-        if (shell.has_value()) {
-            if (const auto id = pool_.shell_of(e->id)) store_shell(id, std::move(*shell));
-            kept = pool_.detached(e->id, e->held(), now);
-        } else {
-            kept = pool_.detach_failed(e->id, now);
+        const auto own = pool_.shell_of(e->id);
+        promised = !own;
+        if (detached.has_value()) {
+            if (own)
+                store_shell(own, std::move(*detached));
+            else
+                shell.emplace(std::move(*detached));
         }
+        const bool kept = detached.has_value() ? pool_.detached(e->id, e->held(), now)
+                                               : pool_.detach_failed(e->id, now);
         if (kept) store(std::move(e));
+        wake_if_due();
     }
+    if (e && promised && !shell) shell = e->give_up();
     if (e) end(std::move(e));
+    return shell;
 }
 
 void core::start_ahead(work_order w, start_kind kind, const version_entry& version) {
@@ -693,7 +693,8 @@ void core::housekeep() {
         pool_.due(steady_clock::now(), actions);
         auto ending = std::exchange(ending_, {});
         auto worn = std::exchange(worn_, {});
-        const byte_count refill = !stop_ && !spare_ ? spare_size_ : byte_count{};
+        const byte_count refill = !stop_ && !spare_fits() ? spare_size_ : byte_count{};
+        auto unfit = refill.bytes() ? std::exchange(spare_, {}) : std::nullopt;
         if (actions.empty() && ending.empty() && worn.empty() && !refill.bytes()) {
             if (stop_ && pool_.empty()) return;
             const auto due = pool_.next_due();
@@ -724,18 +725,15 @@ void core::housekeep() {
         lock.unlock();
         for (auto& e : ending) end(std::move(e));
         worn.clear();
+        unfit.reset();
         std::optional<vmm::vm> spare;
-        if (refill.bytes()) {
-            vmm::vm_options o;
-            o.memory = refill;
-            o.kick_signal = kick_signal_;
-            if (auto vm = vmm::vm::create(kvm_, o); vm.has_value()) spare.emplace(std::move(*vm));
-        }
+        if (refill.bytes())
+            if (auto vm = make_vm(refill); vm.has_value()) spare.emplace(std::move(*vm));
         for (chore& c : chores) {
             if (std::holds_alternative<pool::terminate>(c.what)) {
                 if (c.env) end(std::move(c.env));
             } else if (std::holds_alternative<pool::detach>(c.what)) {
-                if (c.env) detach(std::move(c.env));
+                if (c.env) (void)detach(std::move(c.env));
             } else if (const auto* s = std::get_if<pool::start>(&c.what)) {
                 if (c.version.data)
                     start_ahead(std::move(c.work), c.version.snapshot ? s->kind : start_kind::cold,
@@ -743,10 +741,7 @@ void core::housekeep() {
                 else  // the version went meanwhile
                     start_failed(std::move(c.work), std::nullopt);
             } else if (const auto* m = std::get_if<pool::make_shell>(&c.what)) {
-                vmm::vm_options o;
-                o.memory = m->size;
-                o.kick_signal = kick_signal_;
-                auto vm = vmm::vm::create(kvm_, o);
+                auto vm = make_vm(m->size);
                 const std::lock_guard again(mutex_);
                 if (vm.has_value()) store_shell(m->shell, std::move(*vm));
                 pool_.shell_made(m->shell, vm.has_value(), steady_clock::now());

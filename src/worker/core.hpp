@@ -141,11 +141,14 @@ class core {
     void store(environment_ptr e);
     std::optional<detail::shell> take_shell(pool::shell_id id);
     void store_shell(pool::shell_id id, detail::shell shell);
+    pool::shell_fate keep_shell(pool::environment_id id, std::optional<detail::shell> shell);
     work_order order(pool::environment_id id,
                      const pool::shell_grant& grant,
                      const std::vector<pool::environment_id>& evict);
     void settle(work_order& w);
-    result<vmm::vm> fresh_vm(byte_count memory);
+    result<vmm::vm> make_vm(byte_count size);
+    result<vmm::vm> fresh_vm(byte_count size);
+    bool spare_fits();
     result<environment::resources> fetch(work_order& w,
                                          byte_count memory,
                                          const detail::snapshot_image* root);
@@ -155,7 +158,7 @@ class core {
     result<environment_ptr> reattach(environment_ptr e, work_order w);
     result<assigned> start(work_order w, start_kind kind, const version_entry& version);
     void end(environment_ptr e);
-    void detach(environment_ptr e);
+    std::optional<detail::shell> detach(environment_ptr e);
     void start_ahead(work_order w, start_kind kind, const version_entry& version);
     [[nodiscard]] bool wanted_ahead(const environment& e) const;
     void housekeep();
