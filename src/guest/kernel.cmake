@@ -1,13 +1,18 @@
 list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
+    kernel/exit.cpp
     kernel/identity.cpp
     kernel/kernel.cpp
+    kernel/memory_spaces.cpp
+    kernel/scheduling.cpp
     kernel/services.cpp
     kernel/signal_frame.cpp
     kernel/signals.cpp
     kernel/task.cpp
     kernel/tracer.cpp
+    sys/clone.cpp
     sys/exchange.cpp
+    sys/exec.cpp
     sys/futex.cpp
     sys/process.cpp
     sys/random.cpp
@@ -15,4 +20,5 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/since.cpp
     sys/system.cpp
     sys/table.cpp
-    sys/time.cpp)
+    sys/time.cpp
+    sys/wait.cpp)

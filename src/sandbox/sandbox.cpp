@@ -7,6 +7,7 @@
 #include "guest/kernel/identity.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/open.hpp"
+#include "guest/vfs/programs.hpp"
 #include "sandbox/memory_capture.hpp"
 #include "vmm/x86_64/layout.hpp"
 #include "vmm/x86_64/vvar.hpp"
@@ -42,20 +43,6 @@ nanoseconds read_clock(clockid_t clock) {
 constexpr unsigned calls_per_service = 16;
 
 constexpr std::uint64_t slot_granule = 2ull << 20;
-
-/// Programs out of the guest's own file namespace.
-class guest_programs final : public guest::exec::program_source {
-  public:
-    guest_programs(const guest::vfs::filesystem& files, guest::vfs::context context) noexcept
-        : files_(files), context_(context) {}
-    guest::outcome<guest::mm::file_backing> open(std::string_view path) override {
-        return files_.open_program(context_, path);
-    }
-
-  private:
-    const guest::vfs::filesystem& files_;
-    guest::vfs::context context_;
-};
 
 }  // namespace
 
@@ -115,7 +102,7 @@ result<void> sandbox::load(const program& what) {
     give_random(random_record::source::at_random, request.random);
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
-    guest_programs programs(*options_.filesystem, {kernel_->state(), process, *this});
+    guest::vfs::programs programs(*options_.filesystem, {kernel_->state(), process, *this});
     guest::mm::address_space space(process.mm, kernel_->state().frames, memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {
@@ -131,12 +118,21 @@ result<void> sandbox::load(const program& what) {
     return {};
 }
 
-/// The answers of the calls that the stub page gives, and a clock of this guest's own.
+/// A page of this guest's own for stub and vDSO.
 void sandbox::show_ids() noexcept {
+    vvar_page() = {};
+    shown_ = 0;
+    enter_running_task();
+}
+
+/// What the vCPU needs to know of the task that runs on it: the answers of the calls that the stub
+/// page gives.
+void sandbox::enter_running_task() noexcept {
     const guest::task_state& task = kernel_->running_task();
+    if (task.tid == shown_) return;
+    shown_ = task.tid;
     const guest::process_state& process = kernel_->process_of(task);
     auto& page = vvar_page();
-    page = {};
     page.pid = static_cast<std::uint32_t>(process.id);
     page.tid = static_cast<std::uint32_t>(task.tid);
     page.ppid = static_cast<std::uint32_t>(process.parent);
@@ -256,9 +252,10 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         if (step.what == guest::step::kind::parked) return park();
         parked_ = false;
         if (step.what == guest::step::kind::return_value ||
-            step.what == guest::step::kind::set_registers)
+            step.what == guest::step::kind::set_registers) {
+            enter_running_task();
             vcpu().set_state(registers_);
-        else if (auto end = apply(step))
+        } else if (auto end = apply(step))
             return *end;
     }
     for (;;) {
@@ -279,10 +276,16 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         } else if (std::holds_alternative<vmm::interrupted_exit>(exit)) {
             // The owner's kick, or the guest's timer: both are looked after.
             registers_ = vcpu().state();
+            if (options_.services && kernel_->state().tasks.size() > 1)
+                options_.services->serve(*kernel_);  // for tasks that wait while this one runs
             step = kernel_->on_interrupt(registers_);
             watch_timer();
             if (step.what == guest::step::kind::run_on) return run_interrupted{};
-            if (step.what != guest::step::kind::set_registers) return *apply(step);
+            if (step.what != guest::step::kind::set_registers) {
+                if (auto end = apply(step)) return *end;
+                return run_interrupted{};
+            }
+            enter_running_task();
             vcpu().set_state(registers_);
             return run_interrupted{};
         } else if (std::holds_alternative<vmm::memory_exit>(exit)) {
@@ -312,6 +315,7 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
             vcpu().return_from_syscall(step.rax);
             return std::nullopt;
         case guest::step::kind::set_registers:
+            enter_running_task();
             vcpu().set_state(registers_);
             return std::nullopt;
         case guest::step::kind::exited:
@@ -336,6 +340,7 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
             ended_ = true;
             return run_out_of_memory{};
         default:
+            enter_running_task();
             vcpu().set_state(registers_);
             return std::nullopt;
     }

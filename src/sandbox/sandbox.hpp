@@ -177,6 +177,7 @@ class sandbox final : private guest::host {
     [[nodiscard]] const vmm::guest_memory& memory() const noexcept { return shell_.vm.memory(); }
     [[nodiscard]] vmm::vcpu& vcpu() noexcept { return shell_.vm.vcpu(); }
     void show_ids() noexcept;
+    void enter_running_task() noexcept;
     void keep_layout();
 
     detail::shell shell_;
@@ -193,6 +194,7 @@ class sandbox final : private guest::host {
     std::chrono::nanoseconds cpu_time_{};
     std::chrono::nanoseconds run_started_{};
     bool running_ = false;
+    guest::pid shown_ = 0;  // the task whose ids the guest's page shows
 };
 
 }  // namespace hearth::detail

@@ -15,19 +15,20 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1120);
+HEARTH_PINNED(detail::snapshot_image, 1160);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 824);
-HEARTH_PINNED(process_state, 2688);
-HEARTH_PINNED(task_state, 384);
-HEARTH_PINNED(task_waiting, 64);
+HEARTH_PINNED(kernel_state, 864);
+HEARTH_PINNED(process_state, 2712);
+HEARTH_PINNED(task_state, 464);
+HEARTH_PINNED(task_waiting, 120);
 HEARTH_PINNED(task_exited, 4);
-HEARTH_PINNED(wait_state, 64);
+HEARTH_PINNED(wait_state, 120);
 HEARTH_PINNED(wait_state::watch, 8);
+HEARTH_PINNED(futex_wait, 40);
 HEARTH_PINNED(task_signals, 96);
 HEARTH_PINNED(signal_action, 32);
 HEARTH_PINNED(signal_info, 40);

@@ -28,6 +28,7 @@ inline constexpr std::uint64_t sa_nocldstop = 1, sa_nocldwait = 2, sa_siginfo = 
 
 // si_code.
 inline constexpr int si_user = 0, si_kernel = 0x80, si_queue = -1, si_timer = -2, si_tkill = -6;
+inline constexpr int cld_exited = 1, cld_killed = 2, cld_dumped = 3;
 inline constexpr int ill_illopn = 2, fpe_intdiv = 1, fpe_fltdiv = 3, fpe_fltovf = 4, fpe_fltund = 5,
                      fpe_fltres = 6, fpe_fltinv = 7, segv_maperr = 1, segv_accerr = 2,
                      bus_adraln = 1, bus_adrerr = 2, trap_brkpt = 1, trap_trace = 2;
@@ -65,6 +66,11 @@ struct siginfo {
         struct {
             std::uint64_t address;
         } fault;
+        struct {
+            std::int32_t pid;
+            std::uint32_t uid;
+            std::int32_t status;
+        } child;  // SIGCHLD
         std::uint8_t bytes[112];
     };
 };

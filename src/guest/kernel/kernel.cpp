@@ -47,6 +47,9 @@ kernel::kernel(kernel_state state,
 void kernel::restore(const kernel_state& state) {
     state_ = state;
     exit_status_ = {};
+    over_ = false;
+    contended_ = state_.tasks.size() > 1;
+    slice_end_ = {};
     traced_.clear();
 }
 
@@ -76,7 +79,7 @@ step kernel::on_syscall(vmm::vcpu_state& registers) {
     if (host_.tracing()) [[unlikely]]
         trace_call(t, row);
     auto result = dispatch(t, row);
-    return finish(t, std::move(result), row, false);
+    return go_on(finish(t, std::move(result), row, false), registers);
 }
 
 step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_registers) {
@@ -89,7 +92,8 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
     const wait_state* held = t.wait();
     wait_state wait;
     if (result.what() == sysret::kind::parked) {
-        if (!t.interrupted() && signals::next_action(ts, t.process())) {
+        if (!t.interrupted() && !result.wait().vfork_child &&
+            signals::next_action(ts, t.process())) {
             // A signal ends the wait before it began: the handler learns of it in the way it would
             // later.
             wait = std::move(result.wait());
@@ -102,6 +106,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             if (host_.tracing() && !held) trace_result(result, r, false);
             ts.registers = r;
             ts.run = task_waiting{std::move(result.wait())};
+            contended_ = true;
             return {step::kind::parked, 0};
         }
         if (result.what() == sysret::kind::parked) {
@@ -258,7 +263,7 @@ step kernel::on_exception(vmm::vcpu_state& registers, const vmm::exception_exit&
         case 14:
             switch (t.memory().fault(exception.fault_address, exception.error_code)) {
                 case mm::fault_result::resolved:
-                    return {step::kind::set_registers, registers.rax};
+                    return go_on({step::kind::set_registers, registers.rax}, registers);
                 case mm::fault_result::out_of_memory:
                     return {step::kind::out_of_memory, 0};
                 case mm::fault_result::segv_maperr:
@@ -287,7 +292,7 @@ step kernel::on_exception(vmm::vcpu_state& registers, const vmm::exception_exit&
     ts.signals.trap_error = exception.error_code;
     if (exception.vector == 14) ts.signals.trap_address = exception.fault_address.value;
     force_signal(ts, info);
-    return deliver_signals(t);
+    return go_on(deliver_signals(t), registers);
 }
 
 int kernel::floating_point_code(std::uint8_t vector) {
@@ -314,7 +319,7 @@ step kernel::on_memory_fault(vmm::vcpu_state& registers) {
     task t(*this, process_of(ts), ts, registers);
     // KVM does not say which address it was.
     force_signal(ts, {.number = abi::sigbus, .code = abi::bus_adrerr});
-    return deliver_signals(t);
+    return go_on(deliver_signals(t), registers);
 }
 
 step kernel::on_interrupt(vmm::vcpu_state& registers) {
@@ -322,14 +327,25 @@ step kernel::on_interrupt(vmm::vcpu_state& registers) {
     if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
     expire_timers();
     task t(*this, process_of(ts), ts, registers);
-    if (!signals::next_action(ts, t.process())) return {step::kind::run_on, 0};
-    return deliver_signals(t);
+    if (signals::next_action(ts, t.process())) return go_on(deliver_signals(t), registers);
+    if (state_.tasks.size() == 1 || host_.monotonic_now() < slice_end_)
+        return {step::kind::run_on, 0};
+    return go_on({step::kind::set_registers, registers.rax}, registers);
 }
 
 // -- waiting
 // ----------------------------------------------------------------------------------------------------
 
 bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
+    if (wait.vfork_child) {
+        const auto child = state_.processes.find(wait.vfork_child);
+        return child == state_.processes.end() || child->second.ended || !child->second.vforked;
+    }
+    if (wait.futex && wait.futex->woken) return true;
+    if (wait.child && std::ranges::any_of(state_.processes, [&](const auto& entry) {
+            return entry.second.parent == ts.process && entry.second.ended;
+        }))
+        return true;
     if (wait.native_event && state_.native.event) return true;
     if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
     if (signals::next_action(ts, process_of(ts))) return true;
@@ -351,6 +367,7 @@ std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& register
     task t(*this, process_of(ts), ts, registers);
     t.set_wait(&wait);
     t.set_interrupted(signals::next_action(ts, t.process()) != nullptr);
+    if (t.interrupted()) take_fpu(ts);  // the handler's frame will hold it
     const auto* row = find_row(table_, number_of(registers));
     auto result = dispatch(t, row);
     const auto s = finish(t, std::move(result), row, true);
@@ -360,15 +377,10 @@ std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& register
 
 step kernel::resume(vmm::vcpu_state& registers) {
     expire_timers();
-    bool alive = false;
-    for (auto& [tid, ts] : state_.tasks) {
-        if (auto s = try_resume(ts, registers)) return *s;
-        alive = alive || !std::holds_alternative<task_exited>(ts.run);
-    }
-    return {alive ? step::kind::parked : step::kind::exited, 0};
+    return run_next(registers);
 }
 
-std::optional<std::chrono::nanoseconds> kernel::next_timer() const {
+std::optional<std::chrono::nanoseconds> kernel::first_timer() const {
     std::optional<std::chrono::nanoseconds> first;
     const auto consider = [&](const interval_timer& timer) {
         if (timer.deadline && (!first || *timer.deadline < *first)) first = timer.deadline;
@@ -380,8 +392,16 @@ std::optional<std::chrono::nanoseconds> kernel::next_timer() const {
     return first;
 }
 
+std::optional<std::chrono::nanoseconds> kernel::next_timer() const {
+    auto first = first_timer();
+    // The running task's slice, while others may want their turn.
+    if (contended_ && state_.tasks.size() > 1 && (!first || slice_end_ < *first))
+        first = slice_end_;
+    return first;
+}
+
 std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
-    auto first = next_timer();
+    auto first = first_timer();
     for (const auto& [tid, ts] : state_.tasks) {
         const auto* waiting = std::get_if<task_waiting>(&ts.run);
         if (!waiting || !waiting->wait.deadline) continue;
@@ -430,33 +450,6 @@ void kernel::expire_timers() {
                 post_signal(p, info);
         }
     }
-}
-
-// -- the end
-// ----------------------------------------------------------------------------------------------------
-
-void kernel::exit_task(task& t, int code) {
-    auto& p = t.process();
-    t.state().run = task_exited{(code & 0xff) << 8};
-    const bool others = std::ranges::any_of(state_.tasks, [&](const auto& entry) {
-        return entry.second.process == p.id &&
-               !std::holds_alternative<task_exited>(entry.second.run);
-    });
-    if (!others) return exit_process(p, {.code = code & 0xff, .signal = 0});
-    // CLONE_CHILD_CLEARTID (man 2 set_tid_address): nobody hears of a bad address.
-    if (const gva at{t.state().clear_child_tid}; at.value)
-        (void)t.write(guest_ptr<std::int32_t>{at}, 0);
-}
-
-void kernel::exit_process(process_state& p, guest::exit_status status) {
-    const auto encoded = status.signal ? status.signal : (status.code & 0xff) << 8;
-    for (auto& [tid, ts] : state_.tasks)
-        if (ts.process == p.id) ts.run = task_exited{encoded};
-    set_exit_status(status);
-    if (!host_.tracing()) return;
-    host_.trace(status.signal
-                    ? fmt::format("+++ killed by {} +++", tracer::signal_name(status.signal))
-                    : fmt::format("+++ exited with {} +++", status.code));
 }
 
 // -- tracing

@@ -30,7 +30,7 @@ struct step {
         return_value,   ///< vcpu.return_from_syscall(rax), run
         set_registers,  ///< vcpu.set_state(registers as left by the call), run
         parked,         ///< no task is runnable; see kernel::wait_deadline, resume
-        exited,         ///< the last process ended; kernel::exit_status
+        exited,         ///< the guest's first process ended, and with it the guest; kernel::exit_status
         out_of_memory,  ///< the memory size is reached; the sandbox is over
         run_on,         ///< of on_interrupt only: nothing changed, run as if nothing had been
     };
@@ -114,9 +114,33 @@ class kernel {
     /// A signal the running task cannot refuse, for a fault of its own (force_sig): if it is
     /// blocked or ignored, the default action follows.
     void force_signal(task_state& to, const signal_info& info);
-    /// Ends one task, or its whole process; the status as wait(2) encodes it.
+    /// Ends one task, or its whole process. The end of the first process is the guest's.
     void exit_task(task& t, int code);
     void exit_process(process_state& p, guest::exit_status status);
+    /// A parent has taken the status of a zombie: it is gone.
+    void reap(process_state& p);
+    /// Ends the other threads of the caller's process, which then is its own leader (execve).
+    void end_other_threads(task& t);
+    // Memory of processes (memory_spaces.cpp).
+    /// A copy-on-write copy of the task's memory for a new process. ENOMEM
+    outcome<void> fork_memory(task& t, mm::mm_state& child);
+    /// Empty memory; false: there is none left.
+    bool new_memory(mm::mm_state& mm);
+    /// Another process lives in this one's memory too.
+    [[nodiscard]] bool memory_is_lent(const process_state& p) const;
+    /// Leaves the memory a process lives in, which others may go on using.
+    void leave_memory(process_state& p);
+    /// A number no process, thread, group or session has.
+    pid fresh_id();
+    /// Wakes up to `count` waiters of a futex, first come first. @return how many
+    std::int64_t wake(const futex_wait& word, std::uint32_t count);
+    /// The running task lets others go first (sched_yield).
+    void yield() noexcept { slice_end_ = {}; }
+    /// Another task has become able to run.
+    void contend() noexcept { contended_ = true; }
+    /// The vector state of the running task, for a copy of it.
+    vmm::fpu_state running_fpu();
+    void set_running_fpu(const vmm::fpu_state& fpu);
 
   private:
     sysret dispatch(task& t, const syscall_row* row);
@@ -124,9 +148,21 @@ class kernel {
     step deliver_signals(task& t);
     /// The step that lets a task go on which was parked: registers in full.
     std::optional<step> try_resume(task_state& ts, vmm::vcpu_state& registers);
+    // scheduling.cpp
+    /// What the running task's step means for the vCPU when there are other tasks.
+    step go_on(step s, vmm::vcpu_state& registers);
+    step run_next(vmm::vcpu_state& registers);
+    std::optional<step> try_run(task_state& ts, vmm::vcpu_state& registers);
+    void take_fpu(task_state& ts);
+    void forget_ended_tasks();
+    [[nodiscard]] bool others_may_run(const task_state& ts) const;
+    // exit.cpp
+    void release_thread(process_state& p, task_state& ts);
+    void tell_parent(process_state& p);
     [[nodiscard]] bool wait_is_over(task_state& ts, const wait_state& wait);
     int floating_point_code(std::uint8_t vector);
     void expire_timers();
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> first_timer() const;
     void trace_call(task& t, const syscall_row* row);
     void trace_result(sysret& result, const vmm::vcpu_state& registers, bool resumed);
 
@@ -136,6 +172,9 @@ class kernel {
     guest::host& host_;
     const syscall_table& table_;
     guest::exit_status exit_status_;
+    bool over_ = false;                       // the first process ended
+    bool contended_ = false;                  // some other task may want the vCPU
+    std::chrono::nanoseconds slice_end_{};    // guest CLOCK_MONOTONIC
     std::string traced_;  // the call being traced: name and arguments, formatted before it runs
 };
 

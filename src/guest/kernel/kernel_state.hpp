@@ -46,6 +46,7 @@ struct task_state {
     pid tid = 1;
     pid process = 1;
     vmm::vcpu_state registers;  ///< valid while the task is not on the vCPU
+    vmm::fpu_state fpu;         ///< valid while the vCPU holds another task's
     std::variant<task_running, task_waiting, task_exited> run = task_running{};
     task_signals signals;
     std::uint64_t clear_child_tid = 0;
@@ -92,7 +93,11 @@ struct process_timers {
 struct process_state {
     pid id = 1;
     pid parent = 0;
-    mm::mm_state mm;
+    mm::mm_state mm;    ///< unless it lives in another's
+    pid memory_of = 0;  ///< vfork, CLONE_VM: the process whose mm this one uses; 0: its own
+    bool vforked = false;               ///< its parent waits until it execs or ends
+    std::int32_t exit_signal = 0;       ///< what its parent gets when it ends
+    std::optional<std::int32_t> ended;  ///< a zombie: the status as wait(2) encodes it
     vfs::fd_table files;
     signal_actions actions;
     std::vector<signal_info> pending;  ///< sent to the process, for whichever thread takes them
@@ -134,9 +139,22 @@ struct kernel_state {
     vfs::vfs_state vfs;
     native_exchange native;
     guest::identity identity;
-    pid running = 1;  ///< the task on the vCPU, or the last one that was
+    pid running = 1;              ///< the task on the vCPU, or the last one that was
+    pid fpu_owner = 0;            ///< whose vector state is in the vCPU; 0: the running task's
+    pid last_id = 0;              ///< given to a process or thread
+    std::uint64_t futex_tickets = 0;
+    std::vector<mm::mm_state> retired;  ///< spaces of ended processes: tables bound to them
     bool operator==(const kernel_state&) const = default;
 };
+
+/// The memory a process lives in.
+inline mm::mm_state& memory_of(kernel_state& state, process_state& p) {
+    return p.memory_of ? state.processes.at(p.memory_of).mm : p.mm;
+}
+inline const mm::mm_state& memory_of(const kernel_state& state, const process_state& p) {
+    return p.memory_of ? state.processes.at(p.memory_of).mm : p.mm;
+}
+
 static_assert(std::is_copy_constructible_v<kernel_state> &&
               std::is_copy_assignable_v<kernel_state>);
 static_assert(std::is_nothrow_move_constructible_v<kernel_state> ||

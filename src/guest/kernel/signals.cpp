@@ -122,6 +122,8 @@ abi::siginfo to_abi(const signal_info& info) noexcept {
     out.code = info.code;
     if (info.code == abi::si_timer) {
         out.posix_timer = {info.timer, info.overrun, info.address};
+    } else if (info.number == abi::sigchld && info.code > 0) {
+        out.child = {info.sender_pid, info.sender_uid, static_cast<std::int32_t>(info.address)};
     } else if (info.code > 0) {
         out.fault = {info.address};
     } else {

@@ -14,6 +14,17 @@
 
 namespace hearth::guest {
 
+/// A futex a task waits on: the word is known by its address in one space, and a wake marks the
+/// waiter. Waiters are woken in the order of their tickets.
+struct futex_wait {
+    std::int32_t space = 0;     ///< process whose memory it is
+    std::uint64_t address = 0;  ///< of the word; when space is 0, guest-physical (shared memory)
+    std::uint32_t bits = ~0u;   ///< FUTEX_WAIT_BITSET
+    std::uint64_t ticket = 0;
+    bool woken = false;
+    bool operator==(const futex_wait&) const = default;
+};
+
 /// An index into the arena of open file descriptions.
 enum class description_id : std::uint32_t {};
 
@@ -29,6 +40,9 @@ struct wait_state {
     std::vector<watch> watches;
     bool native_event = false;  ///< the native path's next event
     bool signal_only = false;   ///< pause, sigsuspend: nothing but a signal
+    std::optional<futex_wait> futex;
+    bool child = false;            ///< a child that ended: wait4, waitid
+    std::int32_t vfork_child = 0;  ///< until it lives in memory of its own; no signal ends this wait
     signal_set signals =
         0;  ///< rt_sigtimedwait: a pending one of these ends the wait, blocked or not
     bool operator==(const wait_state&) const = default;

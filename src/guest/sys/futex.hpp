@@ -1,12 +1,17 @@
 #pragma once
 
-/// Futexes: man 2 futex, set_robust_list, get_robust_list. One task so far: nobody else can wake a
-/// waiter.
+/// Futexes: man 2 futex, set_robust_list, get_robust_list. All tasks share one vCPU, so what the host
+/// does to a word between two instructions of a guest is atomic.
 
 #include "guest/abi/time.hpp"
 #include "guest/kernel/task.hpp"
 
 namespace hearth::guest {
+
+/// The futex at an address of the task's memory, for waiting on it or waking its waiters.
+futex_wait futex_at(task&, gva address);
+/// The words of the robust locks a thread holds when it ends: their owner has died.
+void walk_robust_list(task&);
 
 sysret sys_futex(task&,
                  guest_ptr<std::uint32_t> word,

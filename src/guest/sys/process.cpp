@@ -59,12 +59,6 @@ sysret limits(task& t,
     return old ? sysret(t.write(old, {before.first, before.second})) : sysret(0);
 }
 
-/// What wait may be asked of; there are no children, so the answer is ECHILD.
-bool wait_options_valid(int options, int allowed) noexcept {
-    return (static_cast<unsigned>(options) &
-            ~(static_cast<unsigned>(allowed) | abi::wait_thread_flags)) == 0;
-}
-
 }  // namespace
 
 // -- the end
@@ -77,34 +71,6 @@ sysret sys_exit(task& t, int code) {
 sysret sys_exit_group(task& t, int code) {
     t.kernel().exit_process(t.process(), {.code = code & 0xff, .signal = 0});
     return sysret::exited();
-}
-
-sysret sys_wait4(task&, int process, guest_ptr<std::int32_t>, int options, guest_ptr<abi::rusage>) {
-    if (!wait_options_valid(options, abi::wnohang | abi::wuntraced | abi::wcontinued))
-        return sysret::error(EINVAL);
-    if (process == -0x7fff'ffff - 1) return sysret::error(ESRCH);  // its negation is no pid
-    return sysret::error(ECHILD);
-}
-
-sysret sys_waitid(task&, int type, int id, guest_ptr<void>, int options, guest_ptr<abi::rusage>) {
-    constexpr int kinds = abi::wexited | abi::wstopped | abi::wcontinued;
-    if (!wait_options_valid(options, abi::wnohang | abi::wnowait | kinds) || !(options & kinds))
-        return sysret::error(EINVAL);
-    switch (type) {
-        case abi::p_all:
-            break;
-        case abi::p_pid:
-            if (id <= 0) return sysret::error(EINVAL);
-            break;
-        case abi::p_pgid:
-            if (id < 0) return sysret::error(EINVAL);
-            break;
-        case abi::p_pidfd:
-            return sysret::error(id < 0 ? EINVAL : EBADF);  // no descriptor is a pidfd
-        default:
-            return sysret::error(EINVAL);
-    }
-    return sysret::error(ECHILD);
 }
 
 // -- ids

@@ -11,11 +11,6 @@ namespace hearth::guest {
 
 sysret sys_exit(task&, int code);
 sysret sys_exit_group(task&, int code);
-sysret sys_wait4(
-    task&, int process, guest_ptr<std::int32_t> status, int options, guest_ptr<abi::rusage> usage);
-sysret sys_waitid(
-    task&, int type, int id, guest_ptr<void> info, int options, guest_ptr<abi::rusage> usage);
-
 sysret sys_getpid(task&);
 sysret sys_gettid(task&);
 sysret sys_getppid(task&);

@@ -54,7 +54,10 @@ sysret sys_sysinfo(task& t, guest_ptr<abi::sysinfo> out) {
     return t.write(out, info);
 }
 
-sysret sys_sched_yield(task&) { return 0; }
+sysret sys_sched_yield(task& t) {
+    t.kernel().yield();
+    return 0;
+}
 
 sysret sys_sched_getaffinity(task& t, int thread, std::uint32_t length, guest_ptr<void> out) {
     if (length < sizeof all_cpus || length % sizeof all_cpus) return sysret::error(EINVAL);

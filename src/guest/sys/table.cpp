@@ -1,7 +1,9 @@
 #include "guest/sys/table.hpp"
 
 #include "guest/sys/bind.hpp"
+#include "guest/sys/clone.hpp"
 #include "guest/sys/dir.hpp"
+#include "guest/sys/exec.hpp"
 #include "guest/sys/file.hpp"
 #include "guest/sys/futex.hpp"
 #include "guest/sys/ioctl.hpp"
@@ -18,6 +20,7 @@
 #include "guest/sys/stat.hpp"
 #include "guest/sys/system.hpp"
 #include "guest/sys/time.hpp"
+#include "guest/sys/wait.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -61,7 +64,7 @@ constexpr syscall_row table[] = {
     { 21, "access", full, bind<sys_access>},
     { 22, "pipe", full, bind<sys_pipe>},
     { 23, "select", full, bind<sys_select>},
-    { 24, "sched_yield", stub, bind<sys_sched_yield>, "one task: nothing else would run"},
+    { 24, "sched_yield", full, bind<sys_sched_yield>},
     { 25, "mremap", partial, bind<sys_mremap>, "an old size of zero (a second view of shared memory) is refused"},
     { 26, "msync", stub, bind<sys_msync>, "checks its range; no mapping is shared and writable, so nothing is out of step"},
     { 27, "mincore", full, bind<sys_mincore>},
@@ -93,12 +96,12 @@ constexpr syscall_row table[] = {
     { 53, "socketpair", partial, bind<sys_socketpair>, "no ancillary data, no datagrams to names"},
     { 54, "setsockopt", partial, bind<sys_setsockopt>, "common options of SOL_SOCKET, TCP and IP; those about the wire are kept and change nothing"},
     { 55, "getsockopt", partial, bind<sys_getsockopt>, "common options of SOL_SOCKET, TCP and IP"},
-    { 56, "clone", refused, none, "ENOSYS: threads and processes are not there yet"},
-    { 57, "fork", refused, none, "ENOSYS: processes are not there yet"},
-    { 58, "vfork", refused, none, "ENOSYS: processes are not there yet"},
-    { 59, "execve", refused, none, "ENOSYS: a guest runs one program so far"},
+    { 56, "clone", partial, bind<sys_clone>, "threads, and processes with memory of their own or the parent's; processes share no descriptors; no namespaces (EPERM), no CLONE_PIDFD, CLONE_PARENT"},
+    { 57, "fork", full, bind<sys_fork>},
+    { 58, "vfork", full, bind<sys_vfork>},
+    { 59, "execve", full, bind<sys_execve>},
     { 60, "exit", full, bind<sys_exit>},
-    { 61, "wait4", partial, bind<sys_wait4>, "there are no children yet: ECHILD"},
+    { 61, "wait4", partial, bind<sys_wait4>, "children that end; they never stop; resource usage is 0"},
     { 62, "kill", partial, bind<sys_kill>, "stop signals are ignored: nothing could continue the guest"},
     { 63, "uname", full, bind<sys_uname>},
     { 64, "semget", refused, none, "ENOSYS: no System V IPC"},
@@ -239,7 +242,7 @@ constexpr syscall_row table[] = {
     {199, "fremovexattr", stub, bind<sys_fd_xattr>, "ENOTSUP: no extended attributes"},
     {200, "tkill", partial, bind<sys_tkill>, "stop signals are ignored: nothing could continue the guest"},
     {201, "time", full, bind<sys_time>},
-    {202, "futex", partial, bind<sys_futex>, "WAIT, WAKE, REQUEUE for one task; WAKE_OP and priority inheritance: ENOSYS"},
+    {202, "futex", partial, bind<sys_futex>, "priority inheritance: ENOSYS"},
     {203, "sched_setaffinity", stub, bind<sys_sched_setaffinity>, "one CPU: a mask with CPU 0 is accepted"},
     {204, "sched_getaffinity", full, bind<sys_sched_getaffinity>},
     {205, "set_thread_area", refused, none, "ENOSYS: 32-bit programs only"},
@@ -284,7 +287,7 @@ constexpr syscall_row table[] = {
     {244, "mq_notify", refused, none, "ENOSYS: no POSIX message queues"},
     {245, "mq_getsetattr", refused, none, "ENOSYS: no POSIX message queues"},
     {246, "kexec_load", refused, refuse<EPERM>, "EPERM: no kernel to replace"},
-    {247, "waitid", partial, bind<sys_waitid>, "there are no children yet: ECHILD"},
+    {247, "waitid", partial, bind<sys_waitid>, "children that end; no process descriptors; resource usage is 0"},
     {248, "add_key", refused, none, "ENOSYS: no kernel keyrings"},
     {249, "request_key", refused, none, "ENOSYS: no kernel keyrings"},
     {250, "keyctl", refused, none, "ENOSYS: no kernel keyrings"},
@@ -310,7 +313,7 @@ constexpr syscall_row table[] = {
     {270, "pselect6", full, bind<sys_pselect6>},
     {271, "ppoll", full, bind<sys_ppoll>},
     {272, "unshare", refused, refuse<EPERM>, "EPERM: no namespaces"},
-    {273, "set_robust_list", partial, bind<sys_set_robust_list>, "kept; acts with threads"},
+    {273, "set_robust_list", full, bind<sys_set_robust_list>},
     {274, "get_robust_list", full, bind<sys_get_robust_list>},
     {275, "splice", refused, none, "ENOSYS: no splicing yet; read and write"},
     {276, "tee", refused, none, "ENOSYS: no splicing yet; read and write"},
@@ -359,7 +362,7 @@ constexpr syscall_row table[] = {
     {319, "memfd_create", partial, bind<sys_memfd_create>, "no huge pages; no shared writable mappings"},
     {320, "kexec_file_load", refused, refuse<EPERM>, "EPERM: no kernel to replace"},
     {321, "bpf", refused, refuse<EPERM>, "EPERM: no BPF programs"},
-    {322, "execveat", refused, none, "ENOSYS: a guest runs one program so far"},
+    {322, "execveat", partial, bind<sys_execveat>, "AT_SYMLINK_NOFOLLOW is not acted on"},
     {323, "userfaultfd", refused, none, "ENOSYS: page faults are the host's"},
     {324, "membarrier", partial, bind<sys_membarrier>, "all tasks share a vCPU; the rseq commands are EINVAL"},
     {325, "mlock2", stub, bind<sys_mlock2>, "as mlock"},
@@ -383,7 +386,7 @@ constexpr syscall_row table[] = {
     {432, "fsmount", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {433, "fspick", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {434, "pidfd_open", refused, none, "ENOSYS: no process descriptors"},
-    {435, "clone3", refused, none, "ENOSYS: threads and processes are not there yet"},
+    {435, "clone3", partial, bind<sys_clone3>, "as clone; no choosing of numbers, no cgroups"},
     {436, "close_range", full, bind<sys_close_range>},
     {437, "openat2", partial, bind<sys_openat2>, "RESOLVE_* are refused with EOPNOTSUPP"},
     {438, "pidfd_getfd", refused, none, "ENOSYS: no process descriptors"},

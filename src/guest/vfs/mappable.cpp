@@ -13,10 +13,10 @@ namespace hearth::guest::vfs {
 namespace {
 
 /// Host memory that file contents in memory hold for this process's mappings, each counted once.
-std::uint64_t mapped_bytes(const process_state& p) {
+std::uint64_t mapped_bytes(const mm::mm_state& mm) {
     std::set<const void*> seen;
     std::uint64_t total = 0;
-    for (const auto& [start, v] : p.mm.vmas)
+    for (const auto& [start, v] : mm.vmas)
         if (v.file && v.file->bytes && seen.insert(v.file->bytes.get()).second)
             total += v.file->bytes->size();
     return total;
@@ -46,7 +46,7 @@ outcome<mm::file_backing> mappable(task& t, int fd, bool writable_shared) {
         // The copy lives as long as the mapping, beside guest memory: no more of it than guest
         // memory.
         const std::uint64_t limit = t.kernel().state().frames.limit_pages() * 4096;
-        const std::uint64_t held = mapped_bytes(t.process());
+        const std::uint64_t held = mapped_bytes(t.memory().state());
         if (held > limit || content->size() > limit - held) return os_error{ENOMEM};
         mm::file_backing backing;
         backing.bytes = std::make_shared<const std::vector<std::byte>>(content->flat());

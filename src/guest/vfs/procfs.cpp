@@ -17,9 +17,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-std::string maps(const context&, const process_state& p) {
+std::string maps(const context& c, const process_state& p) {
     std::string out;
-    for (const auto& [start, v] : p.mm.vmas) {
+    for (const auto& [start, v] : memory_of(c.state, p).vmas) {
         std::string name = v.name;
         if (name.empty() && v.file) name = v.file->path;
         auto line =
@@ -36,9 +36,9 @@ std::string maps(const context&, const process_state& p) {
     return out;
 }
 
-std::uint64_t virtual_bytes(const process_state& p) {
+std::uint64_t virtual_bytes(const context& c, const process_state& p) {
     std::uint64_t total = 0;
-    for (const auto& [start, v] : p.mm.vmas) total += v.end - start;
+    for (const auto& [start, v] : memory_of(c.state, p).vmas) total += v.end - start;
     return total;
 }
 
@@ -64,12 +64,13 @@ std::string stat(const context& c, const process_state& p) {
     return fmt::format(
         "{} ({}) R {} {} {} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 0 {} {} 18446744073709551615 "
         "0 0 {} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 {} 0 0 0 0 0\n",
-        p.id, name_of(c, p), p.parent, p.id, p.id, cpu, threads_of(c, p), virtual_bytes(p),
-        c.state.frames.used_pages(), p.mm.stack_top.value, p.mm.brk_start.value);
+        p.id, name_of(c, p), p.parent, p.id, p.id, cpu, threads_of(c, p), virtual_bytes(c, p),
+        c.state.frames.used_pages(), memory_of(c.state, p).stack_top.value,
+        memory_of(c.state, p).brk_start.value);
 }
 
 std::string statm(const context& c, const process_state& p) {
-    return fmt::format("{} {} 0 0 0 {} 0\n", virtual_bytes(p) / 4096, c.state.frames.used_pages(),
+    return fmt::format("{} {} 0 0 0 {} 0\n", virtual_bytes(c, p) / 4096, c.state.frames.used_pages(),
                        c.state.frames.used_pages());
 }
 
@@ -86,7 +87,7 @@ std::string status(const context& c, const process_state& p) {
         if (handler == 1) ignored |= signal_bit(n);
         if (handler > 1) caught |= signal_bit(n);
     }
-    const std::uint64_t size = virtual_bytes(p) / 1024, resident = c.state.frames.used_pages() * 4;
+    const std::uint64_t size = virtual_bytes(c, p) / 1024, resident = c.state.frames.used_pages() * 4;
     return fmt::format(
         "Name:\t{}\nUmask:\t{:04o}\nState:\tR "
         "(running)\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n"

@@ -1,0 +1,129 @@
+/// How threads and processes end.
+
+#include "guest/abi/process.hpp"
+#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/signals.hpp"
+#include "guest/kernel/task.hpp"
+#include "guest/kernel/tracer.hpp"
+#include "guest/sys/futex.hpp"
+#include "guest/vfs/open.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hearth::guest {
+
+pid kernel::fresh_id() {
+    constexpr pid most = 4'194'304;  // PID_MAX_LIMIT
+    auto& last = state_.last_id;
+    for (;;) {
+        last = std::max(last, state_.processes.begin()->first);
+        last = last >= most ? state_.processes.begin()->first + 1 : last + 1;
+        if (state_.tasks.contains(last) || state_.processes.contains(last)) continue;
+        const bool named = std::ranges::any_of(state_.processes, [&](const auto& entry) {
+            return entry.second.group == last || entry.second.session == last;
+        });
+        if (!named) return last;
+    }
+}
+
+/// What a thread leaves behind in memory that others still use (man 2 set_tid_address,
+/// get_robust_list): nobody hears of bad addresses.
+void kernel::release_thread(process_state& p, task_state& ts) {
+    vmm::vcpu_state registers = ts.registers;
+    task t(*this, p, ts, registers);
+    walk_robust_list(t);
+    if (const gva at{ts.clear_child_tid}; at.value) {
+        if (t.write(guest_ptr<std::int32_t>{at}, 0)) wake(futex_at(t, at), 1);
+        ts.clear_child_tid = 0;
+    }
+}
+
+void kernel::exit_task(task& t, int code) {
+    auto& p = t.process();
+    const bool others = std::ranges::any_of(state_.tasks, [&](const auto& entry) {
+        return entry.second.process == p.id && entry.first != t.state().tid &&
+               !std::holds_alternative<task_exited>(entry.second.run);
+    });
+    if (!others) return exit_process(p, {.code = code & 0xff, .signal = 0});
+    release_thread(p, t.state());
+    t.state().run = task_exited{(code & 0xff) << 8};
+    if (host_.tracing()) host_.trace(fmt::format("+++ thread {} ended +++", t.state().tid));
+}
+
+void kernel::exit_process(process_state& p, guest::exit_status status) {
+    if (p.ended) return;
+    const auto encoded = status.signal ? status.signal : (status.code & 0xff) << 8;
+    const bool first = p.id == state_.processes.begin()->first;
+    for (auto& [tid, ts] : state_.tasks) {
+        if (ts.process != p.id) continue;
+        if (!first && !std::holds_alternative<task_exited>(ts.run)) release_thread(p, ts);
+        ts.run = task_exited{encoded};
+    }
+    if (host_.tracing())
+        host_.trace(
+            status.signal ? fmt::format("+++ killed by {} +++", tracer::signal_name(status.signal))
+                          : fmt::format("+++ exited with {} +++", status.code));
+    if (first) {  // with the guest's first process everything ends, as in a container
+        set_exit_status(status);
+        over_ = true;
+        return;
+    }
+    vfs::close_all(state_.vfs, p.files);
+    leave_memory(p);
+    p.vforked = false;
+    p.timers = {};
+    p.pending.clear();
+    p.ended = encoded;
+    for (auto& [id, child] : state_.processes) {
+        if (child.parent != p.id) continue;
+        if (child.parent_death_signal && !child.ended)
+            post_signal(child, {.number = child.parent_death_signal, .code = abi::si_user});
+        child.parent = state_.processes.begin()->first;
+        if (child.ended) tell_parent(child);
+    }
+    tell_parent(p);
+    contended_ = true;
+}
+
+void kernel::tell_parent(process_state& p) {
+    auto& parent = state_.processes.at(p.parent);
+    const auto status = *p.ended;
+    const int signal = status & 0x7f;
+    const auto& action = parent.actions[abi::sigchld];
+    // Nobody will ask (man 2 wait, NOTES).
+    const bool unwanted = p.exit_signal == abi::sigchld &&
+                          (action.handler == abi::sig_ign || (action.flags & abi::sa_nocldwait));
+    if (p.exit_signal)
+        post_signal(parent, {.number = p.exit_signal,
+                             .code = signal ? abi::cld_killed : abi::cld_exited,
+                             .sender_pid = p.id,
+                             .sender_uid = p.uid,
+                             .address = static_cast<std::uint64_t>(signal ? signal : status >> 8)});
+    if (unwanted) p.parent = 0;  // forgotten with its tasks
+}
+
+void kernel::reap(process_state& p) {
+    std::erase_if(state_.tasks, [&](const auto& entry) { return entry.second.process == p.id; });
+    state_.processes.erase(p.id);
+}
+
+void kernel::end_other_threads(task& t) {
+    auto& p = t.process();
+    for (auto& [tid, ts] : state_.tasks)
+        if (ts.process == p.id && tid != t.state().tid) ts.run = task_exited{};
+    if (t.state().tid == p.id) return;
+    // The leader's number is the process's: the caller takes it.
+    const pid old = t.state().tid;
+    auto node = state_.tasks.extract(old);
+    state_.tasks.erase(p.id);
+    node.key() = p.id;
+    node.mapped().tid = p.id;
+    state_.tasks.insert(std::move(node));
+    if (state_.running == old) state_.running = p.id;
+    if (state_.fpu_owner == old) state_.fpu_owner = p.id;
+}
+
+}  // namespace hearth::guest

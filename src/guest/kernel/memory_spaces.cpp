@@ -1,0 +1,51 @@
+/// The memory that processes live in: each its own, but after vfork and CLONE_VM the parent's.
+
+#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/task.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace hearth::guest {
+
+outcome<void> kernel::fork_memory(task&, mm::mm_state&) { return os_error{ENOSYS}; }
+
+bool kernel::new_memory(mm::mm_state&) { return false; }
+
+bool kernel::memory_is_lent(const process_state& p) const {
+    return std::ranges::any_of(state_.processes,
+                               [&](const auto& entry) { return entry.second.memory_of == p.id; });
+}
+
+void kernel::leave_memory(process_state& p) {
+    if (p.memory_of) {
+        p.memory_of = 0;
+        return;
+    }
+    // Who still lives in it takes it over.
+    process_state* heir = nullptr;
+    for (auto& [id, other] : state_.processes) {
+        if (other.memory_of != p.id) continue;
+        if (!heir) {
+            heir = &other;
+            heir->memory_of = 0;
+            heir->mm = std::move(p.mm);
+        } else {
+            other.memory_of = heir->id;
+        }
+    }
+    if (heir) {
+        for (auto& [tid, ts] : state_.tasks) {
+            auto* waiting = std::get_if<task_waiting>(&ts.run);
+            if (waiting && waiting->wait.futex && waiting->wait.futex->space == p.id)
+                waiting->wait.futex->space = heir->id;
+        }
+    } else {
+        mm::address_space(p.mm, state_.frames, memory_).clear();
+        state_.retired.push_back(std::move(p.mm));
+    }
+    p.mm = {};
+}
+
+}  // namespace hearth::guest

@@ -1,0 +1,129 @@
+/// Which task has the vCPU. Tasks of a guest share it by turns: one runs until it waits, ends, or has
+/// had its slice while another could run.
+
+#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/signals.hpp"
+#include "guest/kernel/task.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace hearth::guest {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// As long as a slice of Linux's: a switch costs a few floors.
+constexpr std::chrono::nanoseconds slice = 4ms;
+
+}  // namespace
+
+step kernel::go_on(step s, vmm::vcpu_state& registers) {
+    if (s.what == step::kind::out_of_memory) return s;
+    if (over_) return {step::kind::exited, 0};
+    if (state_.tasks.size() == 1) [[likely]]
+        return s;
+    if (s.what == step::kind::return_value || s.what == step::kind::set_registers) {
+        if (!contended_) return s;
+        const auto now = host_.monotonic_now();
+        if (now < slice_end_) return s;
+        auto& ts = running_task();
+        contended_ = others_may_run(ts);
+        slice_end_ = now + slice;
+        if (!contended_) return s;
+        ts.registers = registers;
+    }
+    return run_next(registers);
+}
+
+bool kernel::others_may_run(const task_state& ts) const {
+    return std::ranges::any_of(state_.tasks, [&](const auto& entry) {
+        const auto& other = entry.second;
+        if (other.tid == ts.tid || std::holds_alternative<task_exited>(other.run)) return false;
+        const auto* waiting = std::get_if<task_waiting>(&other.run);
+        // What only the running task can bring about is noticed when it does it: see contend().
+        return !waiting || waiting->wait.deadline || !waiting->wait.watches.empty() ||
+               waiting->wait.native_event || waiting->wait.child || waiting->wait.vfork_child;
+    });
+}
+
+step kernel::run_next(vmm::vcpu_state& registers) {
+    forget_ended_tasks();
+    auto& tasks = state_.tasks;
+    const pid last = state_.running;
+    bool alive = false;
+    // Round robin. Ids, not iterators: a task that goes on may end others.
+    pid id = last;
+    for (std::size_t i = 0, n = tasks.size(); i < n; ++i) {
+        auto it = tasks.upper_bound(id);
+        if (it == tasks.end()) it = tasks.begin();
+        id = it->first;
+        auto& ts = it->second;
+        if (auto s = try_run(ts, registers)) {
+            if (ts.tid != last || slice_end_.count() == 0)
+                slice_end_ = host_.monotonic_now() + slice;
+            return *s;
+        }
+        if (over_) return {step::kind::exited, 0};
+        alive = alive || !std::holds_alternative<task_exited>(ts.run);
+    }
+    return {alive ? step::kind::parked : step::kind::exited, 0};
+}
+
+std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) {
+    if (std::holds_alternative<task_exited>(ts.run)) return std::nullopt;
+    step s;
+    if (std::holds_alternative<task_waiting>(ts.run)) {
+        const auto resumed = try_resume(ts, registers);
+        if (!resumed) return std::nullopt;
+        s = *resumed;
+    } else {
+        state_.running = ts.tid;
+        registers = ts.registers;
+        s = {step::kind::set_registers, registers.rax};
+        task t(*this, process_of(ts), ts, registers);
+        if (signals::next_action(ts, t.process())) {
+            take_fpu(ts);
+            s = deliver_signals(t);
+        }
+    }
+    if (s.what == step::kind::exited) return over_ ? std::optional(s) : std::nullopt;
+    take_fpu(ts);
+    return s;
+}
+
+void kernel::forget_ended_tasks() {
+    std::erase_if(state_.processes, [&](const auto& entry) {  // those nobody will wait for
+        return entry.second.ended && entry.second.parent == 0;
+    });
+    std::erase_if(state_.tasks, [&](const auto& entry) {
+        const auto& ts = entry.second;
+        return std::holds_alternative<task_exited>(ts.run) &&
+               (ts.tid != ts.process || !state_.processes.contains(ts.process));
+    });
+}
+
+void kernel::take_fpu(task_state& ts) {
+    auto& owner = state_.fpu_owner;
+    if (owner == ts.tid) return;
+    if (owner == 0 && state_.tasks.size() == 1) return;
+    if (const auto it = state_.tasks.find(owner); it != state_.tasks.end())
+        it->second.fpu = host_.read_fpu();
+    (void)host_.write_fpu(ts.fpu);
+    ts.fpu = {};
+    owner = ts.tid;
+}
+
+vmm::fpu_state kernel::running_fpu() {
+    // The first copy: from now on it matters whose state the vCPU holds.
+    if (state_.fpu_owner == 0) state_.fpu_owner = state_.running;
+    take_fpu(running_task());
+    return host_.read_fpu();
+}
+
+void kernel::set_running_fpu(const vmm::fpu_state& fpu) {
+    if (state_.fpu_owner != 0) take_fpu(running_task());
+    (void)host_.write_fpu(fpu);
+}
+
+}  // namespace hearth::guest

@@ -1,0 +1,195 @@
+#include "guest/sys/clone.hpp"
+
+#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/signals.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace hearth::guest {
+namespace {
+
+struct clone_request {
+    std::uint64_t flags = 0;
+    std::int32_t exit_signal = 0;
+    std::uint64_t stack = 0;  ///< the new RSP; 0: the caller's
+    guest_ptr<std::int32_t> parent_tid, child_tid;
+    std::uint64_t tls = 0;
+};
+
+constexpr std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE_MAX
+constexpr std::uint64_t clear_sighand = 0x1'0000'0000, into_cgroup = 0x2'0000'0000;
+constexpr std::uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+/// What threads share; a process of ours shares memory at most.
+constexpr std::uint64_t thread_flags = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND;
+
+outcome<void> check(task& t, const clone_request& q) {
+    const auto f = q.flags;
+    const auto all = [f](std::uint64_t bits) { return (f & bits) == bits; };
+    if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND)) return os_error{EINVAL};
+    if ((f & CLONE_SIGHAND) && !(f & CLONE_VM)) return os_error{EINVAL};
+    if ((f & clear_sighand) && (f & CLONE_SIGHAND)) return os_error{EINVAL};
+    if (f & namespaces) return os_error{EPERM};
+    if (f & (CLONE_PIDFD | CLONE_PTRACE | CLONE_PARENT | into_cgroup)) return os_error{EINVAL};
+    if (f & CLONE_THREAD) {
+        // A thread with descriptors or a working directory of its own is not to be had.
+        if (!all(thread_flags | CLONE_FILES | CLONE_FS) || (f & CLONE_VFORK))
+            return os_error{EINVAL};
+    } else if (f & (CLONE_SIGHAND | CLONE_FILES | CLONE_FS)) {
+        return os_error{EINVAL};
+    }
+    if (q.exit_signal < 0 || q.exit_signal > signal_count) return os_error{EINVAL};
+    if ((f & CLONE_SETTLS) && q.tls >= task_end) return os_error{EPERM};
+    if (t.kernel().state().tasks.size() >= max_tasks) return os_error{EAGAIN};
+    return {};
+}
+
+task_state new_task(task& t, const clone_request& q, pid id) {
+    task_state child;
+    child.tid = child.process = id;
+    child.registers = t.registers();
+    child.registers.rax = 0;
+    if (q.stack) child.registers.rsp = q.stack;
+    if (q.flags & CLONE_SETTLS) child.registers.fs_base = q.tls;
+    child.fpu = t.kernel().running_fpu();
+    child.signals.blocked = t.state().signals.blocked;
+    // One stack cannot serve two that run in one memory, but after vfork only one does.
+    if (!(q.flags & CLONE_VM) || (q.flags & CLONE_VFORK)) {
+        const auto& of = t.state().signals;
+        child.signals.alternate_stack = of.alternate_stack;
+        child.signals.alternate_size = of.alternate_size;
+        child.signals.alternate_flags = of.alternate_flags;
+    }
+    child.name = t.state().name;
+    if (q.flags & CLONE_CHILD_CLEARTID) child.clear_child_tid = q.child_tid.address.value;
+    return child;
+}
+
+process_state new_process(const process_state& parent, const clone_request& q, pid id) {
+    process_state child;
+    child.id = id;
+    child.parent = parent.id;
+    child.exit_signal = q.exit_signal;
+    child.vforked = (q.flags & CLONE_VFORK) != 0;
+    child.files = parent.files;
+    child.actions = parent.actions;
+    child.group = parent.group;
+    child.session = parent.session;
+    child.ids = parent.ids;
+    child.executable = parent.executable;
+    child.arguments = parent.arguments;
+    child.environment = parent.environment;
+    child.working_directory = parent.working_directory;
+    child.umask = parent.umask;
+    child.uid = parent.uid;
+    child.gid = parent.gid;
+    child.limits = parent.limits;
+    child.dumpable = parent.dumpable;
+    child.no_new_privileges = parent.no_new_privileges;
+    child.keep_capabilities = parent.keep_capabilities;
+    child.no_huge_pages = parent.no_huge_pages;
+    child.nice = parent.nice;
+    child.personality = parent.personality;
+    child.timer_slack = parent.timer_slack;
+    if (q.flags & clear_sighand)
+        for (auto& action : child.actions)
+            if (action.handler > abi::sig_ign) action = {};
+    return child;
+}
+
+sysret clone(task& t, const clone_request& q) {
+    if (t.wait()) return t.wait()->vfork_child;  // it lives in memory of its own by now
+    if (auto r = check(t, q); !r) return r.error();
+    auto& kernel = t.kernel();
+    auto& state = kernel.state();
+    const pid id = kernel.fresh_id();
+    const bool thread = q.flags & CLONE_THREAD;
+
+    if (q.flags & CLONE_PARENT_SETTID)
+        if (auto r = t.write(q.parent_tid, id); !r) return r.error();
+    task_state child = new_task(t, q, id);
+    if (thread) {
+        child.process = t.process().id;
+        if (q.flags & CLONE_CHILD_SETTID) (void)t.write(q.child_tid, id);
+    } else {
+        process_state p = new_process(t.process(), q, id);
+        if (q.flags & CLONE_VM) {
+            const auto& of = t.process();
+            p.memory_of = of.memory_of ? of.memory_of : of.id;
+        } else {
+            if (auto r = kernel.fork_memory(t, p.mm); !r) return r.error();
+        }
+        for (const auto& [fd, entry] : p.files.all()) state.vfs.retain(entry.description);
+        auto& made = state.processes.emplace(id, std::move(p)).first->second;
+        if (q.flags & CLONE_CHILD_SETTID)
+            (void)mm::address_space(memory_of(state, made), state.frames, kernel.memory())
+                .write(q.child_tid.address, std::as_bytes(std::span(&id, 1)));
+    }
+    state.tasks.emplace(id, std::move(child));
+    kernel.contend();
+    if (q.flags & CLONE_VFORK) {
+        wait_state wait;
+        wait.vfork_child = id;
+        return sysret::park(std::move(wait));
+    }
+    return id;
+}
+
+}  // namespace
+
+sysret sys_clone(task& t,
+                 std::uint64_t flags,
+                 std::uint64_t stack,
+                 guest_ptr<std::int32_t> parent_tid,
+                 guest_ptr<std::int32_t> child_tid,
+                 std::uint64_t tls) {
+    constexpr std::uint64_t low = 0xffff'ffff;
+    return clone(t, {.flags = flags & low & ~std::uint64_t{CSIGNAL},
+                     .exit_signal = static_cast<std::int32_t>(flags & CSIGNAL),
+                     .stack = stack,
+                     .parent_tid = parent_tid,
+                     .child_tid = child_tid,
+                     .tls = tls});
+}
+
+sysret sys_clone3(task& t, guest_ptr<const void> arguments, std::uint64_t size) {
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
+    // set_tid, set_tid_size, cgroup. What a newer one has more must be zero.
+    constexpr std::size_t first_version = 64, known = 11;
+    std::array<std::uint64_t, known> a{};
+    if (size < first_version) return sysret::error(EINVAL);
+    if (size > 4096) return sysret::error(E2BIG);
+    const auto bytes = std::as_writable_bytes(std::span(a));
+    const auto there = std::min<std::size_t>(size, bytes.size());
+    if (auto r = t.memory().read(arguments.address, bytes.first(there)); !r) return r.error();
+    if (size > bytes.size()) {
+        std::vector<std::byte> rest(size - bytes.size());
+        if (auto r = t.memory().read(arguments.address + bytes.size(), rest); !r)
+            return r.error();
+        if (std::ranges::any_of(rest, [](std::byte b) { return b != std::byte{}; }))
+            return sysret::error(E2BIG);
+    }
+    const auto flags = a[0], exit_signal = a[4], stack = a[5], stack_size = a[6];
+    if ((flags & CSIGNAL) || exit_signal > static_cast<std::uint64_t>(signal_count) ||
+        (stack == 0) != (stack_size == 0) || stack > task_end || stack_size > task_end - stack)
+        return sysret::error(EINVAL);
+    if ((flags & (CLONE_THREAD | CLONE_PARENT)) && exit_signal) return sysret::error(EINVAL);
+    if (a[8] || a[9]) return sysret::error(EPERM);  // set_tid: choosing numbers
+    return clone(t, {.flags = flags,
+                     .exit_signal = static_cast<std::int32_t>(exit_signal),
+                     .stack = stack + stack_size,
+                     .parent_tid = {gva{a[3]}},
+                     .child_tid = {gva{a[2]}},
+                     .tls = a[7]});
+}
+
+sysret sys_fork(task& t) { return clone(t, {.exit_signal = abi::sigchld}); }
+sysret sys_vfork(task& t) {
+    return clone(t, {.flags = CLONE_VFORK | CLONE_VM, .exit_signal = abi::sigchld});
+}
+
+}  // namespace hearth::guest
