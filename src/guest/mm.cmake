@@ -8,6 +8,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     mm/address_space.cpp
     mm/advise.cpp
     mm/file_backing.cpp
+    mm/fork.cpp
     mm/frame_allocator.cpp
     mm/page_tables.cpp
     mm/supply.cpp

@@ -129,6 +129,8 @@ void sandbox::show_ids() noexcept {
 /// page gives.
 void sandbox::enter_running_task() noexcept {
     const guest::task_state& task = kernel_->running_task();
+    guest::process_state& process_of_task = kernel_->process_of(task);
+    vcpu().set_root(guest::memory_of(kernel_->state(), process_of_task).root);
     if (task.tid == shown_) return;
     shown_ = task.tid;
     const guest::process_state& process = kernel_->process_of(task);
@@ -142,8 +144,11 @@ void sandbox::enter_running_task() noexcept {
 
 result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     if (!kernel_ || ended_) return error(errc::not_snapshotable, "the guest is not at rest");
+    if (kernel_->state().processes.size() > 1)
+        return error(errc::not_snapshotable, "it has more than one process");
     auto image = std::make_shared<snapshot_image>();
     image->kernel = kernel_->state();
+    guest::forget_retired(image->kernel, memory());
     image->registers = registers_;
     image->parked = parked_;
     image->memory_limit = options_.memory.bytes();
@@ -215,6 +220,10 @@ void sandbox::renew_identity() {
 /// The shell remembers what stands in its memory.
 void sandbox::keep_layout() {
     if (!kernel_) return;
+    // Tables of other processes are more than it remembers: whoever comes next maps everything anew.
+    if (kernel_->state().processes.size() > 1 || !kernel_->state().retired.empty())
+        shell_.root.reset();
+    vcpu().set_root(vmm::layout::pml4);
     auto& mm = kernel_->state().processes.begin()->second.mm;
     shell_.tables = std::move(mm.tables);
     shell_.windows = std::move(mm.windows);

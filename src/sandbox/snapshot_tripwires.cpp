@@ -15,14 +15,14 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1160);
+HEARTH_PINNED(detail::snapshot_image, 1208);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 864);
-HEARTH_PINNED(process_state, 2712);
+HEARTH_PINNED(kernel_state, 912);
+HEARTH_PINNED(process_state, 2720);
 HEARTH_PINNED(task_state, 464);
 HEARTH_PINNED(task_waiting, 120);
 HEARTH_PINNED(task_exited, 4);
@@ -41,13 +41,13 @@ HEARTH_PINNED(native_exchange, 232);
 HEARTH_PINNED(native_event, 168);
 HEARTH_PINNED(native_reply, 40);
 
-HEARTH_PINNED(mm::mm_state, 160);
+HEARTH_PINNED(mm::mm_state, 168);
 HEARTH_PINNED(mm::vma, 152);
 HEARTH_PINNED(mm::protection, 3);
 HEARTH_PINNED(mm::file_backing, 80);
 HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
-HEARTH_PINNED(mm::frame_allocator, 80);
+HEARTH_PINNED(mm::frame_allocator, 128);
 
 HEARTH_PINNED(vfs::vfs_state, 312);
 HEARTH_PINNED(vfs::tmpfs, 80);

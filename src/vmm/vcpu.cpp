@@ -392,6 +392,15 @@ void vcpu::return_from_syscall(std::uint64_t rax) noexcept {
     impl_->page().kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
 
+void vcpu::set_root(gpa pml4) noexcept {
+    auto& sregs = impl_->bare.user_sregs;
+    if (sregs.cr3 == pml4.value) return;
+    sregs.cr3 = pml4.value;
+    impl_->sregs().cr3 = pml4.value;
+    impl_->page().kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+}
+gpa vcpu::root() const noexcept { return {impl_->bare.user_sregs.cr3}; }
+
 void vcpu::set_state(const vcpu_state& state) noexcept {
     copy_general(impl_->regs(), state);
     impl_->resume_at(state.rip, state.rflags);

@@ -74,6 +74,11 @@ class vcpu {
     /// made canonical by sign extension; a caller that must refuse others checks first.
     void set_state(const vcpu_state& state) noexcept;
 
+    /// The page-table root that the next run() uses (CR3): a page whose upper half of the user half
+    /// leads to the system area as layout::pml4 does. Followed by set_state().
+    void set_root(gpa pml4) noexcept;
+    [[nodiscard]] gpa root() const noexcept;
+
     [[nodiscard]] result<fpu_state> fpu() const;
     /// Empty: the initial state. Shorter images (at least 576 bytes) are extended by zeroes. Reserved fields
     /// are checked by KVM; bytes from a guest (a signal frame) may be refused, and then nothing changes.

@@ -71,6 +71,11 @@ void renew_identity(kernel_state& state,
     state.native.restored = true;
 }
 
+void forget_retired(kernel_state& state, const vmm::guest_memory& memory) {
+    for (const auto& mm : state.retired) mm::release_tables(mm, state.frames, memory);
+    state.retired.clear();
+}
+
 std::string format_boot_id(const identity& id) {
     std::string out;
     for (std::size_t i = 0; i < id.boot_id.size(); ++i) {

@@ -342,10 +342,12 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
         return child == state_.processes.end() || child->second.ended || !child->second.vforked;
     }
     if (wait.futex && wait.futex->woken) return true;
-    if (wait.child && std::ranges::any_of(state_.processes, [&](const auto& entry) {
-            return entry.second.parent == ts.process && entry.second.ended;
-        }))
-        return true;
+    if (wait.child) {  // one has ended, or there is none any more to wait for
+        bool living = false, ended = false;
+        for (const auto& [id, p] : state_.processes)
+            if (p.parent == ts.process) (p.ended ? ended : living) = true;
+        if (ended || !living) return true;
+    }
     if (wait.native_event && state_.native.event) return true;
     if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
     if (signals::next_action(ts, process_of(ts))) return true;

@@ -9,9 +9,26 @@
 
 namespace hearth::guest {
 
-outcome<void> kernel::fork_memory(task&, mm::mm_state&) { return os_error{ENOSYS}; }
+outcome<void> kernel::fork_memory(task& t, mm::mm_state& child) {
+    if (!new_memory(child)) return os_error{ENOMEM};
+    auto copied = t.memory().fork_into(child);
+    if (!copied) {
+        mm::address_space(child, state_.frames, memory_).clear();
+        state_.retired.push_back(std::move(child));
+    }
+    return copied;
+}
 
-bool kernel::new_memory(mm::mm_state&) { return false; }
+bool kernel::new_memory(mm::mm_state& mm) {
+    // Tables stay bound to their ranges and their root: those of an ended process serve again.
+    if (!state_.retired.empty()) {
+        mm = std::move(state_.retired.back());
+        state_.retired.pop_back();
+        return true;
+    }
+    mm = {};
+    return mm::make_root(mm, state_.frames, memory_);
+}
 
 bool kernel::memory_is_lent(const process_state& p) const {
     return std::ranges::any_of(state_.processes,

@@ -70,6 +70,7 @@ outcome<gva> address_space::map(const map_request& request) {
              .prot = request.prot,
              .grows_down = request.grows_down && !request.file,
              .shared = request.shared && request.file.has_value(),
+             .shared_anonymous = request.shared && !request.file,
              .file = request.file,
              .file_offset = request.file ? request.file_offset : 0,
              .name = request.name};
@@ -120,13 +121,39 @@ void address_space::drop(gva start, gva end) {
             release_window_pages(run.first, run.pages);
             return;
         }
-        // An untouched frame is still zero, and nothing translates to it.
-        if (run.touched) memory_.discard(run.first, run.bytes());
-        frames_.release(run.first, run.pages);
+        release_frames(run.first, run.pages, run.touched);
     };
     frame_run run;
     tables_.for_each(start, end, [&](gva, page_entry& e) { run.add(std::exchange(e, {}), flush); });
     run.finish(flush);
+}
+
+void address_space::release_frames(gpa first, std::uint64_t pages, bool touched) {
+    const auto release = [&](gpa from, std::uint64_t n) {
+        if (n == 0) return;
+        // An untouched frame is still zero, and nothing translates to it.
+        if (touched) memory_.discard(from, n * page_size);
+        frames_.release(from, n);
+    };
+    if (!frames_.any_shared()) [[likely]]
+        return release(first, pages);
+    std::uint64_t begun = 0;
+    std::uint64_t kept = 0;  // shared frames in front of page i, whose translations must go
+    const auto drop_kept = [&](std::uint64_t end) {
+        if (kept) memory_.drop_translations(first + (end - kept) * page_size, kept * page_size);
+        kept = 0;
+    };
+    for (std::uint64_t i = 0; i < pages; ++i) {
+        if (frames_.unshare(first + i * page_size)) {
+            release(first + begun * page_size, i - begun);
+            begun = i + 1;
+            ++kept;
+        } else {
+            drop_kept(i);
+        }
+    }
+    drop_kept(pages);
+    release(first + begun * page_size, pages - begun);
 }
 
 void address_space::release_window_pages(gpa first, std::uint64_t pages) {
@@ -192,7 +219,7 @@ outcome<void> address_space::protect(gva start, std::uint64_t length, protection
         }
         v.prot = prot;
         tables_.for_each(it->first, v.end, [&](gva, page_entry& e) {
-            if (set_protection(e, prot) && e.touched()) stale.add(e, drop_stale);
+            if (apply_protection(e, v) && e.touched()) stale.add(e, drop_stale);
         });
         supply_eagerly(it, it->first, v.end);
     }

@@ -67,6 +67,7 @@ struct file_window {
 };
 
 struct mm_state {
+    gpa root{vmm::layout::pml4};  ///< of the page tables; CR3
     vma_map vmas;
     gva brk_start, brk;
     gva mmap_base;  ///< new mappings are placed below it, top down
@@ -89,7 +90,7 @@ enum class fault_result {
 class address_space {
   public:
     address_space(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) noexcept
-        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames, state.tables) {}
+        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames, state.tables, state.root) {}
 
     // -- mappings, with Linux's semantics and errnos (man 2 mmap, …)
     // ---------------------------------------
@@ -143,6 +144,14 @@ class address_space {
     /// inside.
     [[nodiscard]] bool accessible(gva start, std::uint64_t length, bool write) const;
 
+    /// Makes `child`, whose mappings are none but whose root stands (make_root), a copy of this one.
+    /// Pages that hold something are shared: those of private mappings are copied by whoever writes
+    /// first. ENOMEM: the child must be cleared.
+    outcome<void> fork_into(mm_state& child);
+    /// The frame of a page of shared anonymous memory, which other processes may know at other
+    /// addresses.
+    [[nodiscard]] std::optional<gpa> shared_frame(gva address);
+
     /// Removes all mappings, also those shown for the system area, and gives their frames back:
     /// exec, exit. Translations to them are dropped; the tables stay, bound to their ranges.
     void clear();
@@ -164,6 +173,14 @@ class address_space {
     /// Clears the entries of a range, gives its frames and windows back, drops the translations.
     void drop(gva start, gva end);
     void release_window_pages(gpa first, std::uint64_t pages);
+    /// Gives up frames that entries pointed to; contents go with their last owner.
+    void release_frames(gpa first, std::uint64_t pages, bool touched);
+    // fork.cpp
+    outcome<void> fork_page(address_space& child, const vma& area, gva page, page_entry& e);
+    /// A write to a page that others may share.
+    fault_result own_page(page_entry& e, const vma& area);
+    /// Gives an entry the protection of its area, as far as the sharing of its frame allows.
+    bool apply_protection(page_entry& e, const vma& area);
     void supply_eagerly(vma_iterator area,
                         gva start,
                         gva end,
@@ -207,5 +224,11 @@ class address_space {
     vmm::guest_memory& memory_;
     page_tables tables_;
 };
+
+/// Gives an empty mm_state tables of its own, with the system area in them. False: no frame is left.
+[[nodiscard]] bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory);
+/// Counts the tables of a cleared mm_state with a root of its own as free. Nothing is zeroed and no
+/// translation dropped: for the state of a snapshot, whose memory does not hold them.
+void release_tables(const mm_state& state, frame_allocator& frames, const vmm::guest_memory& memory);
 
 }  // namespace hearth::guest::mm

@@ -94,7 +94,9 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
                       [&](vma_iterator area, gva from, gva to) -> outcome<void> {
                           const vma& v = area->second;
                           if (act == discard_anonymous && v.file) return os_error{EINVAL};
-                          if (act == discard || act == discard_anonymous) forget(from, to);
+                          // What processes share stays, whoever is done with it.
+                          if ((act == discard || act == discard_anonymous) && !v.shared_anonymous)
+                              forget(from, to);
                           if (act == populate_read || act == populate_write) {
                               if (act == populate_write ? !v.prot.write : v.prot.none())
                                   return os_error{EINVAL};
@@ -111,8 +113,10 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
 
 void address_space::forget(gva start, gva end) {
     const auto flush = [this](const frame_run& run) {
-        if (run.touched) memory_.discard(run.first, run.bytes());
-        if (!run.window) frames_.release(run.first, run.pages);
+        if (!run.window)
+            release_frames(run.first, run.pages, run.touched);
+        else if (run.touched)
+            memory_.discard(run.first, run.bytes());
     };
     frame_run run;
     tables_.for_each(start, end, [&](gva, page_entry& e) {

@@ -140,4 +140,12 @@ std::uint64_t frame_allocator::free_space_pages() const noexcept {
     return sum;
 }
 
+bool frame_allocator::unshare(gpa frame) {
+    if (shared_.empty()) return false;
+    const auto it = shared_.find(frame.value / page_size);
+    if (it == shared_.end()) return false;
+    if (--it->second == 0) shared_.erase(it);
+    return true;
+}
+
 }  // namespace hearth::guest::mm

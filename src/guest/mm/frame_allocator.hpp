@@ -50,6 +50,15 @@ class frame_allocator {
     [[nodiscard]] bool charge(std::uint64_t pages);
     void uncharge(std::uint64_t pages);
 
+    /// One more owner of a frame that is in use (fork).
+    void share(vmm::gpa frame) { ++shared_[frame.value / vmm::page_size]; }
+    /// One owner less. False: it has only one, who may release it.
+    bool unshare(vmm::gpa frame);
+    [[nodiscard]] bool is_shared(vmm::gpa frame) const {
+        return !shared_.empty() && shared_.contains(frame.value / vmm::page_size);
+    }
+    [[nodiscard]] bool any_shared() const noexcept { return !shared_.empty(); }
+
     [[nodiscard]] std::uint64_t used_pages() const noexcept { return used_; }
     [[nodiscard]] std::uint64_t peak_pages() const noexcept { return peak_; }
     [[nodiscard]] std::uint64_t limit_pages() const noexcept { return limit_; }
@@ -67,7 +76,8 @@ class frame_allocator {
   private:
     friend struct codec::access;
     static auto fields(auto& self) {
-        return std::tie(self.free_, self.used_, self.peak_, self.limit_, self.exhausted_);
+        return std::tie(self.free_, self.used_, self.peak_, self.limit_, self.exhausted_,
+                        self.shared_);
     }
     void take(std::map<std::uint64_t, std::uint64_t>::iterator from, std::uint64_t pages);
     void give_back(std::uint64_t first, std::uint64_t pages);
@@ -76,6 +86,7 @@ class frame_allocator {
     std::map<std::uint64_t, std::uint64_t> free_;  // first page number → pages; coalesced
     std::uint64_t used_ = 0, peak_ = 0, limit_ = 0;
     bool exhausted_ = false;
+    std::map<std::uint64_t, std::uint32_t> shared_;  // page number → owners beside the first
 };
 
 }  // namespace hearth::guest::mm

@@ -21,7 +21,7 @@ std::optional<gpa> fixed_child(gpa table, std::size_t index) noexcept {
 }  // namespace
 
 page_entry* page_tables::walk(gva a, std::uint64_t& next) noexcept {
-    gpa table = layout::pml4;
+    gpa table = root_;
     for (const unsigned shift : {39U, 30U, 21U}) {
         const page_entry e = table_at(table)[index(a, shift)];
         next = ((a.value >> shift) + 1) << shift;
@@ -34,7 +34,7 @@ page_entry* page_tables::walk(gva a, std::uint64_t& next) noexcept {
 
 page_entry* page_tables::ensure(gva page) {
     if (page_entry* const e = find(page)) return e;
-    gpa table = layout::pml4;
+    gpa table = root_;
     std::uint32_t level = 4;
     for (const unsigned shift : {39U, 30U, 21U}) {
         --level;

@@ -57,8 +57,9 @@ class page_tables {
     /// `made` gets every table that `ensure` links; a parent stands before its children.
     page_tables(vmm::guest_memory& memory,
                 frame_allocator& frames,
-                std::vector<page_table>& made) noexcept
-        : memory_(memory), frames_(frames), made_(made) {}
+                std::vector<page_table>& made,
+                gpa root) noexcept
+        : memory_(memory), frames_(frames), made_(made), root_(root) {}
 
     /// The entry of a page below `layout::system_area`; null when there is no table for it.
     [[nodiscard]] page_entry* find(gva page) noexcept {
@@ -104,6 +105,7 @@ class page_tables {
     vmm::guest_memory& memory_;
     frame_allocator& frames_;
     std::vector<page_table>& made_;
+    gpa root_;
     // The last leaf table met. Tables never move or go away, so it cannot become wrong.
     std::uint64_t cached_range_ = ~std::uint64_t{0};
     page_entry* cached_table_ = nullptr;

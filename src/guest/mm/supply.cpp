@@ -64,8 +64,9 @@ fault_result address_space::fault(gva address, std::uint32_t error_code) {
     if (entry && !entry->empty()) {
         if (!write || entry->has(page_entry::writable))
             return fault_result::resolved;  // an old TLB entry
+        if (!entry->has(page_entry::window)) return own_page(*entry, v);
         // A page of a large private file mapping, written for the first time.
-        HEARTH_ASSERT(entry->has(page_entry::window) && !entry->has(page_entry::charged));
+        HEARTH_ASSERT(!entry->has(page_entry::charged));
         const block b = block_around(*area, page, charge_around);
         const auto charge = [&] {
             return charge_window_pages(b.start, b.end) ||
@@ -254,7 +255,7 @@ bool address_space::charge_window_pages(gva start, gva end) {
 bool address_space::reclaim_untouched() {
     std::uint64_t reclaimed = 0;
     const auto flush = [&](const frame_run& run) {
-        frames_.release(run.first, run.pages);
+        release_frames(run.first, run.pages, false);
         reclaimed += run.pages;
     };
     for (auto& [start, area] : state_.vmas) {

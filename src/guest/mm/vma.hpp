@@ -27,6 +27,7 @@ struct vma {
     protection prot;
     bool grows_down = false;
     bool shared = false;  ///< MAP_SHARED of a file: may not become writable
+    bool shared_anonymous = false;  ///< MAP_SHARED | MAP_ANONYMOUS: the same frames after fork
     std::optional<file_backing> file;
     std::uint64_t file_offset = 0;  ///< of the VMA's start
     std::string name;  ///< "[heap]", "[stack]", "[vdso]"; empty: the file's path or anonymous

@@ -152,6 +152,7 @@ std::int64_t kernel::wake(const futex_wait& word, std::uint32_t count) {
 
 futex_wait futex_at(task& t, gva address) {
     const auto& p = t.process();
+    if (const auto frame = t.memory().shared_frame(address)) return {.address = frame->value};
     return {.space = p.memory_of ? p.memory_of : p.id, .address = address.value};
 }
 

@@ -70,8 +70,8 @@ sysret sys_mmap(task& t,
     q.populate = (flags & (MAP_POPULATE | MAP_LOCKED)) != 0 && (flags & MAP_NONBLOCK) == 0;
     q.grows_down = (flags & MAP_GROWSDOWN) != 0;
     q.low_2gib = (flags & map_32bit) != 0;
+    q.shared = type != MAP_PRIVATE;
     if ((flags & MAP_ANONYMOUS) == 0) {
-        q.shared = type != MAP_PRIVATE;
         if (q.grows_down) return sysret::error(EINVAL);
         auto file = vfs::mappable(t, fd, q.shared && q.prot.write);
         if (!file) return file.error();

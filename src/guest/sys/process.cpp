@@ -88,7 +88,9 @@ sysret sys_getpgid(task& t, int process) {
 sysret sys_setpgid(task& t, int process, int group) {
     if (group < 0) return sysret::error(EINVAL);
     auto* p = process_or_self(t, process);
-    if (!p || p->id != t.process().id) return sysret::error(ESRCH);
+    const auto self = t.process().id;
+    if (!p || (p->id != self && p->parent != self)) return sysret::error(ESRCH);
+    if (p->session != t.process().session) return sysret::error(EPERM);
     if (p->session == p->id) return sysret::error(EPERM);  // a session leader stays
     const auto wanted = group == 0 ? p->id : group;
     const bool known =

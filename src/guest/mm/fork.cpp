@@ -1,0 +1,180 @@
+/// Copies of address spaces that share their pages until somebody writes.
+///
+/// A frame may have several owners: entries of several spaces point to it, all of them without the
+/// writable bit unless the memory is meant to be shared. Who writes to a page of private memory gets
+/// a frame of its own; the last owner keeps the old one. Windows of files belong to one space: a
+/// child maps the file again, and has copies of the pages that were written.
+
+#include "guest/mm/address_space.hpp"
+#include "guest/mm/entry_bits.hpp"
+#include "guest/mm/window_copy.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace hearth::guest::mm {
+namespace {
+
+using vmm::page_size;
+namespace layout = vmm::layout;
+
+}  // namespace
+
+bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) {
+    // PML4, and the two tables above the system area's, which user mappings share.
+    std::array<std::optional<gpa>, 3> made;
+    for (auto& frame : made) {
+        frame = frames.allocate(1);
+        if (!frame) {
+            for (auto& other : made)
+                if (other) frames.release(*other, 1);
+            return false;
+        }
+    }
+    constexpr std::uint64_t link = page_entry::present | page_entry::writable | page_entry::user |
+                                   page_entry::accessed;
+    memory.word(*made[0] + 255 * 8) = made[1]->value | link;
+    memory.word(*made[1] + 511 * 8) = made[2]->value | link;
+    memory.word(*made[2] + 511 * 8) = layout::system_pt.value | link;
+    state.root = *made[0];
+    return true;
+}
+
+void release_tables(const mm_state& state,
+                    frame_allocator& frames,
+                    const vmm::guest_memory& memory) {
+    const auto child = [&](gpa table, std::uint64_t index) {
+        return gpa{memory.word(table + index * 8) & page_entry::frame_mask};
+    };
+    const gpa upper = child(state.root, 255);
+    frames.release(child(upper, 511), 1);
+    frames.release(upper, 1);
+    frames.release(state.root, 1);
+    for (const page_table& t : state.tables) frames.release(t.frame, 1);
+}
+
+outcome<void> address_space::fork_into(mm_state& state) {
+    state.vmas = state_.vmas;
+    state.brk_start = state_.brk_start;
+    state.brk = state_.brk;
+    state.mmap_base = state_.mmap_base;
+    state.stack_top = state_.stack_top;
+    state.random_bytes = state_.random_bytes;
+    address_space child(state, frames_, memory_);
+
+    // Translations through which this process could still write. They are few runs of frames, wide
+    // and near each other: what lies between two is dropped with them.
+    gpa low{~std::uint64_t{0}}, high{0};
+    outcome<void> result;
+    for (auto& [start, area] : state_.vmas) {
+        if (start >= user_end) break;
+        if (area.shared_anonymous && !area.prot.none() &&
+            supply_pages({start, area}, start, area.end) == supply::out_of_memory) {
+            result = os_error{ENOMEM};
+            break;
+        }
+        bool windows = false;
+        if (area.file) {
+            tables_.for_each(start, area.end, [&](gva, page_entry& e) {
+                windows = windows || e.has(page_entry::window);
+            });
+            if (windows) child.supply_window(state.vmas.find(start), window_threshold);
+        }
+        tables_.for_each(start, area.end, [&](gva page, page_entry& e) {
+            if (!result) return;
+            const bool was_writable = e.has(page_entry::writable | page_entry::present);
+            result = fork_page(child, area, page, e);
+            if (was_writable && !e.has(page_entry::writable) && e.touched()) {
+                low = std::min(low, e.frame());
+                high = std::max(high, e.frame() + page_size);
+            }
+        });
+        if (!result) break;
+    }
+    if (low < high) memory_.drop_translations(low, high - low);
+    return result;
+}
+
+outcome<void> address_space::fork_page(address_space& child,
+                                       const vma& area,
+                                       gva page,
+                                       page_entry& e) {
+    const bool window = e.has(page_entry::window);
+    if (window ? !e.has(page_entry::dirty) : !e.touched() && !area.shared_anonymous) return {};
+    page_entry* const other = child.tables_.ensure(page);
+    if (!other) return os_error{ENOMEM};
+    if (!window && other->empty()) {
+        if (area.shared_anonymous)
+            e.set(page_entry::accessed);  // untouched frames are taken back when memory is short
+        else
+            e.raw &= ~page_entry::writable;
+        *other = e;
+        frames_.share(e.frame());
+        return {};
+    }
+    // A copy: into the child's own window, or into a frame.
+    std::array<std::byte, page_size> bytes;
+    const std::byte* const from = memory_.at(e.frame(), page_size);
+    if (window) {
+        if (!copy_from_window(bytes.data(), from, page_size)) return os_error{ENOMEM};
+    } else {
+        std::memcpy(bytes.data(), from, page_size);
+    }
+    if (other->has(page_entry::window)) {
+        if (!other->has(page_entry::charged)) {
+            if (!frames_.charge(1)) return os_error{ENOMEM};
+            other->set(page_entry::charged);
+        }
+        if (!copy_to_window(memory_.at(other->frame(), page_size), bytes.data(), page_size))
+            return os_error{ENOMEM};
+        (void)set_protection(*other, area.prot);
+        other->set(page_entry::accessed | page_entry::dirty);
+        return {};
+    }
+    const auto frame = frames_.allocate(1);
+    if (!frame) return os_error{ENOMEM};
+    std::memcpy(memory_.at(*frame, page_size), bytes.data(), page_size);
+    other->raw = frame->value | permission_bits(area.prot) | page_entry::owned |
+                 page_entry::accessed | page_entry::dirty;
+    return {};
+}
+
+bool address_space::apply_protection(page_entry& e, const vma& area) {
+    protection allowed = area.prot;
+    if (!area.shared_anonymous && frames_.is_shared(e.frame()) && allowed.write) {
+        allowed.write = false;
+        allowed.read = true;
+    }
+    return set_protection(e, allowed);
+}
+
+fault_result address_space::own_page(page_entry& e, const vma& area) {
+    if (area.shared_anonymous || !frames_.is_shared(e.frame())) {
+        (void)set_protection(e, area.prot);
+        return fault_result::resolved;
+    }
+    auto frame = frames_.allocate(1);
+    if (!frame && reclaim_untouched()) frame = frames_.allocate(1);
+    if (!frame) {
+        frames_.mark_exhausted();
+        return fault_result::out_of_memory;
+    }
+    const gpa old = e.frame();
+    std::memcpy(memory_.at(*frame, page_size), memory_.at(old, page_size), page_size);
+    e.raw = frame->value | permission_bits(area.prot) | page_entry::owned | page_entry::accessed |
+            page_entry::dirty;
+    frames_.unshare(old);
+    memory_.drop_translations(old, page_size);
+    return fault_result::resolved;
+}
+
+std::optional<gpa> address_space::shared_frame(gva address) {
+    const auto area = find_vma(state_.vmas, address);
+    if (area == state_.vmas.end() || !area->second.shared_anonymous) return std::nullopt;
+    const page_entry* const e = entry_for(address.page(), false);
+    if (!e) return std::nullopt;
+    return e->frame() + address.offset_in_page();
+}
+
+}  // namespace hearth::guest::mm
