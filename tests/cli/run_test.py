@@ -170,10 +170,26 @@ class run(test_case):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(b"libq.so.6", done.stderr)
 
-    def test_forking_is_refused_not_fatal(self):
-        done = hearth("run", "--", BUSYBOX, "sh", "-c", "/bin/busybox true; echo still here")
-        self.assertIn(b"can't fork", done.stderr)
-        self.assertLess(done.returncode, 125, done.stderr)  # the shell's own status, not a signal nor our failure
+    def test_a_shell_forks_and_executes(self):
+        done = hearth("run", "--", BUSYBOX, "sh", "-c",
+                      "/bin/busybox false || echo failed; seq 3 | while read i; do echo $((i * i)); done; exit 9")
+        self.assertEqual(done.stdout.split(), [b"failed", b"1", b"4", b"9"], done.stderr)
+        self.assertEqual(done.returncode, 9)
+
+    def test_a_compiler_runs_its_passes(self):
+        done = hearth("run", "--memory", "512", "--", "/bin/sh", "-c",
+                      "cd /tmp && echo 'int puts(const char*); int main() { puts(\"compiled\"); }' > x.c && gcc x.c && ./a.out")
+        self.assertEqual((done.returncode, done.stdout), (0, b"compiled\n"), done.stderr)
+
+    def test_node_and_its_threads(self):
+        done = hearth("run", "--", "node", "-e", "setTimeout(() => console.log(6 * 7), 1)")
+        self.assertEqual((done.returncode, done.stdout), (0, b"42\n"), done.stderr)
+
+    def test_python_and_its_children(self):
+        done = hearth("run", "--", "/usr/bin/python3", "-c",
+                      "import subprocess, threading; t = threading.Thread(target=lambda: print('thread', flush=True)); t.start();"
+                      " t.join(); print(subprocess.run(['echo', 'child'], capture_output=True).stdout)")
+        self.assertEqual((done.returncode, done.stdout), (0, b"thread\nb'child\\n'\n"), done.stderr)
 
 
 if __name__ == "__main__":

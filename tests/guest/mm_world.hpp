@@ -80,7 +80,7 @@ struct world {
         return space->read(at, std::as_writable_bytes(std::span(s))) ? s : "EFAULT";
     }
     page_entry* entry(gva page) {
-        page_tables t(memory, frames, state.tables);
+        page_tables t(memory, frames, state.tables, state.root);
         return t.find(page);
     }
     /// What the processor does with an access that the entry permits.
@@ -126,7 +126,7 @@ struct world {
         std::set<std::uint64_t> owned = table_frames;
         std::uint64_t frames_out = table_frames.size(), charged = 0;
         std::map<std::uint64_t, std::uint64_t> window_live;
-        page_tables t(memory, frames, state.tables);
+        page_tables t(memory, frames, state.tables, state.root);
         t.for_each(gva{0}, user_end, [&](gva page, page_entry& e) {
             REQUIRE(e.has(page_entry::owned));
             const auto it = find_vma(state.vmas, page);
