@@ -196,9 +196,9 @@ def frames_of(error):
     """The function's own part of a traceback, a string for each frame as traceback prints them."""
     import traceback
     frames = traceback.extract_tb(error.__traceback__)
-    own = os.path.abspath(__file__)
-    while frames and (frames[0].filename in (own, __file__) or frames[0].filename.startswith("<frozen importlib")):
+    while frames and frames[0].filename == __file__:
         del frames[0]
+    frames[:] = [f for f in frames if not f.filename.startswith("<frozen importlib")]
     return frames.format()
 
 
@@ -232,39 +232,28 @@ def find_handler(name):
     module_name, dot, attribute = name.rpartition(".")
     if not dot:
         raise Fault("Runtime.MalformedHandlerName",
-                            f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)")
-    import importlib
+                    f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)")
+    dotted = module_name.replace("/", ".")
+    if not all(dotted.split(".")):
+        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': Empty module name")
     try:
-        module = importlib.import_module(module_name.replace("/", "."))
+        __import__(dotted)
+        module = sys.modules[dotted]
     except ImportError as e:
         raise Fault("Runtime.ImportModuleError",
-                            f"Unable to import module '{module_name}': {e}", frames_of(e)) from e
+                    f"Unable to import module '{module_name}': {e}", frames_of(e)) from e
     except SyntaxError as e:
         raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {e}",
-                            [f'  File "{e.filename}" Line {e.lineno}\n    {e.text}']) from e
-    except (TypeError, ValueError) as e:  # "..x", "": importlib's words
-        if e.__traceback__.tb_next and "importlib" in e.__traceback__.tb_next.tb_frame.f_code.co_filename \
-                and not frames_outside_importlib(e):
-            raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': {e}") from e
-        raise
+                    [f'  File "{e.filename}" Line {e.lineno}\n    {e.text}']) from e
     try:
         handler = getattr(module, attribute)
     except AttributeError:
         raise Fault("Runtime.HandlerNotFound",
-                            f"Handler '{attribute}' missing on module '{module_name}'") from None
+                    f"Handler '{attribute}' missing on module '{module_name}'") from None
     if not callable(handler):
         raise Fault("Runtime.HandlerNotFound",
-                            f"Handler '{attribute}' on module '{module_name}' is not callable")
+                    f"Handler '{attribute}' on module '{module_name}' is not callable")
     return handler
-
-
-def frames_outside_importlib(error):
-    at = error.__traceback__.tb_next
-    while at:
-        if "importlib" not in at.tb_frame.f_code.co_filename:
-            return True
-        at = at.tb_next
-    return False
 
 
 def renew_randomness():
