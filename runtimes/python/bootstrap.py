@@ -267,6 +267,7 @@ def renew_randomness():
 
 def wait_for_restore(connection, hooks):
     """Offers this process to be snapshotted, here, before it has seen an event."""
+    warm_up(connection)
     gc.collect()
     gc.freeze()  # the collector does not touch, and so copy, what the snapshot holds
     for hook, arguments, named in (reversed(hooks.before) if hooks else ()):
@@ -311,6 +312,25 @@ def answer(handler, headers, body):
     except Exception as e:
         reply, kind = report(e, request_id)
         return "error", reply, kind
+
+
+def warm_up(connection):
+    """Takes the way of an event once, without one: in a clone of the snapshot, code and data that were never
+    touched cost a page fault each."""
+    global _request_id
+    body = b'{"warm": [1, 2.5, "up", null, true]}'
+    connection.rest = (b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: \r\nLambda-Runtime-Deadline-Ms: 1\r\n"
+                       b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    _, headers, body = connection.receive()
+    _, reply, _ = answer(lambda event, context: (event, context.get_remaining_time_in_millis()), headers, body)
+    connection.post("invocation/0/response", reply)
+    handler = logging.getLogger().handlers[0]
+    record = logging.getLogger().makeRecord("", logging.INFO, "", 0, "%s", ("",), None)
+    handler.filter(record)
+    handler.format(record)
+    state = random.getstate()
+    random.seed()
+    random.setstate(state)
 
 
 def main():
