@@ -70,7 +70,8 @@ class managed_test(harness.test_case):
         type(self).count += 1
         self.name = f"f{self.count}"
         files = source if isinstance(source, dict) else {self.file: source}
-        self.configuration = self.server.create(self.name, files, self.runtime, handler or self.handler, wanted, **more)
+        self.configuration = self.server.create(self.name, files, self.runtime, handler or self.handler, wanted,
+                                                **more)
         return self.name
 
     def responds(self, name, event=None):
