@@ -16,7 +16,9 @@ namespace {
 
 struct invoke_settings {
     std::string package;
-    std::string handler = "bootstrap";
+    std::string runtime = "provided.al2023";
+    std::string runtimes;
+    std::string handler;
     std::string event = "-";
     std::string memory = "128";
     double timeout = 3;
@@ -47,6 +49,12 @@ class output_to_stderr final : public observer {
     }
 };
 
+/// What AWS's console and blueprints name it.
+std::string usual_handler(const std::string& runtime) {
+    if (runtime.starts_with("python")) return "lambda_function.lambda_handler";
+    return runtime.starts_with("nodejs") ? "index.handler" : "bootstrap";
+}
+
 result<response> invoke_once(const invoke_settings& settings, const std::string& event) {
     auto package = package_at(settings.package);
     if (!package) return package.error();
@@ -57,13 +65,15 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
 
     runtime_options options;
     options.vcpu_threads = 1;
+    options.runtime_directory = settings.runtimes;
     options.observer = std::make_shared<output_to_stderr>();
     auto rt = runtime::create(options);
     if (!rt) return rt.error();
     function_config config;
     config.name = "function";
     config.package = *package;
-    config.handler = settings.handler;
+    config.runtime = settings.runtime;
+    config.handler = settings.handler.empty() ? usual_handler(settings.runtime) : settings.handler;
     config.memory = *memory;
     config.timeout = std::chrono::milliseconds(static_cast<long>(settings.timeout * 1000));
     config.environment = *environment;
@@ -93,8 +103,14 @@ command add_invoke(CLI::App& app) {
     app.add_option("PACKAGE", settings->package,
                    "A deployment package: a zip, an ELF program or a directory")
         ->required();
-    app.add_option("--handler", settings->handler, "The function's _HANDLER")
+    app.add_option("--runtime", settings->runtime,
+                   "provided.al2023 (the package has a bootstrap), python3.11, nodejs20.x, …")
         ->capture_default_str();
+    app.add_option("--runtimes", settings->runtimes, "More interpreters, as for hearth serve")
+        ->type_name("DIR");
+    app.add_option("--handler", settings->handler,
+                   "The function's _HANDLER (default: bootstrap; of Python "
+                   "lambda_function.lambda_handler, of Node index.handler)");
     app.add_option("--event", settings->event,
                    "A file with the event; - is stdin ({} when empty or a terminal)")
         ->type_name("FILE|-")

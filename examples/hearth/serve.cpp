@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 struct serve_settings {
     std::string listen = "127.0.0.1:9000";
     std::string data;
+    std::string runtimes;
     std::string log_level = "warning";
     std::size_t vcpu_threads = 0;
     std::uint64_t memory_budget_mb = 0;
@@ -89,6 +90,7 @@ int serve(const serve_settings& settings) {
     runtime_options options;
     options.data_directory =
         settings.data.empty() ? default_data_directory() : std::filesystem::path(settings.data);
+    options.runtime_directory = settings.runtimes;
     options.vcpu_threads = settings.vcpu_threads;
     options.memory_budget = byte_count(settings.memory_budget_mb << 20);
     options.account_concurrency = settings.concurrency;
@@ -138,6 +140,10 @@ command add_serve(CLI::App& app) {
     app.add_option("--data", settings->data,
                    "Where functions are kept; created if absent (default: $XDG_STATE_HOME/hearth "
                    "or ~/.local/state/hearth)")
+        ->type_name("DIR");
+    app.add_option("--runtimes", settings->runtimes,
+                   "More interpreters of managed runtimes: DIR/python3.12/bin/python3.12, "
+                   "DIR/nodejs22.x/bin/node")
         ->type_name("DIR");
     app.add_option("--log-level", settings->log_level,
                    "The least severe messages shown: debug, info, warning or error")

@@ -145,6 +145,8 @@ struct control_options {
     /// Created if absent. Empty: functions live in memory only.
     std::filesystem::path data_directory{};
     std::filesystem::path guest_root = "/";
+    /// As in runtime_options.
+    std::filesystem::path runtime_directory{};
     std::string region = "us-east-1";
     std::string account_id = "000000000000";
     std::size_t account_concurrency = 1000;

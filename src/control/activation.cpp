@@ -32,25 +32,28 @@ failure explain(const error& e) {
 
 }  // namespace
 
-worker::version_spec control_plane::impl::make_spec(
+result<worker::version_spec> control_plane::impl::make_spec(
     const function_configuration& c,
     std::shared_ptr<const image::package_image> code,
     const control::run_policy& policy) const {
     // Checked when the settings were made.
     const auto checked = control::with_variables(policy, c.settings.environment);
     const control::run_policy& run = checked.has_value() ? *checked : policy;
-    return {.function_name = c.function_name,
-            .version = c.version,
-            .function_arn = c.function_arn,
-            .code = std::move(code),
-            .handler = c.settings.handler,
-            .memory = c.settings.memory,
-            .timeout = c.settings.timeout,
-            .ephemeral_storage = c.settings.ephemeral_storage,
-            .pool = run.pool,
-            .isolation = run.isolation,
-            .snapshot = run.snapshot,
-            .environment = c.settings.environment};
+    HEARTH_TRY(auto runtime, runtimes_.find(c.settings.runtime));
+    if (!runtime) HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
+    return worker::version_spec{.function_name = c.function_name,
+                                .version = c.version,
+                                .function_arn = c.function_arn,
+                                .code = std::move(code),
+                                .runtime = std::move(runtime),
+                                .handler = c.settings.handler,
+                                .memory = c.settings.memory,
+                                .timeout = c.settings.timeout,
+                                .ephemeral_storage = c.settings.ephemeral_storage,
+                                .pool = run.pool,
+                                .isolation = run.isolation,
+                                .snapshot = run.snapshot,
+                                .environment = c.settings.environment};
 }
 
 result<std::shared_ptr<const image::package_image>> control_plane::impl::read_image(
@@ -82,8 +85,8 @@ void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation)
         if (!code) {
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
-        HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        HEARTH_TRY(auto version, hosts_.deploy(make_spec(candidate, code, policy)));
+        HEARTH_TRY(auto spec, make_spec(candidate, code, policy));
+        HEARTH_TRY(auto version, hosts_.deploy(std::move(spec)));
         HEARTH_CHECK(version->initialize());
         return version;
     }();
@@ -158,8 +161,8 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(cons
     if (draining_) return error(errc::shutting_down);
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
-        HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
-        return hosts_.deploy(make_spec(current, std::move(code), policy));
+        HEARTH_TRY(auto spec, make_spec(current, std::move(code), policy));
+        return hosts_.deploy(std::move(spec));
     }();
     if (version.has_error() && version.error() == errc::no_room) return version.error();
     if (version.has_error()) {

@@ -160,6 +160,7 @@ std::string timestamp_now() {
 control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<control::storage> s)
     : options_(std::move(o)),
       worker_(w),
+      runtimes_(options_.guest_root, options_.runtime_directory),
       hosts_({&w}),
       storage_(std::move(s)),
       activations_(std::max<std::size_t>(options_.activation_threads, 1)) {}
@@ -273,6 +274,7 @@ result<function_configuration> control_plane::create_function(create_function_re
                      "Runtime and Handler are mandatory parameters for functions "
                      "created with deployment packages.");
     HEARTH_CHECK(control::check_settings(request.settings));
+    HEARTH_CHECK(impl_->runtimes_.find(request.settings.runtime));
     HEARTH_CHECK(control::check_tags(request.tags));
     const error exists(errc::already_exists, "Function already exist: " + name.name);
     if (impl_->registry_.find(name.name)) return exists;
@@ -419,6 +421,7 @@ result<function_configuration> control_plane::update_function_configuration(
     if (request.role) HEARTH_CHECK(control::check_role(*request.role));
     apply(request, next.settings);
     HEARTH_CHECK(control::check_settings(next.settings));
+    HEARTH_CHECK(impl_->runtimes_.find(next.settings.runtime));
     return impl_->replace(e, std::move(next), std::move(code));
 }
 
@@ -601,7 +604,6 @@ result<function_configuration> control_plane::deploy(const function_config& conf
     }
     HEARTH_TRY(auto code, zip ? image::package_image::from_zip(*zip)
                               : image::package_image::load(config.package));
-    HEARTH_CHECK(image::check_entry_point(*code, impl_->options_.guest_root));
 
     auto e = std::make_shared<entry>();
     e->durable = zip.has_value();
@@ -615,8 +617,8 @@ result<function_configuration> control_plane::deploy(const function_config& conf
                          .revision_id = control::make_uuid(),
                          .state = function_state::active};
     const function_configuration deployed = e->stored.current;
-    HEARTH_TRY(e->serving,
-               impl_->hosts_.deploy(impl_->make_spec(deployed, std::move(code), e->policy)));
+    HEARTH_TRY(auto spec, impl_->make_spec(deployed, std::move(code), e->policy));
+    HEARTH_TRY(e->serving, impl_->hosts_.deploy(std::move(spec)));
     if (config.pool.min_idle + config.pool.provisioned_concurrency > 0)
         HEARTH_CHECK(e->serving->initialize());
 

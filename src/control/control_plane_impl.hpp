@@ -12,6 +12,7 @@
 #include "control/hosts.hpp"
 #include "control/registry.hpp"
 #include "control/storage.hpp"
+#include "image/managed_runtime.hpp"
 
 #include <hearth/control.hpp>
 
@@ -63,9 +64,12 @@ struct control_plane::impl {
                            std::shared_ptr<worker::deployed_version> version,
                            const std::optional<activation_failure>& failure);
     result<std::shared_ptr<const image::package_image>> read_image(const std::string& code_sha256);
-    [[nodiscard]] worker::version_spec make_spec(const function_configuration& c,
-                                                 std::shared_ptr<const image::package_image> code,
-                                                 const control::run_policy& policy) const;
+    /// Checks that the code can be run: its bootstrap, or its managed runtime.
+    /// @errors as image::check_entry_point and runtime_catalogue::find
+    [[nodiscard]] result<worker::version_spec> make_spec(
+        const function_configuration& c,
+        std::shared_ptr<const image::package_image> code,
+        const control::run_policy& policy) const;
 
     // Changes; `changes_` is held by the caller.
     result<void> check_code_storage(std::uint64_t added) const;
@@ -80,6 +84,7 @@ struct control_plane::impl {
 
     const control_options options_;
     worker::worker& worker_;  ///< this process
+    const image::runtime_catalogue runtimes_;
     control::hosts hosts_;    ///< all, of which there is that one
     const std::unique_ptr<control::storage> storage_;
     control::registry registry_;

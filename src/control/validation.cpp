@@ -3,6 +3,7 @@
 #include "base/try.hpp"
 #include "control/ascii.hpp"
 #include "control/run_policy.hpp"
+#include "image/managed_runtime.hpp"
 
 #include <fmt/format.h>
 
@@ -78,11 +79,13 @@ result<void> check_arn(std::string_view member, std::string_view value) {
 }
 
 result<void> check_runtime(std::string_view runtime) {
-    if (std::ranges::find(supported_runtimes, runtime) != supported_runtimes.end()) return {};
+    if (std::ranges::find(supported_runtimes, runtime) != supported_runtimes.end() ||
+        image::is_managed(runtime))
+        return {};
     return error(
         errc::invalid_argument,
         fmt::format("Value {} at 'runtime' failed to satisfy constraint: Member must satisfy enum "
-                    "value set: [{}]: this server runs custom runtimes only so far",
+                    "value set: [{}, python3.8 to python3.14, nodejs18.x to nodejs24.x]",
                     runtime, fmt::join(supported_runtimes, ", ")));
 }
 

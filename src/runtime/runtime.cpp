@@ -117,6 +117,7 @@ result<runtime> runtime::create(runtime_options options) {
     control_options c;
     c.data_directory = options.data_directory;
     c.guest_root = options.guest_root;
+    c.runtime_directory = options.runtime_directory;
     c.region = options.region;
     c.account_id = options.account_id;
     c.account_concurrency = options.account_concurrency;

@@ -86,8 +86,13 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     detail::program p;
-    p.path = entry_point;
-    p.arguments = {entry_point};
+    if (spec_.runtime) {
+        p.path = spec_.runtime->program;
+        p.arguments = spec_.runtime->arguments;
+    } else {
+        p.path = entry_point;
+        p.arguments = {entry_point};
+    }
     p.environment = environment_variables(spec_, options_, guest_log_stream);
     p.working_directory = "/var/task";
     auto loaded = sandbox_->load(p);

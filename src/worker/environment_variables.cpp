@@ -14,6 +14,9 @@ std::vector<std::string> environment_variables(const version_spec& spec,
         {"LD_LIBRARY_PATH",
          "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"},
     };
+    if (spec.runtime)
+        for (const auto& [name, value] : spec.runtime->environment)
+            all.insert_or_assign(name, value);
     for (const auto& [name, value] : spec.environment) all.insert_or_assign(name, value);
     const std::pair<const char*, std::string> reserved[] = {
         {"_HANDLER", spec.handler},
@@ -29,6 +32,8 @@ std::vector<std::string> environment_variables(const version_spec& spec,
         {"AWS_DEFAULT_REGION", options.region},
     };
     for (const auto& [name, value] : reserved) all.insert_or_assign(name, value);
+    if (spec.runtime)
+        all.insert_or_assign("AWS_EXECUTION_ENV", "AWS_Lambda_" + spec.runtime->identifier);
     // What every environment has for itself is in no snapshot (Lambda guide, "Improving startup
     // performance with Lambda SnapStart").
     if (!spec.snapshot) all.insert_or_assign("AWS_LAMBDA_LOG_STREAM_NAME", std::string(log_stream));

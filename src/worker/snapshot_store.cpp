@@ -96,6 +96,11 @@ std::string snapshot_store::key_of(const version_spec& spec) const {
     codec::put(w, spec.environment);
     codec::put(w, region_);
     codec::put(w, guest_root_);
+    if (spec.runtime) {
+        codec::put(w, spec.runtime->program);
+        codec::put(w, spec.runtime->prefix.string());
+        codec::put(w, spec.runtime->client_sha256);
+    }
     return fmt::format("{}\n{}\n{}\n{}", spec.function_arn, spec.version, spec.code->code_sha256(),
                        image::to_hex(image::sha256_of(w.text)));
 }

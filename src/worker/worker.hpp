@@ -4,6 +4,7 @@
 /// end, keeps the environment for the next. The control plane decides *what* is deployed; this room
 /// runs it. All members are thread-safe.
 
+#include "image/managed_runtime.hpp"
 #include "image/package_image.hpp"
 #include "sched/placement.hpp"
 
@@ -35,6 +36,7 @@ struct version_spec {
     std::string version = "$LATEST";
     std::string function_arn;  ///< unqualified
     std::shared_ptr<const image::package_image> code;
+    std::shared_ptr<const image::managed_runtime> runtime;  ///< null: the code has its bootstrap
     std::string handler;
     byte_count memory;
     std::chrono::milliseconds timeout{};

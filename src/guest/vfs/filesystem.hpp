@@ -27,7 +27,8 @@
 
 namespace hearth::image {
 class package_image;
-}
+struct managed_runtime;
+}  // namespace hearth::image
 
 namespace hearth::guest::vfs {
 
@@ -54,10 +55,12 @@ struct filesystem_options {
 
 /// What a function sees: the package at /var/task, /tmp, and of the host only /usr, the library and
 /// program directories at the root, and what ld.so and TLS clients read in /etc. package may be
-/// null (no /var/task content). @errors errc::io_failed
+/// null (no /var/task content). A managed runtime has its client at /var/runtime and, when it has
+/// one, its prefix at /var/lang. @errors errc::io_failed
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const std::filesystem::path& guest_root,
-                                       byte_count tmp_size);
+                                       byte_count tmp_size,
+                                       const image::managed_runtime* runtime = nullptr);
 /// What `hearth run` shows: a host directory, read-only, with its own /tmp, /proc and /dev. Of the
 /// host's /tmp only the directories `shown` are there, read-only, as absolute paths inside it:
 /// where the caller stands and its program is. Those elsewhere are there anyway.

@@ -2,6 +2,7 @@
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
+#include "image/managed_runtime.hpp"
 
 #include <algorithm>
 #include <array>
@@ -72,11 +73,21 @@ void copy_etc_file(nodes& n, const fs::path& root, const std::string& name) {
     n[name] = memory_tree::text(std::string(std::istreambuf_iterator<char>(in), {}));
 }
 
+std::shared_ptr<const tree> client_tree(const image::managed_runtime& runtime) {
+    nodes n;
+    for (const image::client_file& file : image::client_files())
+        if (file.path.starts_with(runtime.language) && file.path[runtime.language.size()] == '/')
+            n[std::string(file.path.substr(runtime.language.size() + 1))] =
+                memory_tree::text(std::string(file.text));
+    return std::make_shared<const memory_tree>(std::move(n));
+}
+
 }  // namespace
 
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const fs::path& guest_root,
-                                       byte_count tmp_size) {
+                                       byte_count tmp_size,
+                                       const image::managed_runtime* runtime) {
     filesystem_options options;
     options.tmp_size = tmp_size;
     nodes n;
@@ -116,6 +127,13 @@ result<filesystem_options> lambda_root(const image::package_image* package,
     }
     if (package)
         options.mounts.push_back(tree_mount("/var/task", memory_tree::of_package(*package)));
+    if (runtime) {
+        options.mounts.push_back(tree_mount(image::client_directory, client_tree(*runtime)));
+        if (!runtime->prefix.empty()) {
+            HEARTH_TRY(auto tree, host_tree::open(runtime->prefix));
+            options.mounts.push_back(tree_mount(image::prefix_directory, std::move(tree)));
+        }
+    }
     options.mounts.push_back(tree_mount("/", std::make_shared<const memory_tree>(std::move(n))));
     add_own(options.mounts);
     return options;

@@ -1,0 +1,63 @@
+#pragma once
+
+/// Lambda's managed runtimes, python3.x and nodejsNN.x: an interpreter that is found, never
+/// brought, and our own client for it, which is part of the library. Interpreters are recognised by
+/// the names of files and by headers; none is run.
+///
+/// They are looked for where Debian and others put them (/usr/bin, /usr/local/bin of the guest's
+/// root) and in a directory of runtimes, which comes first and holds a prefix for each identifier:
+/// DIR/python3.11/bin/python3.11, DIR/nodejs20.x/bin/node. Such a prefix is shown to the guest as
+/// /var/lang, as on Lambda.
+
+#include <hearth/error.hpp>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::image {
+
+/// A file of a client: "python/bootstrap.py".
+struct client_file {
+    std::string_view path, text;
+};
+std::span<const client_file> client_files() noexcept;
+
+/// Where guests see a client and a prefix.
+inline constexpr const char* client_directory = "/var/runtime";
+inline constexpr const char* prefix_directory = "/var/lang";
+
+struct managed_runtime {
+    std::string identifier;              ///< "python3.11"
+    std::string language;                ///< "python", "node": the client's directory
+    std::string program;                 ///< the interpreter, as the guest sees it
+    std::vector<std::string> arguments;  ///< of the program, its name included
+    std::filesystem::path prefix;        ///< of the host, shown at /var/lang; empty: none
+    std::map<std::string, std::string> environment;  ///< what a function may set otherwise
+    std::string client_sha256;                       ///< hex
+};
+
+/// Whether AWS has or had a managed runtime of that name that Hearth has a client for.
+bool is_managed(std::string_view identifier) noexcept;
+
+class runtime_catalogue {
+  public:
+    runtime_catalogue(std::filesystem::path guest_root, std::filesystem::path directory)
+        : guest_root_(std::move(guest_root)), directory_(std::move(directory)) {}
+
+    /// What is there now, by identifier.
+    [[nodiscard]] std::map<std::string, managed_runtime> list() const;
+    /// Null for a runtime that is not managed. @errors errc::invalid_argument: its interpreter is
+    /// not there; the sentence lists those that are and says how to get it
+    [[nodiscard]] result<std::shared_ptr<const managed_runtime>> find(
+        const std::string& identifier) const;
+
+  private:
+    std::filesystem::path guest_root_, directory_;
+};
+
+}  // namespace hearth::image

@@ -1,0 +1,25 @@
+# Writes the clients of the managed runtimes, runtimes/*/*, into a source file, so that the library needs
+# no place to be installed in. As a script: -DSOURCE=the tree's root -DOUTPUT=file.
+if(CMAKE_SCRIPT_MODE_FILE)
+    set(ROOT ${SOURCE})
+    set(WATCH)
+else()
+    set(ROOT ${PROJECT_SOURCE_DIR})
+    set(WATCH CONFIGURE_DEPENDS)
+endif()
+file(GLOB HEARTH_RUNTIME_CLIENTS LIST_DIRECTORIES false RELATIVE ${ROOT}
+    ${WATCH} ${ROOT}/runtimes/python/*.py ${ROOT}/runtimes/node/*.mjs)
+list(SORT HEARTH_RUNTIME_CLIENTS)
+
+if(CMAKE_SCRIPT_MODE_FILE)
+    set(made "#include \"image/managed_runtime.hpp\"\n\nnamespace hearth::image {\nnamespace {\n\n")
+    string(APPEND made "constexpr client_file all[] = {\n")
+    foreach(file IN LISTS HEARTH_RUNTIME_CLIENTS)
+        file(READ ${SOURCE}/${file} text)
+        string(REPLACE "runtimes/" "" name ${file})
+        string(APPEND made "{\"${name}\", R\"hearth-client(${text})hearth-client\"},\n")
+    endforeach()
+    string(APPEND made "};\n\n}  // namespace\n\nstd::span<const client_file> client_files() noexcept { return all; }\n\n")
+    string(APPEND made "}  // namespace hearth::image\n")
+    file(WRITE ${OUTPUT} "${made}")
+endif()

@@ -1,0 +1,87 @@
+"""Node functions in microVMs, deployed and invoked over HTTP as users do."""
+
+import sys
+from pathlib import Path
+
+import harness
+from managed_server import first_present, managed_test
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
+
+
+class managed_node(managed_test):
+    runtime, handler, file = None, "index.handler", "index.mjs"
+
+    def create(self, source, *arguments, **more):
+        return super().create(source, *arguments, MemorySize=512, Timeout=20, **more)
+
+    def test_the_example_says_hello_and_is_listed_with_its_runtime(self):
+        name = self.create((EXAMPLES / "node_hello/index.mjs").read_text())
+        self.assertEqual(self.responds(name, {"a": 1}), {"message": "hello from Node.js", "event": {"a": 1}})
+        self.assertRegex(self.log, r"[0-9T:.-]+Z\t[0-9a-f-]{36}\tINFO\tasked by [0-9a-f-]{36}\n")
+        self.assertEqual((self.configuration["Runtime"], self.configuration["Handler"]), (self.runtime, self.handler))
+        print(self.log, file=sys.stderr)
+
+    def test_imports_are_paid_once_and_clones_draw_numbers_of_their_own(self):
+        name = self.create("""
+import crypto from "node:crypto";
+console.log("importing");
+const stamp = crypto.randomUUID(), early = Math.random();
+let count = 0;
+export const handler = async () => [stamp, ++count, Math.random(), crypto.randomUUID(), crypto.randomInt(1e9),
+    crypto.randomBytes(8).toString("hex"), globalThis.crypto.randomUUID()];
+""", Environment={"Variables": {"HEARTH_ISOLATION": "invocation"}})
+        replies = [self.responds(name) for _ in range(4)]
+        self.assertEqual(len({r[0] for r in replies}), 1)
+        self.assertEqual({r[1] for r in replies}, {1})
+        for drawn in range(2, 7):
+            self.assertEqual(len({r[drawn] for r in replies}), 4, drawn)
+
+    def test_errors_of_the_handler_have_lambdas_types_and_the_environment_lives_on(self):
+        name = self.create("""
+let n = 0;
+export const handler = async (event) => {
+    n++;
+    if (event === "throw") throw new TypeError("bad");
+    if (event === "dive") { const dive = () => dive() + 1; return dive(); }
+    if (event === "large") return "x".repeat(7 << 20);
+    if (event === "reject") { Promise.reject(new Error("lost")); await new Promise((r) => setTimeout(r, 1000)); }
+    if (event === "exit") process.exit(3);
+    return n;
+};""")
+        document = self.fails(name, "throw")
+        self.assertEqual((document["errorType"], document["errorMessage"]), ("TypeError", "bad"))
+        self.assertEqual(self.fails(name, "dive")["errorType"], "RangeError")
+        self.assertEqual(self.fails(name, "large")["errorType"], "Function.ResponseSizeTooLarge")
+        self.assertEqual(self.responds(name), 4)
+        self.assertEqual(self.fails(name, "reject")["errorType"], "Runtime.UnhandledPromiseRejection")
+        self.assertEqual(self.responds(name), 1)  # in a new environment
+        document = self.fails(name, "exit")
+        self.assertEqual(document["errorType"], "Runtime.ExitError")
+        self.assertIn("exit status 3", document["errorMessage"])
+
+    def test_commonjs_callbacks_and_streams(self):
+        name = self.create({"index.js": """
+exports.handler = (event, context, callback) => { setTimeout(() => callback(null, event), 5); };"""})
+        self.assertEqual(self.responds(name, [1]), [1])
+        name = self.create("""export const handler = awslambda.streamifyResponse(async (event, out) => {
+    out.write("[1,"); out.write("2]"); out.end(); });""")
+        self.assertEqual(self.responds(name), [1, 2])
+
+    def test_what_keeps_a_function_from_starting_is_its_state(self):
+        good = "export const handler = async () => 1;"
+        for source, handler, kind in (("import 'absent';", None, "Runtime.ImportModuleError"),
+                                      ("export const f = (", None, "Runtime.UserCodeSyntaxError"),
+                                      (good, "index.go", "Runtime.HandlerNotFound")):
+            with self.subTest(kind):
+                self.create(source, handler, wanted="Failed")
+                self.assertIn(kind, self.configuration["StateReason"])
+
+
+if __name__ == "__main__":
+    if harness.has_kvm():
+        managed_node.runtime = first_present("nodejs20.x", "nodejs22.x", "nodejs18.x", "nodejs24.x")
+        if not managed_node.runtime:
+            print("skipped: no Node that a managed runtime is made of")
+            sys.exit(harness.SKIPPED)
+    harness.main()
