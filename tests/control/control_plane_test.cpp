@@ -27,6 +27,43 @@ struct fixture {
 
 }  // namespace
 
+TEST_CASE(
+    "a managed runtime needs no bootstrap and reaches the worker, or is refused when it is not "
+    "there") {
+    temporary_directory runtimes;
+    const auto bin = runtimes.path() / "python3.12/bin";
+    std::filesystem::create_directories(bin);
+    std::ofstream(bin / "python3.12") << "program";
+    std::filesystem::permissions(bin / "python3.12", std::filesystem::perms(0755));
+    fake_worker worker;
+    control_options options;
+    options.guest_root = runtimes.path();  // there is nothing in its usr
+    options.runtime_directory = runtimes.path();
+    auto control = control_plane::create(options, worker).value();
+    auto r = creation("f");
+    r.settings.runtime = "python3.12";
+    r.settings.handler = "lambda_function.lambda_handler";
+    r.zip_file = zip_maker().file("lambda_function.py", "").bytes();
+    REQUIRE(control->create_function(r).has_value());
+    CHECK(settle(*control, "f").state == function_state::active);
+    CHECK(control->list_functions().value().functions.at(0).settings.runtime == "python3.12");
+
+    update_function_configuration_request change;
+    change.function_name = "f";
+    change.runtime = "python3.13";
+    CHECK(control->update_function_configuration(change).error() == errc::invalid_argument);
+    r.function_name = "g";
+    r.settings.runtime = "nodejs20.x";
+    const auto refused = control->create_function(r);
+    REQUIRE(refused.has_error());
+    CHECK(refused.error() == errc::invalid_argument);
+    CHECK_THAT(refused.error().message(), Catch::Contains("nodejs20.x is not on this host") &&
+                                              Catch::Contains("that are: python3.12") &&
+                                              Catch::Contains("apt install nodejs"));
+    control.reset();
+    worker.release();
+}
+
 TEST_CASE("a function is Pending, then Active, and then answers") {
     fixture f;
     const auto created = f.control->create_function(creation("f")).value();

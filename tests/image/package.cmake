@@ -7,6 +7,7 @@ set_target_properties(hearth_test_needing PROPERTIES BUILD_WITH_INSTALL_RPATH ON
 
 hearth_test(image_package
     SOURCES package_zip_test.cpp package_source_test.cpp package_entry_point_test.cpp
+        managed_runtime_test.cpp
     LABELS unit LIBRARIES LibArchive::LibArchive)
 target_compile_definitions(test_image_package PRIVATE
     NEEDING_PROGRAM="$<TARGET_FILE:hearth_test_needing>" NEEDED_LIBRARY="$<TARGET_FILE:hearth_test_needed>")

@@ -115,7 +115,7 @@ class function:
             env={"AWS_LAMBDA_RUNTIME_API": self.api.address, "LAMBDA_TASK_ROOT": self.directory.name,
                  "_HANDLER": handler, "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "7",
                  "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
-                 "PATH": "/usr/bin:/bin", "TZ": ":UTC", "LANG": "C.UTF-8", **(environment or {})})
+                 "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "TZ": ":UTC", "LANG": "C.UTF-8", **(environment or {})})
 
     def __enter__(self):
         return self

@@ -112,7 +112,7 @@ try:
     refused("ValidationException", 400, create, "a b", text="at 'functionName'")
     refused("ValidationException", 400, create, name + "x", Timeout=901, text="less than or equal to 900")
     refused("ValidationException", 400, create, name + "x", MemorySize=20000, text="10240")
-    refused("InvalidParameterValueException", 400, create, name + "x", Runtime="python3.9", text="provided.al2023")
+    refused("InvalidParameterValueException", 400, create, name + "x", Runtime="python3.8", text="The runtime python3.8 is not on this host")
     refused("InvalidParameterValueException", 400, create, name + "x", Handler=None, text="mandatory")
     refused("InvalidParameterValueException", 400, create, name + "x", Architectures=["arm64"], text="arm64")
     refused("InvalidParameterValueException", 400, create, name + "x", Publish=True, text="Publish")
