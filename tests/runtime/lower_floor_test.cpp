@@ -452,8 +452,11 @@ std::vector<hearth::shared_bytes> of_its_own(hearth::randomness_report r) {
     static const auto of_every_program = shared_by_clones("none").places;
     using source = hearth::shared_bytes::source;
     for (const auto from : {source::drawn, source::at_random})
-        CHECK(std::ranges::count(of_every_program, from, &hearth::shared_bytes::from) == 1);
+        CHECK(std::ranges::count(of_every_program, from, &hearth::shared_bytes::from) >= 1);
     std::erase_if(r.places, [](const auto& p) {
+        // Once in 256 times AT_RANDOM begins with the zero that a canary begins with: then every
+        // canary on the stack is eight bytes of it.
+        if (p.from == source::at_random && p.length < 16) return true;
         return std::ranges::any_of(of_every_program, [&](const auto& q) {
             return p.address < q.address + q.length && q.address < p.address + p.length;
         });

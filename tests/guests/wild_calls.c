@@ -1,0 +1,85 @@
+/* System calls without sense: every number, arguments that are small, large, pointers good and bad, from several
+   processes and threads at once. Only the host is judged: it must outlive this and say how it ended.
+   wild_calls SEED CALLS */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char* arena;
+static long calls;
+
+static uint64_t next(uint64_t* s) {
+    *s ^= *s << 13;
+    *s ^= *s >> 7;
+    *s ^= *s << 17;
+    return *s;
+}
+
+static long argument(uint64_t* s) {
+    const uint64_t r = next(s);
+    switch (r % 12) {
+    case 0: return 0;
+    case 1: return -1;
+    case 2: return (long)(r >> 60);
+    case 3: return (long)(arena + (r >> 8) % 65536);
+    case 4: return (long)(arena + ((r >> 8) % 16) * 4096);
+    case 5: return (long)next(s);
+    case 6: return 1L << (r >> 8) % 64;
+    case 7: return (long)((r >> 8) % 5000);
+    case 8: return (long)(0x7fffffe00000 + (r >> 8) % 0x200000);
+    case 9: return (long)"/tmp/wild";
+    case 10: return -(long)((r >> 8) % 200);
+    default: return (long)((r >> 8) % 64);
+    }
+}
+
+static void* wild(void* seed) {
+    uint64_t s = (uint64_t)(uintptr_t)seed * 0x9e3779b97f4a7c15u + 1;
+    for (long i = 0; i < calls; i++) {
+        long n = (long)(next(&s) % 460);
+        if (n == SYS_exit || n == SYS_exit_group || n == SYS_rt_sigreturn || n == SYS_pause ||
+            n == SYS_rt_sigsuspend || n == SYS_kill || n == SYS_tkill || n == SYS_tgkill)
+            continue;
+        long a[6];
+        for (int k = 0; k < 6; k++) a[k] = argument(&s);
+        if (n == SYS_munmap || n == SYS_mprotect || n == SYS_mremap || n == SYS_mmap) a[0] = (long)(arena + (next(&s) % 32) * 4096);
+        if (n == SYS_clone || n == SYS_fork || n == SYS_vfork) {
+            if (syscall(SYS_fork) == 0) _exit(0);
+            continue;
+        }
+        alarm(1); /* whoever waits for ever is woken */
+        syscall(n, a[0], a[1], a[2], a[3], a[4], a[5]);
+    }
+    return NULL;
+}
+
+static void ignore(int n) { (void)n; }
+
+int main(int argc, char** argv) {
+    const unsigned seed = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
+    calls = argc > 2 ? atol(argv[2]) : 500;
+    arena = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(arena, 0x11, 65536);
+    struct sigaction sa = {.sa_handler = ignore};
+    sigaction(SIGALRM, &sa, NULL);
+    for (int p = 0; p < 3; p++)
+        if (fork() == 0) {
+            pthread_t t[2];
+            for (int i = 0; i < 2; i++) pthread_create(&t[i], NULL, wild, (void*)(uintptr_t)(seed * 16 + p * 4 + i));
+            wild((void*)(uintptr_t)(seed * 16 + p * 4 + 3));
+            _exit(0);
+        }
+    for (int i = 0; i < 20; i++) {  // children may hang; they end with this process
+        usleep(100000);
+        while (waitpid(-1, NULL, WNOHANG) > 0) {}
+    }
+    return 0;
+}
