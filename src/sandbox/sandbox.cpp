@@ -146,6 +146,9 @@ result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     if (!kernel_ || ended_) return error(errc::not_snapshotable, "the guest is not at rest");
     if (kernel_->state().processes.size() > 1)
         return error(errc::not_snapshotable, "it has more than one process");
+    // It left the memory it began in to a child (clone with CLONE_VM, then exec).
+    if (kernel_->state().processes.begin()->second.mm.root != vmm::layout::pml4)
+        return error(errc::not_snapshotable, "its first process has changed its page tables");
     auto image = std::make_shared<snapshot_image>();
     image->kernel = kernel_->state();
     guest::forget_retired(image->kernel, memory());
@@ -221,7 +224,9 @@ void sandbox::renew_identity() {
 void sandbox::keep_layout() {
     if (!kernel_) return;
     // Tables of other processes are more than it remembers: whoever comes next maps everything anew.
-    if (kernel_->state().processes.size() > 1 || !kernel_->state().retired.empty())
+    const auto& state = kernel_->state();
+    if (state.processes.size() > 1 || !state.retired.empty() ||
+        state.processes.begin()->second.mm.root != vmm::layout::pml4)
         shell_.root.reset();
     vcpu().set_root(vmm::layout::pml4);
     auto& mm = kernel_->state().processes.begin()->second.mm;

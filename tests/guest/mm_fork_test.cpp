@@ -101,6 +101,24 @@ TEST_CASE("shared anonymous memory stays one memory") {
     CHECK(read_byte(*w.space, a + 9 * page_size) == '2');
 }
 
+TEST_CASE("the page in which a mapped file ends is each space's own after a fork, and is given back") {
+    spaces w;
+    const std::uint64_t pages = charge_whole_limit / page_size + 8;
+    const auto at = w.map_file(pattern_file(pages * page_size + 100), pages * page_size + 100, rw);
+    REQUIRE(at);
+    const gva tail = *at + pages * page_size;  // the file ends inside this page: a frame, no window
+    write_byte(*w.space, tail, 't');
+    CHECK(w.touch(tail - page_size, true));
+    auto child = w.make();
+    const auto before = w.frames.used_pages();
+    REQUIRE(w.space->fork_into(child->mm));
+    auto c = w.space_of(*child);
+    write_byte(*w.space, tail, 'u');
+    CHECK(read_byte(c, tail) == 't');
+    c.clear();
+    CHECK(w.frames.used_pages() == before + child->mm.tables.size());
+}
+
 TEST_CASE("fork without memory left fails, and the parent goes on") {
     spaces w;
     const gva a = w.map(mebibyte);

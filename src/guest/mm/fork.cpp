@@ -132,7 +132,8 @@ outcome<void> address_space::fork_page(address_space& child,
         other->set(page_entry::accessed | page_entry::dirty);
         return {};
     }
-    const auto frame = frames_.allocate(1);
+    // The child may have a frame by now: the page in which a mapped file ends.
+    const auto frame = other->empty() ? frames_.allocate(1) : other->frame();
     if (!frame) return os_error{ENOMEM};
     std::memcpy(memory_.at(*frame, page_size), bytes.data(), page_size);
     other->raw = frame->value | permission_bits(area.prot) | page_entry::owned |

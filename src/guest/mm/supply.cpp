@@ -77,7 +77,7 @@ fault_result address_space::fault(gva address, std::uint32_t error_code) {
             return fault_result::out_of_memory;
         }
         tables_.for_each(b.start, b.end,
-                         [&](gva, page_entry& e) { (void)set_protection(e, v.prot); });
+                         [&](gva, page_entry& e) { (void)apply_protection(e, v); });
         return fault_result::resolved;
     }
 
