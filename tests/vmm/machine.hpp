@@ -44,7 +44,7 @@ class machine {
 
     /// A new zero frame at `at`; its leaf entry is returned.
     std::uint64_t& map(gva at, std::uint64_t flags) {
-        gpa table = layout::pml4;
+        gpa table = root;
         for (int shift = 39; shift > 12; shift -= 9) {
             std::uint64_t& entry = memory().word(table + (at.value >> shift & 511) * 8);
             if (!entry) entry = frame().value | rx | x86_64::pte_write;
@@ -55,7 +55,7 @@ class machine {
         return leaf;
     }
     std::byte* host(gva at) {
-        gpa table = layout::pml4;
+        gpa table = root;
         for (int shift = 39; shift >= 12; shift -= 9)
             table = {memory().word(table + (at.value >> shift & 511) * 8) & 0x000f'ffff'ffff'f000};
         return memory().at(table + at.offset_in_page(), 1);
@@ -77,9 +77,17 @@ class machine {
     }
     vm_exit run() { return cpu().run(scope); }
 
+    /// Another root with the system area in it; `map` and `host` go by it, the vCPU when told.
+    gpa another_root() {
+        const gpa made = frame();
+        memory().word(made + 255 * 8) = memory().word(layout::pml4 + 255 * 8);
+        return root = made;
+    }
+
     vmm::vm vm;
     run_scope scope;
     vcpu_state state;
+    gpa root = layout::pml4;
 
   private:
     gpa frame() {

@@ -73,6 +73,37 @@ TEST_CASE("exchanged tables are seen after all translations are dropped") {
     CHECK(m.cpu().state().rdx == 1);
 }
 
+TEST_CASE("each root of page tables shows its own memory, switched as often as one likes") {
+    machine m;
+    const auto code = {0x8b, 0x1f, 0xff, 0x07, 0x0f, 0x05};  // mov ebx,[rdi] ; inc dword [rdi] ; syscall
+    m.code(code);
+    m.map(page, rw);
+    m.word(page) = 100;
+    const gpa first = m.root, second = m.another_root();
+    m.map(code_at, rx);
+    m.code(code);
+    m.map(page, rw);
+    m.word(page) = 200;
+    m.state.rdi = page.value;
+    CHECK(m.cpu().root() == first);
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        for (const auto& [root, value] : {std::pair(first, 100 + i), std::pair(second, 200 + i)}) {
+            m.cpu().set_root(root);
+            REQUIRE(describe(m.start()) == "syscall");
+            CHECK(m.cpu().state().rbx == value);
+            CHECK(m.cpu().root() == root);
+        }
+        // It stays through what follows a call by itself.
+        m.cpu().return_from_syscall(0);
+        CHECK(m.cpu().root() == second);
+    }
+    // A fault in the second is one, though the first has a page there.
+    m.state.rdi = data_at.value;
+    CHECK(describe(m.start()) == exception(14, 4, data_at.value));
+    m.cpu().set_root(first);
+    CHECK(describe(m.start()) == "syscall");
+}
+
 TEST_CASE("memory the host cannot supply is a memory exit") {
     machine m;
     store_program(m);
