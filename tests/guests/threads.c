@@ -95,6 +95,13 @@ static void* post(void* v) {
     return v;
 }
 
+static atomic_int answered;
+static void* answer(void* v) {
+    sem_wait(&semaphore);
+    atomic_store(&answered, 1);
+    return v;
+}
+
 int main(void) {
     pthread_t t[8];
     for (long i = 0; i < 8; i++) check(!pthread_create(&t[i], NULL, count, (void*)500), "pthread_create");
@@ -152,6 +159,14 @@ int main(void) {
     if (soon.tv_nsec >= 1000000000) soon.tv_sec++, soon.tv_nsec -= 1000000000;
     check(sem_timedwait(&semaphore, &soon) == -1 && errno == ETIMEDOUT, "timed wait");
     puts("semaphore");
+
+    pthread_create(&t[0], NULL, answer, NULL);
+    usleep(1000);
+    sem_post(&semaphore);
+    while (!atomic_load(&answered)) {  // the woken one must have its turn though this one never waits
+    }
+    pthread_join(t[0], NULL);
+    puts("turns");
 
     for (int i = 0; i < 2000; i++) {
         check(!pthread_create(&t[0], NULL, nothing, NULL), "many threads one after the other");

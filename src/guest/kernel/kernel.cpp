@@ -189,6 +189,7 @@ step kernel::deliver_signals(task& t) {
 }
 
 void kernel::post_signal(task_state& to, const signal_info& info) {
+    contended_ = true;
     if (std::holds_alternative<task_exited>(to.run)) return;
     const auto bit = signal_bit(info.number);
     const auto* waiting = std::get_if<task_waiting>(&to.run);
@@ -200,6 +201,7 @@ void kernel::post_signal(task_state& to, const signal_info& info) {
 }
 
 void kernel::post_signal(process_state& to, const signal_info& info) {
+    contended_ = true;
     const auto bit = signal_bit(info.number);
     const bool vanishes =
         signals::ignored(to.actions, info.number) &&

@@ -135,7 +135,10 @@ class kernel {
     /// Wakes up to `count` waiters of a futex, first come first. @return how many
     std::int64_t wake(const futex_wait& word, std::uint32_t count);
     /// The running task lets others go first (sched_yield).
-    void yield() noexcept { slice_end_ = {}; }
+    void yield() noexcept {
+        slice_end_ = {};
+        contended_ = true;
+    }
     /// Another task has become able to run.
     void contend() noexcept { contended_ = true; }
     /// The vector state of the running task, for a copy of it.

@@ -41,8 +41,12 @@ bool kernel::others_may_run(const task_state& ts) const {
         const auto& other = entry.second;
         if (other.tid == ts.tid || std::holds_alternative<task_exited>(other.run)) return false;
         const auto* waiting = std::get_if<task_waiting>(&other.run);
+        if (!waiting || !other.signals.pending.empty() ||
+            !state_.processes.at(other.process).pending.empty())
+            return true;
+        if (waiting->wait.futex && waiting->wait.futex->woken) return true;
         // What only the running task can bring about is noticed when it does it: see contend().
-        return !waiting || waiting->wait.deadline || !waiting->wait.watches.empty() ||
+        return waiting->wait.deadline || !waiting->wait.watches.empty() ||
                waiting->wait.native_event || waiting->wait.child || waiting->wait.vfork_child;
     });
 }

@@ -86,7 +86,10 @@ sysret sleep_until(task& t,
                    guest_ptr<abi::timespec> remaining) {
     if (const auto* wait = t.wait(); wait && wait->deadline) deadline = *wait->deadline;
     const auto now = t.kernel().host().monotonic_now();
-    if (now >= deadline) return 0;
+    if (now >= deadline) {
+        t.kernel().yield();  // who sleeps lets others go first, however short it is
+        return 0;
+    }
     if (t.interrupted()) {
         if (relative && remaining) {
             if (auto r = t.write(remaining, to_timespec(deadline - now)); !r) return r.error();
