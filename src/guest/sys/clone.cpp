@@ -1,5 +1,6 @@
 #include "guest/sys/clone.hpp"
 
+#include "guest/abi/signal.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/signals.hpp"
 
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 namespace hearth::guest {
 namespace {
@@ -16,7 +18,7 @@ struct clone_request {
     std::uint64_t flags = 0;
     std::int32_t exit_signal = 0;
     std::uint64_t stack = 0;  ///< the new RSP; 0: the caller's
-    guest_ptr<std::int32_t> parent_tid, child_tid;
+    guest_ptr<std::int32_t> parent_tid = {}, child_tid = {};
     std::uint64_t tls = 0;
 };
 

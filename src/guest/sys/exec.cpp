@@ -1,5 +1,6 @@
 #include "guest/sys/exec.hpp"
 
+#include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/vfs/open.hpp"
