@@ -3,6 +3,7 @@
 #include <hearth/error.hpp>
 #include <hearth/response.hpp>
 
+#include <chrono>
 #include <string_view>
 
 namespace hearth {
@@ -15,12 +16,26 @@ struct log_record {
     std::string_view message;  ///< valid during the call only
 };
 
+/// How an execution environment came to be and what that took; the phases are invocation_report's.
+struct start_report {
+    start_kind start = start_kind::cold;  ///< cold or restored
+    bool ahead = false;  ///< for no invocation: at deployment, or to be kept idle
+    std::chrono::nanoseconds vm{};
+    std::chrono::nanoseconds boot{};
+    std::chrono::nanoseconds init{};
+    std::chrono::nanoseconds snapshot{};
+};
+
 /// Hooks an embedder may give to `runtime_options`. Every method has an empty default; each is called
 /// from any thread, never under a lock, and must not block for long.
 class observer {
   public:
     virtual ~observer() = default;
     virtual void on_log(const log_record&) {}
+    /// An environment is initialised and asks for its first event. Not called where init fails.
+    virtual void on_start(std::string_view function_name, const start_report&) {
+        (void)function_name;
+    }
     /// A piece of a function's stdout or stderr, as written.
     virtual void on_function_output(std::string_view function_name,
                                     std::string_view request_id,

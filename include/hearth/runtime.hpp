@@ -38,6 +38,8 @@ struct runtime_options {
     int kick_signal_offset = 7;
     /// Executions at once over all functions (AWS: 1,000 per account and region).
     std::size_t account_concurrency = 1000;
+    /// What an init may take (AWS: 10 s). One that takes longer fails its start, with Sandbox.Timedout.
+    std::chrono::milliseconds init_timeout = std::chrono::seconds(10);
     /// Environments a function may start in 10 s because of invocations (AWS: 1,000). Zero: no limit.
     std::size_t scale_up_starts = 0;
     /// VM shells alive at most, unless more are needed to run. An idle environment beyond gives its shell

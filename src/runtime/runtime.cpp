@@ -106,6 +106,7 @@ result<runtime> runtime::create(runtime_options options) {
         w.snapshot_directory = options.data_directory / "snapshots";
     w.kick_signal_offset = options.kick_signal_offset;
     w.account_concurrency = options.account_concurrency;
+    w.init_limit = options.init_timeout;
     w.scale_up_starts = options.scale_up_starts;
     w.max_shells = options.max_shells;
     w.cap_cpu = options.cap_cpu;

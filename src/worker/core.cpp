@@ -441,10 +441,17 @@ result<core::assigned> core::decide(pool::version_id version,
     }
     HEARTH_TRY(auto made, start(std::move(w), kind, v));
     if (made.env->initialised()) {
-        const std::lock_guard lock(mutex_);
-        made.env->in_pool = pool_.started(made.env->id, true, steady_clock::now());
+        {
+            const std::lock_guard lock(mutex_);
+            made.env->in_pool = pool_.started(made.env->id, true, steady_clock::now());
+        }
+        tell_started(*made.env);
     }
     return made;
+}
+
+void core::tell_started(const environment& e) const {
+    if (options_.observer) options_.observer->on_start(e.spec().function_name, e.started_as());
 }
 
 result<core::assigned> core::assign(pool::version_id version, const std::string& tenant) {
@@ -495,6 +502,7 @@ void core::take_snapshot(environment& e) {
 }
 
 void core::initialised(environment& e) {
+    tell_started(e);
     if (e.ahead || e.in_pool) return;
     const std::lock_guard lock(mutex_);
     e.in_pool = pool_.started(e.id, e.clone(), steady_clock::now());
@@ -671,10 +679,12 @@ void core::start_ahead(work_order w, start_kind kind, const version_entry& versi
         return;
     }
     made->env->ahead = true;
-    if (made->env->initialised())
+    if (made->env->initialised()) {
+        tell_started(*made->env);
         give_back(std::move(made->env));
-    else
+    } else {
         run_init_(std::move(made->env), version.data);
+    }
 }
 
 /// Performs what the pool finds due.

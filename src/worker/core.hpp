@@ -80,7 +80,7 @@ class core {
     /// One that was loaded is at its restore point, or idle without having had one: takes the
     /// version's snapshot if there is none yet.
     void take_snapshot(environment& e);
-    /// It is idle.
+    /// Its init is over and it is idle.
     void initialised(environment& e);
 
     /// The guest of a running environment sleeps: its shell goes to others if they are short.
@@ -159,6 +159,7 @@ class core {
     result<assigned> start(work_order w, start_kind kind, const version_entry& version);
     void end(environment_ptr e);
     std::optional<detail::shell> detach(environment_ptr e);
+    void tell_started(const environment& e) const;
     void start_ahead(work_order w, start_kind kind, const version_entry& version);
     [[nodiscard]] bool wanted_ahead(const environment& e) const;
     void housekeep();

@@ -83,6 +83,7 @@ result<void> environment::bring_back(detail::shell shell) {
 
 result<void> environment::load(resources r, std::string_view guest_log_stream) {
     vm_time_ = r.vm_time;
+    start_ = start_kind::cold;
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     detail::program p;
@@ -105,6 +106,7 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
 
 result<void> environment::restore(resources r, const version_snapshot& from) {
     vm_time_ = r.vm_time;
+    start_ = start_kind::restored;
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     HEARTH_CHECK(reset(from));
@@ -138,6 +140,15 @@ result<detail::shell> environment::detach() { return put_away(); }
 result<detail::shell> environment::suspend() { return put_away(); }
 
 result<void> environment::resume(resources r) { return bring_back(std::move(r.shell)); }
+
+start_report environment::started_as() const noexcept {
+    return {.start = start_,
+            .ahead = ahead,
+            .vm = vm_time_,
+            .boot = boot_time_,
+            .init = init_time_,
+            .snapshot = snapshot_time_};
+}
 
 byte_count environment::peak_memory() const noexcept {
     if (sandbox_) return sandbox_->peak_memory();

@@ -18,6 +18,8 @@
 #include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
 
+#include <hearth/observer.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -144,6 +146,8 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] bool set_waker(waker* w) noexcept;
     void clear_waker() noexcept;
 
+    /// How it came to be: once it is initialised, before its first invocation.
+    [[nodiscard]] start_report started_as() const noexcept;
     [[nodiscard]] byte_count peak_memory() const noexcept;
     [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
 

@@ -67,12 +67,12 @@ struct worker_options {
     std::size_t max_shells = 64;
     bool cap_cpu = false;
     std::chrono::milliseconds detach_after{1000};
+    /// Lambda's limit for the init phase.
+    std::chrono::milliseconds init_limit = std::chrono::seconds(10);
     std::string region;
     std::shared_ptr<hearth::observer> observer;
 
-    // Seams for tests.
-    /// Lambda's limit for the init phase.
-    std::chrono::milliseconds init_limit = std::chrono::seconds(10);
+    // A seam for tests.
     vmm::ioctl_filter* ioctl_filter = nullptr;  ///< outlives the worker and its versions
 };
 

@@ -3,6 +3,7 @@
 #include "temporary_directory.hpp"
 #include "zip_maker.hpp"
 
+#include <hearth/control.hpp>
 #include <hearth/hearth.hpp>
 
 #include <boost/asio.hpp>
@@ -14,6 +15,7 @@
 #include <iterator>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -179,8 +181,14 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
     CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
 }
 
-TEST_CASE("an observer sees the output and the end of each invocation") {
+TEST_CASE("an observer sees each start, the output and the end of each invocation") {
     struct watcher final : hearth::observer {
+        void on_start(std::string_view name, const hearth::start_report& start) override {
+            CHECK(name == "f");
+            CHECK_FALSE(start.ahead);
+            CHECK((start.boot > 0ns && (start.init > 0ns) == (start.start == hearth::start_kind::cold)));
+            starts.push_back(start.start);
+        }
         void on_function_output(std::string_view name,
                                 std::string_view,
                                 std::string_view text) override {
@@ -191,6 +199,7 @@ TEST_CASE("an observer sees the output and the end of each invocation") {
             CHECK(r.ok());
             ++ended;
         }
+        std::vector<hearth::start_kind> starts;
         std::string output;
         int ended = 0;
     };
@@ -200,4 +209,36 @@ TEST_CASE("an observer sees the output and the end of each invocation") {
     REQUIRE(f.invoke("1").has_value());
     CHECK(watch->output.find("init\n") != std::string::npos);
     CHECK(watch->ended == 1);
+    REQUIRE(f.invoke("2").value().report.start == hearth::start_kind::warm);
+    CHECK(watch->starts == std::vector{hearth::start_kind::cold});
+    // Two at once: the second one is not warm.
+    auto other = f.async_invoke("\"nap\"", asio::use_future);
+    auto third = f.async_invoke("3", asio::use_future);
+    REQUIRE((other.get().ok() && third.get().ok()));
+    CHECK(watch->starts ==
+          std::vector{hearth::start_kind::cold, hearth::start_kind::restored});
+}
+
+TEST_CASE("a function that never asks for an event is Failed, and an invocation says so") {
+    auto rt = hearth::runtime::create({.init_timeout = 200ms}).value();
+    auto& control = rt.control();
+    hearth::create_function_request request;
+    request.function_name = "stuck";
+    std::ifstream zip(zip_of(guest("function_init")), std::ios::binary);
+    request.zip_file.assign(std::istreambuf_iterator<char>(zip), {});
+    request.settings.role = "arn:aws:iam::000000000000:role/any";
+    request.settings.handler = "bootstrap";
+    request.settings.environment = {{"INIT", "hang"}};
+    REQUIRE(control.create_function(std::move(request)).value().state ==
+            hearth::function_state::pending);
+    const auto described = [&] { return control.get_function("stuck").value().configuration; };
+    for (int i = 0; i < 500 && described().state == hearth::function_state::pending; ++i)
+        std::this_thread::sleep_for(10ms);
+    CHECK(described().state == hearth::function_state::failed);
+    CHECK(described().state_reason_code == "FunctionError.InitTimeout");
+    CHECK(described().state_reason ==
+          "Sandbox.Timedout: Init phase timed out after 0.20 seconds");
+    const auto refused = control.invoke("stuck", "1");
+    CHECK(refused.error() == hearth::errc::not_ready);
+    CHECK(refused.error().message().find("timed out after 0.20 seconds") != std::string::npos);
 }
