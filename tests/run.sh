@@ -24,7 +24,7 @@ for phase in "${phases[@]}"; do
 done
 
 require_packages "${build_packages[@]}" catch2 libbenchmark-dev python3 python3-boto3 awscli curl unzip busybox-static \
-    musl-tools qemu-system-x86 cpio xz-utils node=nodejs npm=npm || exit 1
+    musl-tools qemu-system-x86 cpio xz-utils node=nodejs npm=npm perl lua5.4 ruby php-cli sqlite3 bzip2 make openssl || exit 1
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -78,7 +78,7 @@ dev() { dev_build && test_phase dev dev; }
 
 asan() {
     # A leak is a failure; the rooms' own programs are guests and are not sanitized.
-    # Left out and not counted: `slow` (nothing of ours runs in them) and `unsanitized` (tests/worker says why).
+    # Left out and not counted: `slow` (nothing of ours runs in them) and `unsanitized` (tests/worker and tests/cli say why).
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     build asan -DHEARTH_BENCH=OFF && test_phase asan asan -LE "slow|unsanitized"
     unset ASAN_OPTIONS UBSAN_OPTIONS
