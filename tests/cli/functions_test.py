@@ -71,7 +71,9 @@ class functions(unittest.TestCase):
             server.server_close()
 
     def names(self):
-        return sorted(p.parent.name for p in FUNCTIONS.glob("*/bootstrap"))
+        """Those in C and C++; tests/runtimes has the other languages."""
+        return sorted(p.parent.name for p in FUNCTIONS.glob("*/bootstrap")
+                      if p.parent.name not in ("go_hello", "rust_hello", "shell_hello"))
 
     def test_each_answers_event_after_event_on_one_connection(self):
         self.assertGreaterEqual(len(self.names()), 3)
