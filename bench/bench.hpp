@@ -134,6 +134,8 @@ result<rows> clone_storm(context&);
 result<rows> concurrent_sleep(context&);
 result<rows> density(context&);
 result<rows> scheduler_fairness(context&);
+result<rows> managed_start(context&);
+result<rows> managed_invoke(context&);
 result<rows> soak(context&);
 
 }  // namespace hearth::bench

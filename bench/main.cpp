@@ -55,6 +55,9 @@ constexpr workload workloads[] = {
     {"scheduler_fairness",
      "guests that compute, by memory: the share of CPU each gets, and a quick function among them",
      scheduler_fairness},
+    {"managed_start", "a Python and a Node.js function from their snapshots, to the reply",
+     managed_start},
+    {"managed_invoke", "invoking a warm Python and a warm Node.js function", managed_invoke},
     {"soak", "100,000 invocations of all kinds: is memory flat", soak},
 };
 

@@ -23,6 +23,7 @@ struct invoke_settings {
     std::string memory = "128";
     double timeout = 3;
     std::vector<std::string> environment;
+    std::vector<std::string> layers;
     bool verbose = false;
 };
 
@@ -72,6 +73,11 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
     function_config config;
     config.name = "function";
     config.package = *package;
+    for (const std::string& layer : settings.layers) {
+        auto found = package_at(layer);
+        if (!found) return found.error();
+        config.layers.push_back(std::move(*found));
+    }
     config.runtime = settings.runtime;
     config.handler = settings.handler.empty() ? usual_handler(settings.runtime) : settings.handler;
     config.memory = *memory;
@@ -124,6 +130,10 @@ command add_invoke(CLI::App& app) {
     app.add_option("--env", settings->environment, "NAME=VALUE, may be repeated")
         ->allow_extra_args(false)
         ->type_name("NAME=VALUE");
+    app.add_option("--layer", settings->layers,
+                   "A layer, shown at /opt; may be repeated, later ones override earlier ones")
+        ->allow_extra_args(false)
+        ->type_name("ZIP|DIR");
     app.add_flag("-v,--verbose", settings->verbose,
                  "Say on stderr what takes long, even without a terminal");
     app.footer(
@@ -132,7 +142,8 @@ command add_invoke(CLI::App& app) {
         "\nExamples:\n"
         "  hearth invoke function.zip --event event.json\n"
         "  echo '{\"name\":\"world\"}' | hearth invoke ./bootstrap\n"
-        "  hearth invoke build/ --memory 256 --timeout 10 --env STAGE=dev");
+        "  hearth invoke build/ --memory 256 --timeout 10 --env STAGE=dev\n"
+        "  hearth invoke src/ --runtime python3.11 --layer requirements.zip --layer ./shared");
     return [settings] { return invoke(*settings); };
 }
 

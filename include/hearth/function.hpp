@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace hearth {
 
@@ -23,6 +24,9 @@ namespace hearth {
 struct function_config {
     std::string name{};                        ///< [A-Za-z0-9-_]{1,64}
     hearth::package package{};
+    /// Layers, zips or directories: merged at /opt in this order, of two files of a name the later
+    /// layer's. At most five, and with the package at most 250 MB unzipped.
+    std::vector<hearth::package> layers{};
     std::string handler = "bootstrap";       ///< reaches the function as _HANDLER
     std::string runtime = "provided.al2023"; ///< Lambda's runtime identifier
     byte_count memory = byte_count(128ull << 20);            ///< 128 MiB to 10,240 MiB

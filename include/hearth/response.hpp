@@ -33,6 +33,7 @@ struct invocation_report {
     std::chrono::nanoseconds duration{};  ///< from the event to the response
     std::chrono::milliseconds billed{};   ///< duration, and boot and init when not warm, rounded up
     byte_count memory_size;
+    std::uint64_t system_calls = 0;       ///< the invocation's that went to the host
     byte_count max_memory_used;           ///< true peak of guest memory, over the environment's life
 };
 

@@ -35,16 +35,18 @@ failure explain(const error& e) {
 result<worker::version_spec> control_plane::impl::make_spec(
     const function_configuration& c,
     std::shared_ptr<const image::package_image> code,
+    std::shared_ptr<const image::package_image> layers,
     const control::run_policy& policy) const {
     // Checked when the settings were made.
     const auto checked = control::with_variables(policy, c.settings.environment);
     const control::run_policy& run = checked.has_value() ? *checked : policy;
     HEARTH_TRY(auto runtime, runtimes_.find(c.settings.runtime));
-    if (!runtime) HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root));
+    if (!runtime) HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root, layers.get()));
     return worker::version_spec{.function_name = c.function_name,
                                 .version = c.version,
                                 .function_arn = c.function_arn,
                                 .code = std::move(code),
+                                .layers = std::move(layers),
                                 .runtime = std::move(runtime),
                                 .handler = c.settings.handler,
                                 .memory = c.settings.memory,
@@ -85,7 +87,7 @@ void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation)
         if (!code) {
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
-        HEARTH_TRY(auto spec, make_spec(candidate, code, policy));
+        HEARTH_TRY(auto spec, make_spec(candidate, code, e->layers, policy));
         HEARTH_TRY(auto version, hosts_.deploy(std::move(spec)));
         HEARTH_CHECK(version->initialize());
         return version;
@@ -161,7 +163,7 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(cons
     if (draining_) return error(errc::shutting_down);
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
-        HEARTH_TRY(auto spec, make_spec(current, std::move(code), policy));
+        HEARTH_TRY(auto spec, make_spec(current, std::move(code), e->layers, policy));
         return hosts_.deploy(std::move(spec));
     }();
     if (version.has_error() && version.error() == errc::no_room) return version.error();

@@ -594,7 +594,8 @@ result<function_configuration> control_plane::deploy(const function_config& conf
 
     // A zip that is to be stored is read once, so that what is checked is what is kept.
     std::optional<std::string> zip;
-    if (!impl_->options_.data_directory.empty() && !config.package.empty()) {
+    if (!impl_->options_.data_directory.empty() && !config.package.empty() &&
+        config.layers.empty()) {
         const auto& from = config.package.source()->from;
         if (const auto* file = std::get_if<detail::zip_file>(&from)) {
             HEARTH_TRY(zip, read_whole(file->path));
@@ -607,6 +608,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
 
     auto e = std::make_shared<entry>();
     e->durable = zip.has_value();
+    HEARTH_TRY(e->layers, image::package_image::load_layers(config.layers, *code));
     e->policy = {config.pool, config.isolation, config.snapshot};
     e->stored.current = {.function_name = name.name,
                          .function_arn = impl_->arn_of(name.name),
@@ -617,7 +619,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
                          .revision_id = control::make_uuid(),
                          .state = function_state::active};
     const function_configuration deployed = e->stored.current;
-    HEARTH_TRY(auto spec, impl_->make_spec(deployed, std::move(code), e->policy));
+    HEARTH_TRY(auto spec, impl_->make_spec(deployed, std::move(code), e->layers, e->policy));
     HEARTH_TRY(e->serving, impl_->hosts_.deploy(std::move(spec)));
     if (config.pool.min_idle + config.pool.provisioned_concurrency > 0)
         HEARTH_CHECK(e->serving->initialize());

@@ -69,6 +69,7 @@ struct control_plane::impl {
     [[nodiscard]] result<worker::version_spec> make_spec(
         const function_configuration& c,
         std::shared_ptr<const image::package_image> code,
+        std::shared_ptr<const image::package_image> layers,
         const control::run_policy& policy) const;
 
     // Changes; `changes_` is held by the caller.

@@ -25,6 +25,8 @@ struct entry {
     stored_function stored;
     bool durable = true;  ///< the storage knows it; false for packages that are not zips
     run_policy policy;
+    /// Merged; null: none. Only deploy gives them, so they live as long as the entry.
+    std::shared_ptr<const image::package_image> layers;
     /// Null after a restart until the first invocation, and while the first activation runs.
     std::shared_ptr<worker::deployed_version> serving;
     /// The package that waits for activation, if it is in memory already.

@@ -19,7 +19,7 @@
 namespace hearth::image {
 namespace {
 
-constexpr std::string_view task_root = "/var/task/";
+constexpr std::string_view program_name = "bootstrap";
 /// Files a program may pull in, libraries of libraries included: far beyond any real one.
 constexpr std::size_t max_libraries = 512;
 
@@ -44,7 +44,9 @@ std::optional<loaded> map_part(int fd, std::uint64_t offset, std::uint64_t size,
 
 /// Looks a path up as the guest will, through symlinks at any place. None leaves the package
 /// (package_builder saw to that), but one may dangle.
-const package_entry* resolve(const package_image& image, const std::filesystem::path& start) {
+const package_entry* resolve(const package_image& image,
+                             std::string_view root,
+                             const std::filesystem::path& start) {
     std::deque<std::filesystem::path> ahead(start.begin(), start.end());
     std::filesystem::path at;
     const package_entry* entry = image.find("");
@@ -62,7 +64,7 @@ const package_entry* resolve(const package_image& image, const std::filesystem::
         if (++links > 40) return nullptr;
         std::filesystem::path target = entry->target;
         if (target.is_absolute()) {
-            target = target.lexically_relative(task_root);
+            target = target.lexically_relative(root);
             at.clear();
         }
         ahead.insert(ahead.begin(), target.begin(), target.end());
@@ -74,14 +76,19 @@ const package_entry* resolve(const package_image& image, const std::filesystem::
 /// its symlinks, absolute ones included, mean what they will mean to the guest (man 2 openat2).
 class guest_files {
   public:
-    guest_files(const package_image& image, const std::filesystem::path& guest_root)
-        : image_(image), root_(::open(guest_root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+    guest_files(const package_image& image,
+                const package_image* layers,
+                const std::filesystem::path& guest_root)
+        : trees_{{{task_directory, &image}, {layer_directory, layers}}},
+          root_(::open(guest_root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
 
     [[nodiscard]] std::optional<loaded> open(std::string_view path) const {
-        if (path.starts_with(task_root)) {
-            const package_entry* entry = resolve(image_, path.substr(task_root.size()));
+        for (const auto& [root, image] : trees_) {
+            if (!path.starts_with(root) || path.substr(root.size(), 1) != "/") continue;
+            const package_entry* entry =
+                image ? resolve(*image, root, path.substr(root.size() + 1)) : nullptr;
             if (!entry || entry->type != package_entry::kind::file) return std::nullopt;
-            return map_part(image_.contents()->get(), entry->offset, entry->size,
+            return map_part(image->contents(*entry)->get(), entry->offset, entry->size,
                             (entry->mode & 0111) != 0);
         }
         if (!root_) return std::nullopt;
@@ -98,7 +105,7 @@ class guest_files {
     }
 
   private:
-    const package_image& image_;
+    std::array<std::pair<std::string_view, const package_image*>, 2> trees_;
     unique_fd root_;
 };
 
@@ -118,6 +125,11 @@ constexpr std::array<std::string_view, 13> library_directories = {
     "/usr/lib",
     "/usr/local/lib",
     "/usr/local/lib/x86_64-linux-gnu"};
+
+/// A relative path is below the working directory.
+std::string in_task(std::string_view name) {
+    return std::string(task_directory) + '/' + std::string(name);
+}
 
 bool is_musl(std::string_view interpreter) {
     return interpreter.find("/ld-musl-") != interpreter.npos;
@@ -149,7 +161,7 @@ std::optional<found_library> find_library(const guest_files& files,
                                           const std::string& name,
                                           const std::vector<std::string>& run_path) {
     if (name.find('/') != name.npos) {  // a path, relative ones to the working directory /var/task
-        std::string path = name.starts_with('/') ? name : std::string(task_root) + name;
+        std::string path = name.starts_with('/') ? name : in_task(name);
         if (auto file = files.open(path)) return found_library{std::move(path), std::move(*file)};
         return std::nullopt;
     }
@@ -231,7 +243,7 @@ result<void> check_script(const guest_files& files,
         return error(
             errc::bad_executable,
             path + ": its #! line ends with a carriage return: save it with Unix line ends");
-    const std::string full = name.starts_with('/') ? name : std::string(task_root) + name;
+    const std::string full = name.starts_with('/') ? name : in_task(name);
     auto interpreter = files.open(full);
     if (!interpreter)
         return error(errc::missing_interpreter,
@@ -244,28 +256,36 @@ result<void> check_script(const guest_files& files,
 
 }  // namespace
 
+std::string entry_point_of(const package_image& image, const package_image* layers) {
+    const bool in_layer = layers && !image.find(program_name) && layers->find(program_name);
+    return std::string(in_layer ? layer_directory : task_directory) + '/' +
+           std::string(program_name);
+}
+
 result<void> check_entry_point(const package_image& image,
-                               const std::filesystem::path& guest_root) {
+                               const std::filesystem::path& guest_root,
+                               const package_image* layers) {
     if (image.in_process()) return {};
-    const package_entry* entry = resolve(image, "bootstrap");
+    const std::string path = entry_point_of(image, layers);
+    const bool in_task = path.starts_with(task_directory);
+    const package_entry* entry = resolve(in_task ? image : *layers,
+                                         in_task ? task_directory : layer_directory, program_name);
     if (!entry)
-        return error(
-            errc::missing_entry_point,
-            "Couldn't find valid bootstrap(s): [/var/task/bootstrap]: put an executable named "
-            "bootstrap at the root of the package");
-    if (entry->type != package_entry::kind::file)
         return error(errc::missing_entry_point,
-                     "/var/task/bootstrap is a directory, not a program");
+                     "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]: put "
+                     "an executable named bootstrap at the root of the package");
+    if (entry->type != package_entry::kind::file)
+        return error(errc::missing_entry_point, path + " is a directory, not a program");
     if ((entry->mode & 0111) == 0)
         return error(errc::not_executable,
-                     "/var/task/bootstrap has no execute permission: zip it with its execute "
-                     "permission (chmod 755 bootstrap)");
-    const guest_files files(image, guest_root);
-    auto program = files.open("/var/task/bootstrap");
+                     path +
+                         " has no execute permission: zip it with its execute permission (chmod "
+                         "755 bootstrap)");
+    const guest_files files(image, layers, guest_root);
+    auto program = files.open(path);
     if (!program) return error(errc::io_failed, "cannot map the package's bootstrap");
-    if (program->text().starts_with("#!"))
-        return check_script(files, "/var/task/bootstrap", program->text());
-    return check_elf(files, "/var/task/bootstrap", std::move(*program));
+    if (program->text().starts_with("#!")) return check_script(files, path, program->text());
+    return check_elf(files, path, std::move(*program));
 }
 
 }  // namespace hearth::image

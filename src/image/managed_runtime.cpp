@@ -118,6 +118,16 @@ std::string how_to_get(std::string_view identifier) {
 
 }  // namespace
 
+std::vector<std::string> program_arguments(const managed_runtime& runtime, byte_count memory) {
+    std::vector<std::string> all = runtime.arguments;
+    if (runtime.language != "node") return all;
+    const auto megabytes = memory.mebibytes();
+    all.insert(all.begin() + 1, {"--expose-gc", "--max-http-header-size=81920",
+                                 fmt::format("--max-semi-space-size={}", megabytes * 5 / 100),
+                                 fmt::format("--max-old-space-size={}", megabytes * 90 / 100)});
+    return all;
+}
+
 bool is_managed(std::string_view identifier) noexcept {
     return std::ranges::find(managed, identifier) != managed.end();
 }

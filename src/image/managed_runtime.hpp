@@ -10,6 +10,7 @@
 /// /var/lang, as on Lambda.
 
 #include <hearth/error.hpp>
+#include <hearth/units.hpp>
 
 #include <filesystem>
 #include <map>
@@ -40,6 +41,10 @@ struct managed_runtime {
     std::map<std::string, std::string> environment;  ///< what a function may set otherwise
     std::string client_sha256;                       ///< hex
 };
+
+/// Of the interpreter, its name included, for a function of that memory size: V8 is told how large
+/// its heap may grow, by Lambda's shares, or it would stop at half of what the function has.
+std::vector<std::string> program_arguments(const managed_runtime& runtime, byte_count memory);
 
 /// Whether AWS has or had a managed runtime of that name that Hearth has a client for.
 bool is_managed(std::string_view identifier) noexcept;

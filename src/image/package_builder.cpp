@@ -64,8 +64,9 @@ std::string joined(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-result<package_builder> package_builder::create() {
+result<package_builder> package_builder::create(std::string_view root) {
     package_builder builder;
+    builder.root_ = root;
     builder.image_ = std::shared_ptr<package_image>(new package_image);
     builder.memory_ = std::make_shared<unique_fd>(
         ::memfd_create("hearth-package", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -185,10 +186,10 @@ result<void> package_builder::check_symlinks() const {
             at.pop_back();
             std::string_view target = next->target;
             if (target.starts_with('/')) {
-                // In the guest the package stands at /var/task.
-                if (target != "/var/task" && !target.starts_with("/var/task/"))
+                if (!target.starts_with(root_) ||
+                    (target.size() > root_.size() && target[root_.size()] != '/'))
                     return refused(path, "is a symlink that leaves the package");
-                target.remove_prefix(9);
+                target.remove_prefix(root_.size());
                 at.clear();
             }
             push_parts_in_front(ahead, target);
@@ -207,7 +208,7 @@ result<std::shared_ptr<const package_image>> package_builder::finish() {
         ::fcntl(memory_->get(), F_ADD_SEALS,
                 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return system_failure(errc::io_failed, "sealing a package");
-    image_->contents_ = std::move(memory_);
+    image_->contents_ = {std::move(memory_)};
     return std::shared_ptr<const package_image>(std::move(image_));
 }
 

@@ -18,7 +18,8 @@ inline constexpr std::size_t max_name = 255, max_path = 4000;
 
 class package_builder {
   public:
-    static result<package_builder> create();
+    /// `root` is where the guest will see it: symlinks may be absolute below it.
+    static result<package_builder> create(std::string_view root = task_directory);
 
     result<void> add_directory(std::string_view path, std::uint32_t mode, std::int64_t mtime);
     result<void> add_symlink(std::string_view path, std::string target, std::int64_t mtime);
@@ -39,6 +40,7 @@ class package_builder {
     result<void> insert(std::string_view path, package_entry entry);
     result<void> check_symlinks() const;
 
+    std::string_view root_;  ///< a literal
     std::shared_ptr<package_image> image_;
     std::shared_ptr<unique_fd> memory_;
     std::uint64_t end_ = 0;       ///< of what is written to the memfd

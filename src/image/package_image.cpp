@@ -151,7 +151,8 @@ result<void> add_from_disk(const fs::path& path,
     return {};
 }
 
-result<std::shared_ptr<const package_image>> from_directory(const fs::path& root) {
+result<std::shared_ptr<const package_image>> from_directory(const fs::path& root,
+                                                            std::string_view guest_root) {
     std::error_code ec;
     std::vector<std::string> names;
     for (fs::recursive_directory_iterator it(root, ec), end; !ec && it != end; it.increment(ec)) {
@@ -162,7 +163,7 @@ result<std::shared_ptr<const package_image>> from_directory(const fs::path& root
     }
     if (ec) return error(errc::io_failed, "cannot read " + root.string() + ": " + ec.message());
     std::sort(names.begin(), names.end());  // the hash must not depend on the disk's order
-    HEARTH_TRY(auto builder, package_builder::create());
+    HEARTH_TRY(auto builder, package_builder::create(guest_root));
     sha256 hash;
     std::uint64_t size = 0;
     for (const auto& name : names)
@@ -188,7 +189,7 @@ struct loader {
         return from_elf(source.bytes, 0755, 0);
     }
     result<std::shared_ptr<const package_image>> operator()(const detail::directory_tree& s) const {
-        return from_directory(s.path);
+        return from_directory(s.path, task_directory);
     }
     result<std::shared_ptr<const package_image>> operator()(const in_process_handler& f) const {
         if (!f) return error(errc::bad_package, "an in-process package needs a callable");
@@ -203,7 +204,88 @@ result<std::shared_ptr<const package_image>> package_image::load(const package& 
     return std::visit(loader{}, source.source()->from);
 }
 
+namespace {
+
+result<std::shared_ptr<const package_image>> unzip(std::string_view zip,
+                                                   std::string_view guest_root);
+
+/// A layer has no program of its own, so it is a zip or a directory.
+struct layer_loader {
+    result<std::shared_ptr<const package_image>> operator()(const detail::zip_file& source) const {
+        HEARTH_TRY(mapping file, map_file(source.path, max_zipped, "50 MB"));
+        return unzip(view(file), layer_directory);
+    }
+    result<std::shared_ptr<const package_image>> operator()(
+        const detail::zip_memory& source) const {
+        return unzip(source.bytes, layer_directory);
+    }
+    result<std::shared_ptr<const package_image>> operator()(const detail::directory_tree& s) const {
+        return from_directory(s.path, layer_directory);
+    }
+    template <class Other>
+    result<std::shared_ptr<const package_image>> operator()(const Other&) const {
+        return error(errc::bad_package, "a layer is a zip or a directory");
+    }
+};
+
+}  // namespace
+
+result<std::shared_ptr<const package_image>> package_image::load_layers(
+    std::span<const package> layers, const package_image& code) {
+    if (layers.empty()) return std::shared_ptr<const package_image>();
+    if (layers.size() > max_layers)
+        return error(errc::invalid_argument,
+                     "You cannot reference more than " + std::to_string(max_layers) + " layers");
+    auto merged = std::shared_ptr<package_image>(new package_image);
+    auto& entries = merged->entries_;
+    sha256 hash;
+    std::uint64_t unzipped = code.unzipped_size();
+    for (const package& source : layers) {
+        if (source.empty()) return error(errc::bad_package, "an empty package is no layer");
+        HEARTH_TRY(const auto layer, std::visit(layer_loader{}, source.source()->from));
+        unzipped += layer->unzipped_size();
+        if (unzipped > max_unzipped)
+            return error(errc::package_too_large,
+                         "Function code combined with layers exceeds the maximum allowed size of " +
+                             std::to_string(max_unzipped) + " bytes");
+        const auto number = static_cast<std::uint32_t>(merged->contents_.size());
+        merged->contents_.push_back(layer->contents_.front());
+        for (auto [path, entry] : layer->entries_) {
+            entry.memory = number;
+            const bool directory = entry.type == package_entry::kind::directory;
+            const auto [at, added] = entries.try_emplace(path, entry);
+            if (added) continue;
+            if (!directory && at->second.type == package_entry::kind::directory) {
+                // What stood in it is gone with it.
+                const std::string below = path + '/';
+                for (auto it = entries.lower_bound(below);
+                     it != entries.end() && it->first.starts_with(below);)
+                    it = entries.erase(it);
+            }
+            at->second = entry;
+        }
+        hash.update(layer->code_sha256_);
+        merged->code_size_ += layer->code_size_;
+    }
+    merged->code_sha256_ = to_base64(hash.finish());
+    return std::shared_ptr<const package_image>(std::move(merged));
+}
+
+std::uint64_t package_image::unzipped_size() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& [path, entry] : entries_)
+        if (entry.type == package_entry::kind::file) sum += entry.size;
+    return sum;
+}
+
 result<std::shared_ptr<const package_image>> package_image::from_zip(std::string_view zip) {
+    return unzip(zip, task_directory);
+}
+
+namespace {
+
+result<std::shared_ptr<const package_image>> unzip(std::string_view zip,
+                                                   std::string_view guest_root) {
     if (zip.size() > max_zipped)
         return error(errc::package_too_large, "the zip file is larger than 50 MB");
     HEARTH_TRY(const auto listed, checked_directory(zip));
@@ -214,7 +296,7 @@ result<std::shared_ptr<const package_image>> package_image::from_zip(std::string
     if (archive_read_support_format_zip_seekable(reader.get()) != ARCHIVE_OK ||
         archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK)
         return bad_zip(reader.get());
-    HEARTH_TRY(auto builder, package_builder::create());
+    HEARTH_TRY(auto builder, package_builder::create(guest_root));
     for (const auto& each : listed) {
         archive_entry* entry = nullptr;
         const int status = archive_read_next_header(reader.get(), &entry);
@@ -230,6 +312,8 @@ result<std::shared_ptr<const package_image>> package_image::from_zip(std::string
     builder.describe(to_base64(sha256_of(zip)), zip.size());
     return builder.finish();
 }
+
+}  // namespace
 
 const package_entry* package_image::find(std::string_view path) const {
     const auto at = entries_.find(path);

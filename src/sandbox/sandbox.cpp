@@ -277,6 +277,7 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         guest::step step;
         if (std::holds_alternative<vmm::syscall_exit>(exit)) {
             registers_ = vcpu().state();
+            ++system_calls_;
             step = kernel_->on_syscall(registers_);
             // A parked task is served in apply(), which then tries it again.
             if (options_.services && step.what != guest::step::kind::parked &&

@@ -128,6 +128,8 @@ class sandbox final : private guest::host {
     void become_clone_of(std::shared_ptr<const snapshot_image> image);
     /// A new identity for a guest that its snapshot's clones must not meet again.
     void renew_identity();
+    /// System calls that went to the host, since it was made.
+    [[nodiscard]] std::uint64_t system_calls() const noexcept { return system_calls_; }
     /// What it was last restored from, or became a clone of; may be null.
     [[nodiscard]] const std::shared_ptr<const snapshot_image>& origin() const noexcept {
         return origin_;
@@ -190,6 +192,7 @@ class sandbox final : private guest::host {
     std::optional<error> broken_;  ///< the host failed while it answered a call
     bool ended_ = false;           ///< exited, out of memory, poisoned, or half restored
     std::optional<std::chrono::nanoseconds> timer_;  // as last told to the services
+    std::uint64_t system_calls_ = 0;
     unsigned calls_since_service_ = 0;
     std::chrono::nanoseconds cpu_time_{};
     std::chrono::nanoseconds run_started_{};

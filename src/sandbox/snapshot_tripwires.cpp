@@ -15,13 +15,13 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1208);
+HEARTH_PINNED(detail::snapshot_image, 1240);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 912);
+HEARTH_PINNED(kernel_state, 944);
 HEARTH_PINNED(process_state, 2720);
 HEARTH_PINNED(task_state, 464);
 HEARTH_PINNED(task_waiting, 120);
@@ -37,8 +37,8 @@ HEARTH_PINNED(interval_timer, 24);
 HEARTH_PINNED(posix_timer, 56);
 HEARTH_PINNED(process_timers, 72);
 HEARTH_PINNED(identity, 96);
-HEARTH_PINNED(native_exchange, 232);
-HEARTH_PINNED(native_event, 168);
+HEARTH_PINNED(native_exchange, 264);
+HEARTH_PINNED(native_event, 200);
 HEARTH_PINNED(native_reply, 40);
 
 HEARTH_PINNED(mm::mm_state, 168);

@@ -63,6 +63,7 @@ result<detail::shell> environment::put_away() {
     HEARTH_TRY(at_rest_, sandbox_->snapshot());
     watch_.disarm(timer_);
     const std::lock_guard lock(waker_mutex_);
+    calls_before_ = system_calls();
     detail::shell shell = std::move(*sandbox_).take_shell();
     sandbox_.reset();
     return shell;
@@ -89,10 +90,10 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
     detail::program p;
     if (spec_.runtime) {
         p.path = spec_.runtime->program;
-        p.arguments = spec_.runtime->arguments;
+        p.arguments = image::program_arguments(*spec_.runtime, spec_.memory);
     } else {
-        p.path = entry_point;
-        p.arguments = {entry_point};
+        p.path = image::entry_point_of(*spec_.code, spec_.layers.get());
+        p.arguments = {p.path};
     }
     p.environment = environment_variables(spec_, options_, guest_log_stream);
     p.working_directory = "/var/task";
@@ -218,12 +219,14 @@ void environment::begin_invocation(invocation& input, start_kind start) {
     event.function_arn = std::move(input.invoked_arn);
     event.trace_id = std::move(input.trace_id);
     event.client_context = std::move(input.client_context);
+    event.tenant_id = input.tenant_id;
     event.payload = std::move(input.payload);
     auto& native = sandbox_->kernel().native();
     if (native.waiting)
         native.event = std::move(event);
     else
         api_.offer(std::move(event));
+    calls_at_begin_ = system_calls();
     started_ = steady_clock::now();
     watch_.arm(*this, started_ + spec_.timeout);
 }
@@ -381,6 +384,7 @@ response environment::take_response() {
         billed += boot_time_ + init_time_;
     }
     report.duration = duration_;
+    report.system_calls = system_calls() - calls_at_begin_;
     report.billed = std::chrono::ceil<std::chrono::milliseconds>(billed);
     report.memory_size = spec_.memory;
     report.max_memory_used = peak_memory();

@@ -191,6 +191,9 @@ class environment final : private detail::sandbox_streams,
     void on_parked();
     void on_end(failure f);
     void finish(phase next);
+    [[nodiscard]] std::uint64_t system_calls() const noexcept {
+        return calls_before_ + (sandbox_ ? sandbox_->system_calls() : 0);
+    }
     void settle_interrupts();
     void log_failure(const failure& f);
 
@@ -213,6 +216,7 @@ class environment final : private detail::sandbox_streams,
     std::optional<failure> failure_;
     std::optional<failure> init_failure_;
     std::chrono::nanoseconds duration_{};
+    std::uint64_t calls_at_begin_ = 0;  ///< system_calls() then
 
     std::chrono::nanoseconds vm_time_{};
     std::chrono::nanoseconds boot_time_{};
@@ -226,6 +230,7 @@ class environment final : private detail::sandbox_streams,
     waker* waker_ = nullptr;
 
     std::shared_ptr<const detail::snapshot_image> at_rest_;  ///< while detached or suspended
+    std::uint64_t calls_before_ = 0;                         ///< of the sandboxes it had
     // Last: it calls what stands above until it is gone.
     std::optional<detail::sandbox> sandbox_;  ///< none while it has no shell
 };

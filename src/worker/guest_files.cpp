@@ -11,8 +11,9 @@ namespace {
 result<std::shared_ptr<guest::vfs::filesystem>> guest_files(const version_spec& spec,
                                                             const worker_options& options) {
     if (spec.code && spec.code->in_process()) return std::shared_ptr<guest::vfs::filesystem>();
-    HEARTH_TRY(auto layout, guest::vfs::lambda_root(spec.code.get(), options.guest_root,
-                                                    spec.ephemeral_storage, spec.runtime.get()));
+    HEARTH_TRY(auto layout,
+               guest::vfs::lambda_root(spec.code.get(), options.guest_root, spec.ephemeral_storage,
+                                       spec.runtime.get(), spec.layers.get()));
     return guest::vfs::filesystem::create(std::move(layout));
 }
 

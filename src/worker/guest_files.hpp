@@ -12,9 +12,6 @@ class filesystem;
 
 namespace hearth::worker {
 
-/// Where a function's program stands.
-inline constexpr const char* entry_point = "/var/task/bootstrap";
-
 /// What the environments of a version share. Immutable.
 struct version_data {
     version_spec spec;

@@ -1,9 +1,12 @@
 #include "worker/runtime_api.hpp"
 
+#include "worker/failure.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <utility>
@@ -55,6 +58,19 @@ void append_header(std::string& out, std::string_view name, std::string_view val
         if (u >= 0x20 && u != 0x7f) out.push_back(ch);
     }
     out.append("\r\n");
+}
+
+/// Nothing when it is not base64.
+std::string from_base64(std::string_view text) {
+    if (text.empty() || text.size() % 4 != 0) return {};
+    std::string bytes(text.size() / 4 * 3, '\0');
+    const int n = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                    reinterpret_cast<const unsigned char*>(text.data()),
+                                    static_cast<int>(text.size()));
+    if (n < 0) return {};
+    // It counts what '=' stands for.
+    bytes.resize(static_cast<std::size_t>(n) - (text.ends_with("==") ? 2 : text.ends_with('=')));
+    return bytes;
 }
 
 std::string_view name_of(int stage) {
@@ -208,10 +224,13 @@ void runtime_api::take_body(channel& ch, std::string_view bytes) {
 bool runtime_api::read_chunk_line(connection c, channel& ch) {
     const auto end = ch.input.find("\r\n");
     if (end == std::string::npos) {
-        if (ch.input.size() > max_chunk_line) bad_request(c, ch, 400, "malformed chunk");
+        // A trailer may hold an error document.
+        if (ch.input.size() > (ch.state == reading::trailer ? max_head : max_chunk_line))
+            bad_request(c, ch, 400, "malformed chunk");
         return false;
     }
     if (ch.state == reading::trailer) {
+        take_trailer(ch.head, std::string_view(ch.input).substr(0, end));
         ch.input.erase(0, end + 2);
         if (end == 0) finish(c, ch);
         return true;
@@ -242,6 +261,19 @@ bool runtime_api::read_chunk_line(connection c, channel& ch) {
     ch.remaining = size;
     ch.state = size ? reading::chunk_data : reading::trailer;
     return true;
+}
+
+/// Lambda guide, "Response streaming for custom runtimes": an error in the midst of a response.
+void runtime_api::take_trailer(request& r, std::string_view line) {
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) return;
+    const std::string_view name = line.substr(0, colon);
+    std::string_view value = line.substr(colon + 1);
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    if (boost::beast::iequals(name, "Lambda-Runtime-Function-Error-Type"))
+        r.late_error_type = std::string(value);
+    else if (boost::beast::iequals(name, "Lambda-Runtime-Function-Error-Body"))
+        r.late_error_body = from_base64(value);
 }
 
 bool runtime_api::read_head(connection c, channel& ch) {
@@ -401,14 +433,21 @@ void runtime_api::accept_reply(connection c, channel& ch, bool failed) {
     event_.reset();
     if (ch.body_size > max_payload) {
         reply_ = reply{true, "Function.ResponseSizeTooLarge",
-                       document(fmt::format("Response payload size ({} bytes) exceeded maximum "
-                                            "allowed payload size ({} bytes).",
-                                            ch.body_size, max_payload),
+                       document(fmt::format("Response payload size exceeded maximum allowed "
+                                            "payload size ({} bytes).",
+                                            max_payload),
                                 "Function.ResponseSizeTooLarge")};
         return respond(
             c, ch, 413,
             document(fmt::format("Exceeded maximum allowed payload size ({} bytes).", max_payload),
                      "RequestEntityTooLarge"));
+    }
+    if (request& r = ch.head; !failed && !r.late_error_type.empty()) {
+        failed = true;
+        r.error_type = std::move(r.late_error_type);
+        ch.body = r.late_error_body.empty()
+                      ? plain_error_document(r.error_type, "the response ended with an error")
+                      : std::move(r.late_error_body);
     }
     reply_ =
         reply{failed, failed ? std::move(ch.head.error_type) : std::string(), std::move(ch.body)};
@@ -427,6 +466,7 @@ void runtime_api::deliver(connection c, channel& ch) {
     append_header(out, "Lambda-Runtime-Invoked-Function-Arn", e.function_arn);
     append_header(out, "Lambda-Runtime-Trace-Id", e.trace_id);
     append_header(out, "Lambda-Runtime-Client-Context", e.client_context);
+    append_header(out, "Lambda-Runtime-Aws-Tenant-Id", e.tenant_id);
     if (!ch.head.keep_alive)
         out.append("Connection: close\r\n");
     else if (ch.head.http_1_0)

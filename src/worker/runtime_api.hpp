@@ -131,6 +131,8 @@ class runtime_api {
         bool http_1_0 = false;
         std::string id;
         std::string error_type;
+        /// Of a streamed response that ended badly: the trailer's, which turns it into an error.
+        std::string late_error_type, late_error_body;
         bool operator==(const request&) const = default;
     };
     struct channel {
@@ -149,6 +151,7 @@ class runtime_api {
     bool step(connection c, channel& ch);
     bool read_head(connection c, channel& ch);
     bool read_chunk_line(connection c, channel& ch);
+    static void take_trailer(request& r, std::string_view line);
     void take_body(channel& ch, std::string_view bytes);
     void finish(connection c, channel& ch);
     void accept_reply(connection c, channel& ch, bool failed);

@@ -101,6 +101,7 @@ std::string snapshot_store::key_of(const version_spec& spec) const {
         codec::put(w, spec.runtime->prefix.string());
         codec::put(w, spec.runtime->client_sha256);
     }
+    if (spec.layers) codec::put(w, spec.layers->code_sha256());
     return fmt::format("{}\n{}\n{}\n{}", spec.function_arn, spec.version, spec.code->code_sha256(),
                        image::to_hex(image::sha256_of(w.text)));
 }

@@ -36,6 +36,7 @@ struct version_spec {
     std::string version = "$LATEST";
     std::string function_arn;  ///< unqualified
     std::shared_ptr<const image::package_image> code;
+    std::shared_ptr<const image::package_image> layers;     ///< merged; null: none
     std::shared_ptr<const image::managed_runtime> runtime;  ///< null: the code has its bootstrap
     std::string handler;
     byte_count memory;

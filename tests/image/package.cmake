@@ -6,7 +6,7 @@ target_link_libraries(hearth_test_needing PRIVATE hearth_test_needed)
 set_target_properties(hearth_test_needing PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN/lib")
 
 hearth_test(image_package
-    SOURCES package_zip_test.cpp package_source_test.cpp package_entry_point_test.cpp
+    SOURCES package_zip_test.cpp package_source_test.cpp layers_test.cpp package_entry_point_test.cpp
         managed_runtime_test.cpp
     LABELS unit LIBRARIES LibArchive::LibArchive)
 target_compile_definitions(test_image_package PRIVATE

@@ -21,7 +21,7 @@ std::string content_of(const package_image& image, const char* name) {
     const package_entry* e = image.find(name);
     REQUIRE(e);
     std::string text(e->size, '\0');
-    REQUIRE(::pread(image.contents()->get(), text.data(), text.size(),
+    REQUIRE(::pread(image.contents(*e)->get(), text.data(), text.size(),
                     static_cast<off_t>(e->offset)) == static_cast<ssize_t>(text.size()));
     return text;
 }
@@ -82,10 +82,10 @@ TEST_CASE("file contents start at pages, and nobody can change them") {
     CHECK(image->find("a")->offset % 4096 == 0);
     CHECK(image->find("b")->offset % 4096 == 0);
     CHECK(image->find("a")->offset != image->find("b")->offset);
-    CHECK(::pwrite(image->contents()->get(), "x", 1, 0) == -1);
-    CHECK(::ftruncate(image->contents()->get(), 0) == -1);
-    void* p =
-        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, image->contents()->get(), 0);
+    const int fd = image->contents(*image->find("a"))->get();
+    CHECK(::pwrite(fd, "x", 1, 0) == -1);
+    CHECK(::ftruncate(fd, 0) == -1);
+    void* p = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     CHECK(p == MAP_FAILED);
 }
 

@@ -171,6 +171,48 @@ TEST_CASE("a chunked body is put together, wherever it is cut") {
     CHECK(api.take_reply()->payload == "hello, world");
 }
 
+TEST_CASE("a streamed response that ends with an error's trailers is that error") {
+    const std::string head =
+        "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n4\r\nhalf\r\n0\r\nLambda-Runtime-Function-Error-Type: Oops\r\n";
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    std::string trailer, payload;
+    SECTION("with a document") {
+        trailer = "lambda-runtime-function-error-body: eyJlcnJvclR5cGUiOiJPb3BzIn0=\r\n";
+        payload = R"({"errorType":"Oops"})";
+    }
+    SECTION("with none, or what is no base64") {
+        trailer = GENERATE("", "Lambda-Runtime-Function-Error-Body: !!!=\r\n",
+                           "Lambda-Runtime-Function-Error-Body: \r\n");
+        payload = R"({"errorType":"Oops","errorMessage":"the response ended with an error"})";
+    }
+    SECTION("with one as long as a head") {
+        const std::string zeroes(12'000, 'A');  // base64 of zero bytes
+        trailer = "Lambda-Runtime-Function-Error-Body: " + zeroes + "\r\n";
+        payload = std::string(9'000, '\0');
+    }
+    CHECK(talk(api, head + trailer + "\r\n").starts_with("HTTP/1.1 202 "));
+    const auto reply = api.take_reply();
+    REQUIRE(reply);
+    CHECK(reply->failed);
+    CHECK(reply->error_type == "Oops");
+    CHECK(reply->payload == payload);
+}
+
+TEST_CASE("a trailer without end is refused") {
+    runtime_api api;
+    (void)talk(api, next);
+    api.offer(event("id", "e"));
+    (void)api.take_output();
+    (void)talk(api,
+               "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: "
+               "x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+    CHECK(talk(api, std::string(runtime_api::max_head + 1, 'x')).ends_with("<close>"));
+}
+
 TEST_CASE("requests may be pipelined") {
     runtime_api api;
     (void)talk(api, next);
@@ -250,7 +292,9 @@ TEST_CASE("a response of 6 MB passes, one over the limit fails the invocation") 
         const auto reply = api.take_reply();
         REQUIRE(reply);
         CHECK(reply->failed);
-        CHECK(reply->payload.find("Function.ResponseSizeTooLarge") != std::string::npos);
+        CHECK(reply->payload ==
+              R"({"errorMessage":"Response payload size exceeded maximum allowed payload size )"
+              R"((6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"})");
     }
 }
 
@@ -285,8 +329,11 @@ TEST_CASE("a header cannot be injected through the event") {
     (void)talk(api, next);
     auto e = event("id", "e");
     e.client_context = "a\r\nX-Evil: 1";
+    e.tenant_id = "blue\r\nX-Evil: 2";
     api.offer(std::move(e));
-    CHECK(api.take_output()[0].bytes.find("\r\nX-Evil") == std::string::npos);
+    const std::string text = api.take_output()[0].bytes;
+    CHECK(text.find("\r\nX-Evil") == std::string::npos);
+    CHECK(text.find("\r\nLambda-Runtime-Aws-Tenant-Id: blueX-Evil: 2\r\n") != std::string::npos);
 }
 
 TEST_CASE("a closed connection takes its pending next along") {

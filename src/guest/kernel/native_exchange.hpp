@@ -22,6 +22,7 @@ struct native_event {
     std::string function_arn;
     std::string trace_id;
     std::string client_context;
+    std::string tenant_id;  ///< the Runtime API tells it, the native path does not
     std::string payload;
     bool operator==(const native_event&) const = default;
 };

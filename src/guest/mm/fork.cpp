@@ -19,6 +19,9 @@ namespace {
 using vmm::page_size;
 namespace layout = vmm::layout;
 
+/// No fork leaves less guest-physical space than this, or a 16th of a small guest's: 8 MiB.
+constexpr std::uint64_t fork_reserve_pages = 2048;
+
 }  // namespace
 
 bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) {
@@ -93,6 +96,9 @@ outcome<void> address_space::fork_into(mm_state& state) {
         if (!result) break;
     }
     if (low < high) memory_.drop_translations(low, high - low);
+    // The last of the space is for those who are there: they must be able to write what they share.
+    const std::uint64_t reserve = std::min(frames_.limit_pages() / 16, fork_reserve_pages);
+    if (result && frames_.free_space_pages() < reserve) result = os_error{ENOMEM};
     return result;
 }
 

@@ -56,11 +56,12 @@ struct filesystem_options {
 /// What a function sees: the package at /var/task, /tmp, and of the host only /usr, the library and
 /// program directories at the root, and what ld.so and TLS clients read in /etc. package may be
 /// null (no /var/task content). A managed runtime has its client at /var/runtime and, when it has
-/// one, its prefix at /var/lang. @errors errc::io_failed
+/// one, its prefix at /var/lang. Layers, merged, stand at /opt. @errors errc::io_failed
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const std::filesystem::path& guest_root,
                                        byte_count tmp_size,
-                                       const image::managed_runtime* runtime = nullptr);
+                                       const image::managed_runtime* runtime = nullptr,
+                                       const image::package_image* layers = nullptr);
 /// What `hearth run` shows: a host directory, read-only, with its own /tmp, /proc and /dev. Of the
 /// host's /tmp only the directories `shown` are there, read-only, as absolute paths inside it:
 /// where the caller stands and its program is. Those elsewhere are there anyway.

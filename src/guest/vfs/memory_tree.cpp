@@ -69,7 +69,7 @@ std::shared_ptr<const memory_tree> memory_tree::of_package(const image::package_
                 break;
             case image::package_entry::kind::file:
                 n.mode = S_IFREG | (entry.mode & 0777);
-                n.content.fd = package.contents();
+                n.content.fd = package.contents(entry);
                 n.content.fd_offset = entry.offset;
                 n.content.size = entry.size;
                 break;

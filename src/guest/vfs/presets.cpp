@@ -87,7 +87,8 @@ std::shared_ptr<const tree> client_tree(const image::managed_runtime& runtime) {
 result<filesystem_options> lambda_root(const image::package_image* package,
                                        const fs::path& guest_root,
                                        byte_count tmp_size,
-                                       const image::managed_runtime* runtime) {
+                                       const image::managed_runtime* runtime,
+                                       const image::package_image* layers) {
     filesystem_options options;
     options.tmp_size = tmp_size;
     nodes n;
@@ -127,6 +128,7 @@ result<filesystem_options> lambda_root(const image::package_image* package,
     }
     if (package)
         options.mounts.push_back(tree_mount("/var/task", memory_tree::of_package(*package)));
+    if (layers) options.mounts.push_back(tree_mount("/opt", memory_tree::of_package(*layers)));
     if (runtime) {
         options.mounts.push_back(tree_mount(image::client_directory, client_tree(*runtime)));
         if (!runtime->prefix.empty()) {
