@@ -17,7 +17,7 @@ import { renewRandomness } from "./random.mjs";
 import { HttpResponseStream, ResponseStream, STREAMING } from "./stream.mjs";
 
 const API = "/2018-06-01/runtime/";
-let requestId = "";
+let requestId = "", tenantId;
 
 class Fault extends Error {
     constructor(kind, message, stack) {
@@ -104,7 +104,10 @@ class Connection {
     }
 }
 
-// -- Logging: TIMESTAMP, request, level and message, a line a call.
+// -- Logging: TIMESTAMP, request, level and message, a line a call; or a JSON object, when the function wants that.
+
+const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+const jsonLines = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === "JSON";
 
 function write(text) {
     const bytes = Buffer.from(text);
@@ -117,18 +120,34 @@ function write(text) {
     }
 }
 
+function jsonError(e) {
+    return { errorType: e.constructor?.name ?? "UnknownError", errorMessage: e.message,
+             stackTrace: typeof e.stack === "string" ? e.stack.split("\n") : e.stack };
+}
+
+function jsonLine(level, message) {
+    const line = { timestamp: new Date().toISOString(), level, requestId: requestId || undefined, tenantId };
+    if (message.length === 1) {
+        try {
+            return JSON.stringify({ ...line, message: message[0] }, (_, v) => (isError(v) ? { ...jsonError(v), ...v } : v));
+        } catch {
+            // what JSON cannot say, text can
+        }
+    }
+    return JSON.stringify({ ...line, message: util.format(...message), ...(message.length > 1 && message.some(isError) && jsonError(message.find(isError))) });
+}
+
 function log(level, ...message) {
-    write(`${new Date().toISOString()}\t${requestId || undefined}\t${level}\t${util.format(...message)}\n`);
+    write((jsonLines ? jsonLine(level, message) : `${new Date().toISOString()}\t${requestId || undefined}\t${level}\t${util.format(...message)}`) + "\n");
 }
 
 function setUpConsole() {
-    console.log = (...m) => log("INFO", ...m);
-    console.info = (...m) => log("INFO", ...m);
-    console.debug = (...m) => log("DEBUG", ...m);
-    console.warn = (...m) => log("WARN", ...m);
-    console.error = (...m) => log("ERROR", ...m);
-    console.trace = (...m) => log("TRACE", ...m);
-    console.fatal = (...m) => log("FATAL", ...m);
+    const least = Math.max(0, LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()));
+    for (const level of LEVELS) {
+        const wanted = LEVELS.indexOf(level) >= least || level === "FATAL";
+        console[level.toLowerCase()] = wanted ? (...message) => log(level, ...message) : () => {};
+    }
+    console.log = console.info;
 }
 
 // -- Errors
@@ -139,20 +158,25 @@ function describe(e) {
     try {
         if (isError(e))
             return { errorType: e.name, errorMessage: String(e.message), trace: String(e.stack ?? e).split("\n") };
-        return { errorType: typeof e, errorMessage: String(e), trace: [] };
+        return { errorType: typeof e, errorMessage: e.toString(), trace: [] };
     } catch {
-        return { errorType: "handled", errorMessage: "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack", trace: [] };
+        return { errorType: "handled", errorMessage: "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack" };
     }
 }
 
 function formatted(e) {
-    if (!isError(e)) return JSON.stringify(describe(e));
     const { errorType, errorMessage, trace: stack } = describe(e);
-    return JSON.stringify({ errorType, errorMessage, ...(e.code && { code: e.code }), ...e, stack });
+    try {
+        return JSON.stringify({ errorType, errorMessage, ...(e.code && { code: e.code }), ...e, stack });
+    } catch {
+        return JSON.stringify({ errorType, errorMessage, stack });
+    }
 }
 
 function report(title, e) {
-    log("ERROR", "%s", `${title} \t${formatted(e)}`);
+    const error = isError(e) ? e : new Error(e);
+    if (jsonLines) console.error(error);
+    else console.error("%s", `${title} \t${formatted(error)}`);
     return describe(e);
 }
 
@@ -200,7 +224,7 @@ async function findHandler(root, handler) {
         loaded = await loadModule(root, name);
     } catch (e) {
         if (e instanceof SyntaxError) throw new Fault("Runtime.UserCodeSyntaxError", String(e), e.stack);
-        if (e?.code === "MODULE_NOT_FOUND" || e?.code === "ERR_MODULE_NOT_FOUND")
+        if (e?.code === "MODULE_NOT_FOUND")
             throw new Fault("Runtime.ImportModuleError", String(e), e.stack);
         throw e;
     }
@@ -211,6 +235,9 @@ async function findHandler(root, handler) {
 }
 
 // -- An event
+
+// AWS's client has a name for it since Node.js 24.
+const UNSERIALISABLE = Number(process.versions.node.split(".")[0]) < 24 ? "Error" : "Runtime.JSONStringifyError";
 
 const json = (text) => (text ? JSON.parse(Buffer.from(text, "latin1").toString()) : undefined);
 
@@ -226,6 +253,7 @@ function makeContext(headers) {
         logStreamName: environment.AWS_LAMBDA_LOG_STREAM_NAME,
         clientContext: json(headers.get("lambda-runtime-client-context")),
         identity: json(headers.get("lambda-runtime-cognito-identity")),
+        tenantId,
         invokedFunctionArn: headers.get("lambda-runtime-invoked-function-arn"),
         awsRequestId: requestId,
         getRemainingTimeInMillis: () => deadline - Date.now(),
@@ -253,10 +281,12 @@ function run(handler, event, context) {
             if (!context.callbackWaitsForEmptyEventLoop || "error" in outcome) return settle(outcome);
             whenEmpty = () => settle(outcome); // the first answer stands
         };
-        const callback = (error, value) => wait(error === undefined || error === null ? { value } : { error });
-        context.done = callback;
-        context.succeed = (value) => callback(null, value);
-        context.fail = (error) => callback(error ?? "handled");
+        const outcomeOf = (error, value) => (error === undefined || error === null ? { value } : { error });
+        const callback = (error, value) => wait(outcomeOf(error, value));
+        // These do not wait for the event loop to be empty.
+        context.done = (error, value) => settle(outcomeOf(error, value));
+        context.succeed = (value) => settle({ value });
+        context.fail = (error) => settle({ error: error ?? "handled" });
         let called = false;
         const once = (error, value) => {
             if (called) return;
@@ -269,9 +299,9 @@ function run(handler, event, context) {
             if (typeof result?.then !== "function") return;
             whenEmpty = () =>
                 settle({ error: new Fault("Node.js.Exit", "The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#process_exit_codes") });
-            result.then((value) => settle({ value }), (error) => settle({ error }));
+            result.then(context.succeed, context.fail);
         } catch (error) {
-            settle({ error });
+            callback(error);
         }
     });
 }
@@ -293,6 +323,7 @@ async function stream(connection, handler, event, context, id) {
 
 async function answer(connection, handler, { headers, body }) {
     requestId = headers.get("lambda-runtime-aws-request-id") ?? "";
+    tenantId = headers.get("lambda-runtime-aws-tenant-id");
     const id = requestId;
     const trace = headers.get("lambda-runtime-trace-id");
     if (trace) process.env._X_AMZN_TRACE_ID = trace;
@@ -315,7 +346,8 @@ async function answer(connection, handler, { headers, body }) {
             const text = JSON.stringify(outcome.value === undefined ? null : outcome.value);
             return Buffer.concat([connection.post(`invocation/${id}/response`, text ?? "null"), connection.next]);
         } catch (e) {
-            outcome = { error: new Fault("Runtime.MarshalError", `Unable to stringify response body: ${e.message}`) };
+            outcome = { error: new Fault(UNSERIALISABLE, "Unable to stringify response body") };
+            outcome.error.cause = String(e); // for the log
         }
     }
     const described = report("Invoke Error", outcome.error);

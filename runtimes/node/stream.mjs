@@ -65,7 +65,10 @@ export class ResponseStream extends Writable {
     }
     /** Ends what was begun, with the error in the trailers. */
     abort({ errorType, ...rest }) {
-        const body = Buffer.from(JSON.stringify({ errorType, ...rest })).toString("base64");
+        let body = JSON.stringify({ errorType, ...rest });
+        // A trailer has the length of a head at most.
+        if (Buffer.byteLength(body) > 8000) body = JSON.stringify({ errorType, errorMessage: String(rest.errorMessage).slice(0, 1000), trace: [] });
+        body = Buffer.from(body).toString("base64");
         this.#connection.socket.write(
             `0\r\nLambda-Runtime-Function-Error-Type: ${errorType.replace(/[^!-~]/g, "")}\r\n` +
             `Lambda-Runtime-Function-Error-Body: ${body}\r\n\r\n`);

@@ -15,6 +15,7 @@ import sys
 _here = sys.path[0] if sys.path else ""
 
 import gc
+import importlib
 import json
 import logging
 import os
@@ -124,6 +125,7 @@ class CognitoIdentity:
 
 class LambdaContext:
     def __init__(self, headers):
+        self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         self.aws_request_id = headers.get("lambda-runtime-aws-request-id", "")
         self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn", "")
         self._deadline_ms = int(headers.get("lambda-runtime-deadline-ms", 0))
@@ -133,9 +135,9 @@ class LambdaContext:
         self.memory_limit_in_mb = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
         self.log_group_name = environment.get("AWS_LAMBDA_LOG_GROUP_NAME")
         self.log_stream_name = environment.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.identity = CognitoIdentity(_object(headers.get("lambda-runtime-cognito-identity")))
+        self.identity = CognitoIdentity(_object(headers.get("lambda-runtime-cognito-identity"), "Cognito Identity"))
         context = headers.get("lambda-runtime-client-context")
-        self.client_context = ClientContext(_object(context)) if context else None
+        self.client_context = ClientContext(_object(context, "Client Context")) if context else None
 
     def get_remaining_time_in_millis(self):
         return max(self._deadline_ms - int(time.time() * 1000), 0)
@@ -147,27 +149,39 @@ class LambdaContext:
         return "LambdaContext([" + ",".join(
             f"{name}={getattr(self, name)}" for name in (
                 "aws_request_id", "log_group_name", "log_stream_name", "function_name", "memory_limit_in_mb",
-                "function_version", "invoked_function_arn", "client_context", "identity")) + "])"
+                "function_version", "invoked_function_arn", "client_context", "identity", "tenant_id")) + "])"
 
 
-def _object(text):
+def _object(text, name):
     """A header's JSON object. Header bytes are Latin-1 to us and UTF-8 to who wrote them."""
     if not text:
         return {}
-    value = json.loads(text.encode("latin-1"))
+    try:
+        value = json.loads(text.encode("latin-1"))
+    except Exception as e:
+        raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {e}") from e
     return value if isinstance(value, dict) else {}
 
 
 # -- Logging
 
 _request_id = ""
+_tenant_id = None
+_json_lines = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+
+def write_line(text):
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        pass  # the function has closed its log
 
 
 class LambdaLoggerHandler(logging.Handler):
     def emit(self, record):
         try:
-            sys.stdout.write(self.format(record))
-            sys.stdout.flush()
+            write_line(self.format(record).removesuffix("\n"))  # a formatter of the function's own may end it
         except Exception:
             self.handleError(record)
 
@@ -175,7 +189,36 @@ class LambdaLoggerHandler(logging.Handler):
 class LambdaLoggerFilter(logging.Filter):
     def filter(self, record):
         record.aws_request_id = _request_id
+        record.tenant_id = _tenant_id
         return True
+
+
+def timestamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a line; what a call gave as `extra` stands beside Lambda's own names."""
+
+    _own = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id", "tenant_id"}
+
+    def format(self, record):
+        level = min(50, max(0, record.levelno)) // 10 * 10
+        line = {"timestamp": timestamp(record.created), "level": logging.getLevelName(level),
+                "message": record.getMessage(), "logger": record.name}
+        if record.exc_info and record.exc_info[0]:
+            import traceback
+            kind, error, trace = record.exc_info
+            line.update(stackTrace=traceback.format_tb(trace), errorType=kind.__name__, errorMessage=str(error))
+        line["requestId"] = record.aws_request_id
+        if record.exc_info:
+            line["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        if record.tenant_id is not None:
+            line["tenantId"] = record.tenant_id
+        for name, value in vars(record).items():
+            if name not in self._own and value is not None:
+                line.setdefault(name, value)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def set_up_logging():
@@ -184,10 +227,14 @@ def set_up_logging():
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
-    handler.setFormatter(logging.Formatter(
-        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(JsonFormatter() if _json_lines else logging.Formatter(
+        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"))
     handler.addFilter(LambdaLoggerFilter())
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper().replace("TRACE", "DEBUG")
+    if isinstance(logging.getLevelName(level), int):
+        root.setLevel(level)
 
 
 # -- Errors
@@ -198,7 +245,7 @@ def frames_of(error):
     frames = traceback.extract_tb(error.__traceback__)
     while frames and frames[0].filename == __file__:
         del frames[0]
-    frames[:] = [f for f in frames if not f.filename.startswith("<frozen importlib")]
+    frames[:] = [f for f in frames if not f.filename.startswith("<frozen importlib") and f.filename != importlib.__file__]
     return frames.format()
 
 
@@ -216,12 +263,15 @@ def describe(error):
 def report(error, request_id):
     """Logs the error; its document and type for the Runtime API."""
     kind, message, trace = describe(error)
-    lines = [f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}", "Traceback (most recent call last):"]
-    for frame in trace:
-        lines += frame.splitlines()
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-    body = json.dumps({"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace})
+    document = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+    if _json_lines:
+        write_line(json.dumps({"timestamp": timestamp(time.time()), "level": "ERROR", **document}))
+    else:
+        lines = [f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}", "Traceback (most recent call last):"]
+        for frame in trace:
+            lines += frame.splitlines()
+        write_line("\n".join(lines))
+    body = json.dumps(document)
     # A header takes no line breaks; a class may be called anything.
     return body.encode("utf-8", "replace"), "".join(c for c in kind if "!" <= c <= "~")
 
@@ -233,12 +283,11 @@ def find_handler(name):
     if not dot:
         raise Fault("Runtime.MalformedHandlerName",
                     f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)")
-    dotted = module_name.replace("/", ".")
-    if not all(dotted.split(".")):
-        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': Empty module name")
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict",
+                    f"Cannot use built-in module {module_name} as a handler module")
     try:
-        __import__(dotted)
-        module = sys.modules[dotted]
+        module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as e:
         raise Fault("Runtime.ImportModuleError",
                     f"Unable to import module '{module_name}': {e}", frames_of(e)) from e
@@ -246,14 +295,21 @@ def find_handler(name):
         raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {e}",
                     [f'  File "{e.filename}" Line {e.lineno}\n    {e.text}']) from e
     try:
-        handler = getattr(module, attribute)
+        return getattr(module, attribute)  # whether it can be called is seen when it is
     except AttributeError:
         raise Fault("Runtime.HandlerNotFound",
                     f"Handler '{attribute}' missing on module '{module_name}'") from None
-    if not callable(handler):
-        raise Fault("Runtime.HandlerNotFound",
-                    f"Handler '{attribute}' on module '{module_name}' is not callable")
-    return handler
+
+
+def number(value):
+    """What json has no word for. A Decimal is a number to who reads it; beyond a float's 17 digits it is rounded."""
+    if (decimal := sys.modules.get("decimal")) and isinstance(value, decimal.Decimal):
+        whole = value.is_finite() and value.adjusted() < 400 and value == value.to_integral_value()
+        return int(value) if whole else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+encode = json.JSONEncoder(allow_nan=False, default=number).encode
 
 
 def renew_randomness():
@@ -270,27 +326,31 @@ def wait_for_restore(connection, hooks):
     warm_up(connection)
     gc.collect()
     gc.freeze()  # the collector does not touch, and so copy, what the snapshot holds
-    for hook, arguments, named in (reversed(hooks.before) if hooks else ()):
-        hook(*arguments, **named)
+    run_hooks(connection, reversed(hooks.before) if hooks else (), "init/error", "Runtime.BeforeSnapshotError", 64)
     connection.send(connection.get("restore/next"))
     status, _, _ = connection.receive()
     if status != 200:
         return  # no snapshots here
     renew_randomness()
+    run_hooks(connection, hooks.after if hooks else (), "restore/error", "Runtime.AfterRestoreError", 65)
+
+
+def run_hooks(connection, hooks, where, kind, status):
     try:
-        for hook, arguments, named in (hooks.after if hooks else ()):
+        for hook, arguments, named in hooks:
             hook(*arguments, **named)
-    except Exception as e:
-        body, kind = report(e, "")
-        connection.send(connection.post("restore/error", body, kind))
+    except BaseException as e:
+        body, _ = report(e, "")
+        connection.send(connection.post(where, body, kind))
         connection.receive()
-        sys.exit(64)
+        sys.exit(status)
 
 
 def answer(handler, headers, body):
     """(path, body, error type) of what to post for an event."""
-    global _request_id
+    global _request_id, _tenant_id
     context = None
+    _tenant_id = headers.get("lambda-runtime-aws-tenant-id")
     request_id = _request_id = headers.get("lambda-runtime-aws-request-id", "")
     trace_id = headers.get("lambda-runtime-trace-id")
     if trace_id:
@@ -298,14 +358,16 @@ def answer(handler, headers, body):
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
+        context = LambdaContext(headers)
         try:
-            context = LambdaContext(headers)
             event = json.loads(body)
         except Exception as e:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
         result = handler(event, context)
+        if isinstance(result, bytes):
+            return "response", result, None  # as it is, whatever it is
         try:
-            reply = json.dumps(result, allow_nan=False).encode()
+            reply = encode(result).encode()
         except Exception as e:
             raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from e
         return "response", reply, None
@@ -337,7 +399,7 @@ def main():
     root = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     layers = f"/opt/python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     own = [p for p in sys.path if p != _here]
-    sys.path[:] = [root, "/opt/python", layers] + own + ([_here] if _here else [])
+    sys.path[:] = [root, layers, "/opt/python"] + own + ([_here] if _here else [])
     set_up_logging()
     connection = Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
@@ -356,8 +418,11 @@ def main():
         request_id = headers.get("lambda-runtime-aws-request-id", "")
         path, reply, error_type = answer(handler, headers, body)
         del headers, body
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass  # closed by the function
         # What comes back for the post says nothing that could be acted on.
         connection.send(connection.post(f"invocation/{request_id}/{path}", reply, error_type) + connection.next)
         del reply

@@ -37,28 +37,30 @@ export const handler = async () => [stamp, ++count, Math.random(), crypto.random
         for drawn in range(2, 7):
             self.assertEqual(len({r[drawn] for r in replies}), 4, drawn)
 
-    def test_errors_of_the_handler_have_lambdas_types_and_the_environment_lives_on(self):
-        name = self.create("""
-let n = 0;
-export const handler = async (event) => {
-    n++;
-    if (event === "throw") throw new TypeError("bad");
-    if (event === "dive") { const dive = () => dive() + 1; return dive(); }
-    if (event === "large") return "x".repeat(7 << 20);
-    if (event === "reject") { Promise.reject(new Error("lost")); await new Promise((r) => setTimeout(r, 1000)); }
-    if (event === "exit") process.exit(3);
-    return n;
-};""")
-        document = self.fails(name, "throw")
-        self.assertEqual((document["errorType"], document["errorMessage"]), ("TypeError", "bad"))
-        self.assertEqual(self.fails(name, "dive")["errorType"], "RangeError")
-        self.assertEqual(self.fails(name, "large")["errorType"], "Function.ResponseSizeTooLarge")
-        self.assertEqual(self.responds(name), 4)
-        self.assertEqual(self.fails(name, "reject")["errorType"], "Runtime.UnhandledPromiseRejection")
-        self.assertEqual(self.responds(name), 1)  # in a new environment
-        document = self.fails(name, "exit")
-        self.assertEqual(document["errorType"], "Runtime.ExitError")
-        self.assertIn("exit status 3", document["errorMessage"])
+    def test_layers_bring_modules(self):
+        directory = self.scratch()
+        for name, text in {"f/index.js": "const m = require('m'), n = require('n'); exports.handler = async () => [m, n, process.argv.length];",
+                           "layer/nodejs/node_modules/m/index.js": "module.exports = 'of all versions';",
+                           f"layer/nodejs/node{self.runtime[6:8]}/node_modules/n.js": "module.exports = 'of this one';"}.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(text)
+        done = harness.hearth("invoke", directory / "f", "--runtime", self.runtime, "--layer", directory / "layer", input=b"{}")
+        self.assertEqual((done.returncode, done.stdout), (0, b'["of all versions","of this one",2]\n'), done.stderr)
+
+    def test_the_heap_may_fill_the_functions_memory(self):
+        name = self.create("""import v8 from "node:v8";
+export const handler = async () => v8.getHeapStatistics().heap_size_limit / 2 ** 20;""")
+        self.assertGreater(self.responds(name), 0.9 * 512)
+
+    def test_an_error_in_the_midst_of_a_streamed_response_is_the_functions(self):
+        name = self.create("""export const handler = awslambda.streamifyResponse(async (event, out) => {
+    out.write("half of it");
+    await new Promise((done) => setTimeout(done, 5));
+    throw new RangeError(event);
+});""")
+        for message in ("bad", "long " * 5000):
+            document = self.fails(name, message)
+            self.assertEqual((document["errorType"], document["errorMessage"][:1000]), ("RangeError", message[:1000]))
 
     def test_commonjs_callbacks_and_streams(self):
         name = self.create({"index.js": """
@@ -70,7 +72,7 @@ exports.handler = (event, context, callback) => { setTimeout(() => callback(null
 
     def test_what_keeps_a_function_from_starting_is_its_state(self):
         good = "export const handler = async () => 1;"
-        for source, handler, kind in (("import 'absent';", None, "Runtime.ImportModuleError"),
+        for source, handler, kind in (({"index.js": "require('absent')"}, None, "Runtime.ImportModuleError"),
                                       ("export const f = (", None, "Runtime.UserCodeSyntaxError"),
                                       (good, "index.go", "Runtime.HandlerNotFound")):
             with self.subTest(kind):

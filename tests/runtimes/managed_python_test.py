@@ -1,12 +1,13 @@
 """Python functions in microVMs, deployed and invoked over HTTP as users do."""
 
+import json
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import harness
-from managed_server import first_present, managed_test
+from managed_server import first_present, managed_test, zipped
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/functions"
 
@@ -60,37 +61,6 @@ def lambda_handler(event, context):
         with ThreadPoolExecutor(4) as pool:
             self.assertEqual(len([*pool.map(lambda _: self.responds(name), range(8))]), 8)
 
-    def test_errors_of_the_handler_have_lambdas_types_and_the_environment_lives_on(self):
-        name = self.create("""
-import sys, os
-n = 0
-def dive(): return dive()
-def lambda_handler(event, context):
-    global n
-    n += 1
-    if event == "raise": raise KeyError("k")
-    if event == "set": return {1}
-    if event == "dive": dive()
-    if event == "large": return "x" * (7 << 20)
-    if event == "exit": sys.exit(3)
-    if event == "kill": os.abort()
-    return n
-""")
-        document = self.fails(name, "raise")
-        self.assertEqual((document["errorType"], document["errorMessage"]), ("KeyError", "'k'"))
-        self.assertIn("lambda_function.py", document["stackTrace"][0])
-        self.assertIn("[ERROR] KeyError: 'k'\nTraceback (most recent call last):\n", self.log)
-        self.assertEqual(self.fails(name, "set")["errorType"], "Runtime.MarshalError")
-        self.assertEqual(self.fails(name, "dive")["errorType"], "RecursionError")
-        self.assertEqual(self.fails(name, "large")["errorType"], "Function.ResponseSizeTooLarge")
-        self.assertEqual(self.responds(name), 5)
-        for how, message in (("exit", "Runtime exited with error: exit status 3"),
-                             ("kill", "Runtime exited with error: signal: aborted")):
-            document = self.fails(name, how)
-            self.assertEqual(document["errorType"], "Runtime.ExitError")
-            self.assertIn(message, document["errorMessage"])
-            self.assertEqual(self.responds(name), 1)  # in a new environment
-
     def test_what_keeps_a_function_from_starting_is_its_state(self):
         good = "def lambda_handler(event, context): pass"
         for source, handler, kind, message in (
@@ -131,11 +101,33 @@ def lambda_handler(event, c):
             "arn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}", "writable": False,
             "var": ["runtime", "task"]})
 
-    def test_a_function_that_takes_too_long_is_stopped(self):
-        name = self.create("import time\ndef lambda_handler(e, c): print('begun'); time.sleep(e)", Timeout=1)
-        document = self.fails(name, 5)
-        self.assertEqual(document["errorType"], "Sandbox.Timedout")
-        self.assertIn("begun\n", self.log)
+    def test_layers_stand_at_opt_in_their_order(self):
+        directory = self.scratch()
+        sources = {
+            "f/lambda_function.py": """
+import both, ctypes.util, os, second, site_package, subprocess, sys
+def lambda_handler(e, c):
+    tool = subprocess.run(["tool"], capture_output=True, text=True).stdout
+    return [both.whose, second.whose, site_package.whose, tool, open("/opt/data.txt").read(), sorted(os.listdir("/opt")),
+            "/opt/lib" in os.environ["LD_LIBRARY_PATH"].split(":")]
+""",
+            "one/python/both.py": "whose = 'the first'", "one/data.txt": "one", "one/bin/tool": "#!/bin/sh\necho a tool",
+            f"one/python/lib/{self.runtime}/site-packages/site_package.py": "whose = 'site-packages'",
+        }
+        for name, text in sources.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(text)
+        (directory / "one/bin/tool").chmod(0o755)
+        (directory / "two.zip").write_bytes(zipped({"python/both.py": "whose = 'the second'", "python/second.py": "whose = 2"}))
+        done = harness.hearth("invoke", directory / "f", "--runtime", self.runtime, "--layer", directory / "one",
+                              "--layer", directory / "two.zip", input=b"{}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), ["the second", 2, "site-packages", "a tool\n", "one",
+                                                   ["bin", "data.txt", "python"], True])
+        refused = harness.hearth("invoke", directory / "f", "--runtime", self.runtime, *["--layer", directory / "one"] * 6)
+        self.assert_complaint(refused, 1, "You cannot reference more than 5 layers")
+        refused = harness.hearth("invoke", directory / "f", "--runtime", self.runtime, "--layer", directory / "absent.zip")
+        self.assert_complaint(refused, 1, "absent.zip")
 
     def test_the_command_line_takes_a_runtime_and_knows_the_usual_handler(self):
         directory = self.scratch()

@@ -1,5 +1,6 @@
 """The client for Python functions, natively: under whatever Python runs this."""
 
+import json
 import re
 import sys
 import unittest
@@ -67,8 +68,13 @@ def lambda_handler(event, context): inner()
         with python("def lambda_handler(event, context): return eval(event)") as f:
             self.fails(f.invoke("{1}"), "Runtime.MarshalError",
                        "Unable to marshal response: Object of type set is not JSON serializable")
-            self.fails(f.invoke("b''"), "Runtime.MarshalError",
+            self.fails(f.invoke("[b'']"), "Runtime.MarshalError",
                        "Unable to marshal response: Object of type bytes is not JSON serializable")
+            self.assertEqual(f.invoke("b'\\xff as it is'").body, b"\xff as it is")
+            numbers = "[D('1.50'), D('-3'), D('1e30')] if (D := __import__('decimal').Decimal) else 0"
+            self.assertEqual(f.invoke(numbers).body, b"[1.5, -3, 1000000000000000000000000000000]")
+            self.fails(f.invoke("__import__('decimal').Decimal('NaN')"), "Runtime.MarshalError",
+                       "Unable to marshal response: Out of range float values are not JSON compliant")
             self.assertIn("Runtime.MarshalError", f.invoke("float('nan')").json()["errorType"])
             self.fails(f.invoke(b"{"), "Runtime.UnmarshalError",
                        "Unable to unmarshal input: Expecting property name enclosed in double quotes: "
@@ -115,11 +121,13 @@ def lambda_handler(event, context): return dive(0) if event else "fine"
         self.assertRegex(document["stackTrace"][0], r'^  File ".*lambda_function.py" Line 1\n    def f\(:')
         self.init_fails(good, "Runtime.HandlerNotFound", "Handler 'go' missing on module 'lambda_function'",
                         "lambda_function.go")
-        self.init_fails(good, "Runtime.HandlerNotFound", "Handler 'x' on module 'lambda_function' is not callable",
-                        "lambda_function.x")
         self.init_fails(good, "Runtime.MalformedHandlerName",
                         "Bad handler 'handler': not enough values to unpack (expected 2, got 1)", "handler")
-        self.init_fails(good, "Runtime.MalformedHandlerName", "Bad handler '..go': Empty module name", "..go")
+        self.init_fails(good, "Runtime.BuiltInModuleConflict",
+                        "Cannot use built-in module sys as a handler module", "sys.exit")
+        self.init_fails(good, "ValueError", "Empty module name", ".go")
+        with python(good, "lambda_function.x") as f:  # seen when it is called, as on Lambda
+            self.fails(f.invoke(), "TypeError", "'int' object is not callable")
         document = self.init_fails("int('x')", "ValueError", "invalid literal for int() with base 10: 'x'")
         self.assertEqual(len(document["stackTrace"]), 1)
 
@@ -156,7 +164,56 @@ def lambda_handler(event, context): return [random.random() == drawn, order]
         with python(source.replace('order.append, "a1"', "int, 'x'")) as f:
             post = f.posted()
             self.assertEqual(post.path, "restore/error")
-            self.fails(post, "ValueError", "invalid literal for int() with base 10: 'x'")
+            self.assertEqual(post.headers["lambda-runtime-function-error-type"], "Runtime.AfterRestoreError")
+            self.assertEqual((post.json()["errorType"], post.json()["errorMessage"]),
+                             ("ValueError", "invalid literal for int() with base 10: 'x'"))
+            self.assertEqual(f.ended(), 65)
+        with python(source.replace('order.append, "b1"', "int, 'x'")) as f:
+            post = f.posted()
+            self.assertEqual(post.path, "init/error")
+            self.assertEqual(post.headers["lambda-runtime-function-error-type"], "Runtime.BeforeSnapshotError")
+            self.assertEqual(f.ended(), 64)
+
+    def test_log_lines_may_be_json_and_have_a_level(self):
+        with python("""
+import logging
+log = logging.getLogger("own")
+def lambda_handler(event, context):
+    print("plain")
+    log.info("hello %s", event, extra={"order": 7})
+    log.debug("below the level")
+    try: 1 / 0
+    except ZeroDivisionError: log.exception("oops")
+    raise KeyError("k")
+""", environment={"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}) as f:
+            post = f.invoke("ü", Aws_Tenant_Id="blue")
+            lines = f.log().splitlines()
+            self.assertEqual((len(lines), lines[0]), (4, "plain"))
+            info, error, raised = map(json.loads, lines[1:])
+            for line in (info, error, raised):
+                self.assertRegex(line.pop("timestamp"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+                self.assertEqual(line.pop("requestId"), post.path.split("/")[1])
+            self.assertEqual(info, {"level": "INFO", "message": "hello ü", "logger": "own", "order": 7, "tenantId": "blue"})
+            self.assertEqual((error["errorType"], error["errorMessage"], error["message"], error["level"]),
+                             ("ZeroDivisionError", "division by zero", "oops", "ERROR"))
+            self.assertIn("lambda_function.py:lambda_handler:9", error["location"])
+            self.assertIn("lambda_function.py", error["stackTrace"][0])
+            self.assertEqual((raised["level"], raised["errorType"], raised["errorMessage"]), ("ERROR", "KeyError", "'k'"))
+
+    def test_a_function_may_change_its_logs_format_and_close_it(self):
+        with python("""
+import logging, sys
+logging.getLogger().handlers[0].setFormatter(logging.Formatter("mine: %(message)s"))
+def lambda_handler(event, context):
+    logging.error("first")
+    logging.error("second")
+    if event: sys.stdout.close()
+    return context.tenant_id
+""") as f:
+            self.assertEqual(self.responds(f.invoke(0, Aws_Tenant_Id="t")), "t")
+            self.assertEqual(f.log(), "mine: first\nmine: second\n")
+            self.assertEqual(self.responds(f.invoke(1)), None)
+            self.assertEqual(self.responds(f.invoke(0)), None)
 
     def test_the_trace_id_is_in_the_environment_of_its_event_only(self):
         with python("import os\ndef lambda_handler(e, c): return os.environ.get('_X_AMZN_TRACE_ID')") as f:
@@ -167,7 +224,7 @@ def lambda_handler(event, context): return [random.random() == drawn, order]
         with python("import sys\ndef lambda_handler(e, c): return sys.path") as f:
             paths = self.responds(f.invoke())
             version = "python%d.%d" % sys.version_info[:2]
-            self.assertEqual(paths[1:3], ["/opt/python", f"/opt/python/lib/{version}/site-packages"])
+            self.assertEqual(paths[1:3], [f"/opt/python/lib/{version}/site-packages", "/opt/python"])
             self.assertEqual(paths[0], f.directory.name)
             self.assertEqual(paths[-1], str(CLIENTS / "python"))
 
