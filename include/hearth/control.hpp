@@ -65,6 +65,7 @@ struct function_settings {
     byte_count memory = byte_count(128ull << 20);
     byte_count ephemeral_storage = byte_count(512ull << 20);
     std::map<std::string, std::string> environment{};
+    logging_settings logging{};  ///< reaches the function; managed runtimes act on it
     // Accepted, kept and echoed; nothing here acts on them yet.
     vpc_settings vpc{};
     std::string dead_letter_target_arn{};
@@ -72,7 +73,6 @@ struct function_settings {
     std::string tracing_mode = "PassThrough";
     std::vector<file_system_settings> file_systems{};
     std::string snap_start = "None";
-    logging_settings logging{};
     bool operator==(const function_settings&) const = default;
 };
 

@@ -41,6 +41,12 @@ result<worker::version_spec> control_plane::impl::make_spec(
     const auto checked = control::with_variables(policy, c.settings.environment);
     const control::run_policy& run = checked.has_value() ? *checked : policy;
     HEARTH_TRY(auto runtime, runtimes_.find(c.settings.runtime));
+    auto environment = c.settings.environment;
+    if (const logging_settings& logging = c.settings.logging; logging.log_format == "JSON") {
+        environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON";
+        environment["AWS_LAMBDA_LOG_LEVEL"] =
+            logging.application_log_level.empty() ? "INFO" : logging.application_log_level;
+    }
     if (!runtime) HEARTH_CHECK(image::check_entry_point(*code, options_.guest_root, layers.get()));
     return worker::version_spec{.function_name = c.function_name,
                                 .version = c.version,
@@ -55,7 +61,8 @@ result<worker::version_spec> control_plane::impl::make_spec(
                                 .pool = run.pool,
                                 .isolation = run.isolation,
                                 .snapshot = run.snapshot,
-                                .environment = c.settings.environment};
+                                .log_group = c.settings.logging.log_group,
+                                .environment = std::move(environment)};
 }
 
 result<std::shared_ptr<const image::package_image>> control_plane::impl::read_image(

@@ -93,6 +93,7 @@ std::string snapshot_store::key_of(const version_spec& spec) const {
     codec::put(w, spec.handler);
     codec::put(w, spec.memory.bytes());
     codec::put(w, spec.ephemeral_storage.bytes());
+    codec::put(w, spec.log_group);
     codec::put(w, spec.environment);
     codec::put(w, region_);
     codec::put(w, guest_root_);

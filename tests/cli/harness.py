@@ -80,9 +80,9 @@ class server:
         self.process.communicate(timeout=timeout)
         return self.process.returncode
 
-    def request(self, method, path, body=None, timeout=30):
+    def request(self, method, path, body=None, timeout=30, headers={}):
         """(status, headers, body) of one request."""
-        request = urllib.request.Request(self.endpoint + path, data=body, method=method)
+        request = urllib.request.Request(self.endpoint + path, data=body, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as reply:
                 return reply.status, reply.headers, reply.read()

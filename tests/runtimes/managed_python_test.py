@@ -101,6 +101,27 @@ def lambda_handler(event, c):
             "arn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}", "writable": False,
             "var": ["runtime", "task"]})
 
+    def test_the_logging_that_was_asked_for_reaches_the_function(self):
+        name = self.create("""
+import logging, os
+def lambda_handler(event, context):
+    logging.info("below")
+    logging.warning("hello")
+    return [os.environ[n] for n in ("AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_GROUP_NAME")]
+""", LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN", "LogGroup": "/mine"})
+        self.assertEqual(self.responds(name), ["JSON", "WARN", "/mine"])
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        self.assertEqual([(line["level"], line["message"], len(line["requestId"])) for line in lines],
+                         [("WARNING", "hello", 36)])
+
+    def test_a_tenants_name_is_in_the_context(self):
+        name = self.create("def lambda_handler(event, context): return context.tenant_id",
+                           Environment={"Variables": {"HEARTH_ISOLATION": "tenant"}})
+        for tenant in ("blue", "red", "blue"):
+            status, _, body = self.server.request("POST", f"/2015-03-31/functions/{name}/invocations", b"{}",
+                                                  headers={"X-Amz-Tenant-Id": tenant})
+            self.assertEqual((status, body), (200, b'"%s"' % tenant.encode()))
+
     def test_layers_stand_at_opt_in_their_order(self):
         directory = self.scratch()
         sources = {
