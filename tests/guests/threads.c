@@ -2,6 +2,7 @@
    survives a switch, spinning threads that must be preempted, signals to threads, robust mutexes. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -76,8 +77,11 @@ static void handler(int n) {
     if (pthread_equal(pthread_self(), target)) on_target++;
 }
 static void* wait_for_signal(void* v) {
+    // Blocked until this thread waits, so that the signal cannot come before.
     struct timespec t = {5, 0};
-    int r = nanosleep(&t, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    int r = ppoll(NULL, 0, &t, &none);
     return r == -1 && errno == EINTR ? v : NULL;
 }
 
@@ -132,6 +136,10 @@ int main(void) {
 
     struct sigaction sa = {.sa_handler = handler};
     sigaction(SIGUSR1, &sa, NULL);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     pthread_create(&target, NULL, wait_for_signal, (void*)1);
     usleep(5000);
     pthread_kill(target, SIGUSR1);
