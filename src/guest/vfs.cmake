@@ -7,7 +7,10 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/path.cpp
     sys/pipe.cpp
     sys/poll.cpp
+    sys/message.cpp
     sys/socket.cpp
+    sys/socket_address.cpp
+    sys/socket_options.cpp
     sys/stat.cpp
     vfs/fd_table.cpp
     vfs/file_content.cpp
@@ -22,6 +25,8 @@ list(APPEND HEARTH_GUEST_SOURCES
     vfs/procfs.cpp
     vfs/readiness.cpp
     vfs/service_sockets.cpp
+    vfs/socket.cpp
+    vfs/socket_io.cpp
     vfs/tmpfs.cpp
     vfs/user_buffers.cpp
     vfs/vfs_state.cpp)

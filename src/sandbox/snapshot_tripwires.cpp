@@ -15,13 +15,13 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1240);
+HEARTH_PINNED(detail::snapshot_image, 1304);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 944);
+HEARTH_PINNED(kernel_state, 1008);
 HEARTH_PINNED(process_state, 2720);
 HEARTH_PINNED(task_state, 464);
 HEARTH_PINNED(task_waiting, 120);
@@ -49,7 +49,7 @@ HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 128);
 
-HEARTH_PINNED(vfs::vfs_state, 312);
+HEARTH_PINNED(vfs::vfs_state, 376);
 HEARTH_PINNED(vfs::tmpfs, 80);
 HEARTH_PINNED(vfs::inode, 208);
 HEARTH_PINNED(vfs::directory_body, 144);
@@ -57,7 +57,7 @@ HEARTH_PINNED(vfs::directory_body::entry, 16);
 HEARTH_PINNED(vfs::symlink_body, 32);
 HEARTH_PINNED(vfs::file_content, 64);
 HEARTH_PINNED(vfs::cow_bytes, 16);
-HEARTH_PINNED(vfs::description, 184);
+HEARTH_PINNED(vfs::description, 456);
 HEARTH_PINNED(vfs::tree_node, 48);
 HEARTH_PINNED(vfs::tree_file, 64);
 HEARTH_PINNED(vfs::tmpfs_file, 16);
@@ -67,7 +67,14 @@ HEARTH_PINNED(vfs::text_file, 64);
 HEARTH_PINNED(vfs::pipe_end, 8);
 HEARTH_PINNED(vfs::pair_end, 8);
 HEARTH_PINNED(vfs::service_socket, 4);
-HEARTH_PINNED(vfs::unconnected_socket, 12);
+HEARTH_PINNED(vfs::unconnected_socket, 128);
+HEARTH_PINNED(vfs::listening_socket, 224);
+HEARTH_PINNED(vfs::datagram_socket, 336);
+HEARTH_PINNED(vfs::socket_name, 64);
+HEARTH_PINNED(vfs::socket_key, 48);
+HEARTH_PINNED(vfs::peer_credentials, 12);
+HEARTH_PINNED(vfs::ancillary, 40);
+HEARTH_PINNED(vfs::message, 136);
 HEARTH_PINNED(vfs::event_counter, 24);
 HEARTH_PINNED(vfs::epoll_set, 48);
 HEARTH_PINNED(vfs::epoll_set::item, 40);
@@ -75,8 +82,9 @@ HEARTH_PINNED(vfs::standard_stream, 4);
 HEARTH_PINNED(vfs::device, 56);
 HEARTH_PINNED(vfs::pipe, 64);
 HEARTH_PINNED(vfs::byte_queue, 40);
-HEARTH_PINNED(vfs::socket_pair, 296);
-HEARTH_PINNED(vfs::socket_pair::direction, 136);
+HEARTH_PINNED(vfs::socket_pair, 640);
+HEARTH_PINNED(vfs::socket_pair::direction, 224);
+HEARTH_PINNED(vfs::socket_pair::direction::mark, 56);
 HEARTH_PINNED(vfs::service_connection, 96);
 HEARTH_PINNED(vfs::fd_table, 48);
 HEARTH_PINNED(vfs::descriptor, 8);

@@ -20,6 +20,7 @@ list(APPEND HEARTH_STORED_LAYOUT
     guest/vfs/fd_table.hpp
     guest/vfs/file_content.hpp
     guest/vfs/pipe.hpp
+    guest/vfs/socket_name.hpp
     guest/vfs/tmpfs.hpp
     guest/vfs/vfs_state.hpp
     sandbox/snapshot_codec.cpp

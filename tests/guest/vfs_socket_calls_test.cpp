@@ -89,7 +89,6 @@ TEST_CASE("addresses without a service are refused or unreachable") {
     CHECK(s.connect(s.socket(), s.loopback, 80) == -ECONNREFUSED);
     CHECK(s.connect(s.socket(), 0x0808'0808, 80) == -ENETUNREACH);
     CHECK(s.connect(s.socket(SOCK_DGRAM), 0x0808'0808, 53) == -ENETUNREACH);
-    CHECK(s.socket(SOCK_STREAM, AF_INET6) == -EAFNOSUPPORT);
     CHECK(s.socket(SOCK_RAW) == -EPERM);
     CHECK(s.call(SYS_socket, {AF_NETLINK, SOCK_RAW, 0}) == -EAFNOSUPPORT);
     CHECK(s.call(SYS_socket, {AF_INET, 0x100000, 0}) == -EINVAL);
@@ -106,8 +105,7 @@ TEST_CASE("addresses without a service are refused or unreachable") {
     CHECK(s.call(SYS_connect, {s.fd_of(u), world::bad, 16}) == -EFAULT);
     CHECK(s.call(SYS_connect, {s.fd_of(u), s.address_at, 5000}) == -EINVAL);
     const auto tcp = s.socket();
-    CHECK(s.call(SYS_bind, {s.fd_of(tcp), s.address_at, 16}) == -EADDRNOTAVAIL);
-    CHECK(s.call(SYS_listen, {s.fd_of(tcp), 5}) == -EOPNOTSUPP);
+    CHECK(s.call(SYS_bind, {s.fd_of(tcp), s.address_at, 16}) == -EAFNOSUPPORT);
     CHECK(s.call(SYS_accept, {s.fd_of(tcp), 0, 0}) == -EINVAL);
     CHECK(s.call(SYS_shutdown, {s.fd_of(tcp), SHUT_WR}) == -ENOTCONN);
     CHECK(s.call(SYS_getpeername, {s.fd_of(tcp), world::buffer, world::data}) == -ENOTCONN);
@@ -262,7 +260,7 @@ TEST_CASE("messages gather and scatter") {
     m.control = world::buffer;
     m.control_length = 16;
     s.put_value(header, m);
-    CHECK(s.call(SYS_sendmsg, {a, header, 0}) == -EOPNOTSUPP);
+    CHECK(s.call(SYS_sendmsg, {a, header, 0}) == -EINVAL);  // not ancillary data
     s.put_value(iov,
                 std::array<piece, 2>{piece{world::buffer + 100, 6}, piece{world::buffer + 200, 6}});
     CHECK(s.call(SYS_recvmsg, {b, header, 0}) == 8);

@@ -152,11 +152,39 @@ struct stored_world : world {
         write(service, "GET / HTTP/1.1\r\n");
         state().connections.begin()->second.to_guest.append("HTTP/1.1 200");
         call(SYS_socket, {AF_INET, SOCK_STREAM, 0});
+        fill_names();
         const auto poll_set = call(SYS_epoll_create1, {0});
         put_value(buffer, epoll_event{EPOLLOUT | EPOLLET, {.u64 = 77}});
         REQUIRE(call(SYS_epoll_ctl, {fd_of(poll_set), EPOLL_CTL_ADD, fd_of(pipe_out), buffer}) ==
                 0);
         REQUIRE(call(SYS_eventfd2, {5, 0}) > 0);
+    }
+
+    /// A listener with a client that waits, a datagram on its way, a descriptor in flight.
+    void fill_names() {
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port = htons(8080);
+        to.sin_addr.s_addr = htonl(0x7f00'0001);
+        put_value(buffer, to);
+        for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+            const auto server = call(SYS_socket, {AF_INET, std::uint64_t(type), 0});
+            REQUIRE(call(SYS_bind, {fd_of(server), buffer, sizeof to}) == 0);
+            if (type == SOCK_STREAM) REQUIRE(call(SYS_listen, {fd_of(server), 3}) == 0);
+            const auto client = call(SYS_socket, {AF_INET, std::uint64_t(type), 0});
+            REQUIRE(call(SYS_connect, {fd_of(client), buffer, sizeof to}) == 0);
+            REQUIRE(call(SYS_write, {fd_of(client), buffer, 4}) == 4);
+        }
+        const auto sent = state().descriptions.begin()->first;
+        for (auto& [id, pair] : state().pairs) {
+            if (pair.type != SOCK_STREAM || pair.to[0].bytes.size() + pair.to[1].bytes.size() == 0)
+                continue;
+            auto& queue = pair.to[1].bytes.empty() ? pair.to[0] : pair.to[1];
+            state().retain(sent);
+            queue.marks.push_back({1, 3, {{sent}, vfs::peer_credentials{7, 8, 9}}});
+            ++state().in_flight;
+            break;
+        }
     }
 
     /// As calls leave it, and fields that no call here reaches set by hand.
@@ -179,7 +207,7 @@ struct stored_world : world {
         t.registers.r15 = 0x1234'5678'9abc'def0;
         auto& native = kernel->state().native;
         native.waiting = true;
-        native.event = native_event{"id", 12, "arn", "trace", "context", "payload"};
+        native.event = native_event{"id", 12, "arn", "trace", "context", "tenant", "payload"};
         native.reply = native_reply{true, "reply"};
         kernel->state().tasks[99].run = task_exited{256};
     }

@@ -3,9 +3,11 @@
 #include "guest/abi/process.hpp"
 #include "guest/abi/signal.hpp"
 #include "guest/sys/time.hpp"
+#include "guest/vfs/socket.hpp"
 #include "vmm/x86_64/layout.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +24,13 @@ outcome<opened> find(task& t, int fd, bool path_only_too) {
     o.description = state_of(t).find(o.id);
     if (!o.description) return os_error{EBADF};
     if (!path_only_too && (o.description->flags & O_PATH)) return os_error{EBADF};
+    return o;
+}
+
+outcome<opened> find_socket(task& t, int fd) {
+    auto o = find(t, fd);
+    if (!o) return o.error();
+    if (!vfs::is_socket(*o->description)) return os_error{ENOTSOCK};
     return o;
 }
 
@@ -226,6 +235,18 @@ sysret would_block(task& t,
     if (wait.deadline && t.kernel().host().monotonic_now() >= *wait.deadline)
         return progress ? sysret(static_cast<std::int64_t>(progress)) : sysret::error(EAGAIN);
     return sysret::park(std::move(wait));
+}
+
+sysret wait_for(task&, description_id id, short events) {
+    wait_state wait;
+    wait.watches.push_back({id, events});
+    return sysret::park(std::move(wait));
+}
+
+std::optional<std::chrono::nanoseconds> time_limit(const vfs::description& d, int option) {
+    const auto it = d.socket_options.find({SOL_SOCKET, option});
+    if (it == d.socket_options.end() || it->second == 0) return std::nullopt;
+    return std::chrono::microseconds(it->second);
 }
 
 void broken_pipe(task& t) {

@@ -10,6 +10,8 @@
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/user_buffers.hpp"
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +32,9 @@ struct opened {
 };
 /// EBADF. Descriptions of O_PATH count only when asked for.
 outcome<opened> find(task& t, int fd, bool path_only_too = false);
+
+/// EBADF, ENOTSOCK.
+outcome<opened> find_socket(task& t, int fd);
 
 /// Gives a new description a descriptor, the lowest from `from` on; on EMFILE releases it.
 outcome<int> install(task& t, description_id id, bool close_on_exec, int from = 0);
@@ -86,6 +91,11 @@ sysret would_block(task& t,
                    short events,
                    std::uint64_t progress = 0,
                    std::optional<std::chrono::nanoseconds> timeout = {});
+
+/// Parks until another description has one of the events.
+sysret wait_for(task& t, description_id id, short events);
+/// SO_RCVTIMEO or SO_SNDTIMEO, when set.
+std::optional<std::chrono::nanoseconds> time_limit(const vfs::description& d, int option);
 
 /// SIGPIPE to the caller's thread.
 void broken_pipe(task& t);

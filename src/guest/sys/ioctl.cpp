@@ -66,7 +66,7 @@ outcome<std::int32_t> readable_bytes(task& t, const vfs::description& d) {
     } else if (const auto* pair = std::get_if<vfs::pair_end>(&d.body)) {
         if (const auto it = state.pairs.find(pair->pair); it != state.pairs.end()) {
             const auto& in = it->second.to[pair->side];
-            n = in.messages.empty() ? in.bytes.size() : in.messages.front().size();
+            n = in.messages.empty() ? in.bytes.size() : in.messages.front().bytes.size();
         }
     } else if (const auto* socket = std::get_if<vfs::service_socket>(&d.body)) {
         if (const auto it = state.connections.find(socket->connection);
@@ -77,6 +77,10 @@ outcome<std::int32_t> readable_bytes(task& t, const vfs::description& d) {
         auto a = vfs::attributes_of(files::context_of(t), files::tree_of(t), d);
         if (!a) return a.error();
         n = a->size > d.offset ? a->size - d.offset : 0;
+    } else if (const auto* datagrams = std::get_if<vfs::datagram_socket>(&d.body)) {
+        n = datagrams->messages.empty() ? 0 : datagrams->messages.front().bytes.size();
+    } else if (std::holds_alternative<vfs::listening_socket>(d.body)) {
+        return os_error{EINVAL};
     } else if (!std::holds_alternative<vfs::unconnected_socket>(d.body)) {
         return os_error{ENOTTY};
     }

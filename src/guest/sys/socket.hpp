@@ -1,9 +1,10 @@
 #pragma once
 
 /// Sockets: man 2 socket, connect, sendmsg, recvmsg and their kin. Connections lead to services in
-/// this process (the Runtime API); socketpairs stay inside the guest.
+/// this process (the Runtime API), or stay inside the guest: its loopback and AF_UNIX.
 
 #include "guest/abi/file.hpp"
+#include "guest/abi/time.hpp"
 #include "guest/kernel/task.hpp"
 
 namespace hearth::guest {
@@ -37,6 +38,13 @@ sysret sys_recvfrom(task&,
                     guest_ptr<int> length);
 sysret sys_sendmsg(task&, int fd, guest_ptr<const abi::msghdr> message, int flags);
 sysret sys_recvmsg(task&, int fd, guest_ptr<abi::msghdr> message, int flags);
+sysret sys_sendmmsg(task&, int fd, guest_ptr<void> messages, unsigned count, int flags);
+sysret sys_recvmmsg(task&,
+                    int fd,
+                    guest_ptr<void> messages,
+                    unsigned count,
+                    int flags,
+                    guest_ptr<abi::timespec> timeout);
 sysret sys_shutdown(task&, int fd, int how);
 
 }  // namespace hearth::guest

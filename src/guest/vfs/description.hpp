@@ -6,6 +6,7 @@
 
 #include "guest/kernel/host.hpp"
 #include "guest/kernel/wait_state.hpp"
+#include "guest/vfs/pipe.hpp"
 #include "guest/vfs/tmpfs.hpp"
 
 #include <cstdint>
@@ -62,7 +63,7 @@ struct pipe_end {
     bool operator==(const pipe_end&) const = default;
 };
 enum class pair_id : std::uint32_t {};
-/// One end of a socketpair(2).
+/// One end of a socketpair(2), or of a connection.
 struct pair_end {
     pair_id pair{};
     std::uint8_t side = 0;
@@ -73,9 +74,33 @@ struct service_socket {
     std::uint32_t connection = 0;
     bool operator==(const service_socket&) const = default;
 };
+/// A stream or seqpacket socket that is neither connected nor listening.
 struct unconnected_socket {
     int family = 0, type = 0, protocol = 0;
+    socket_name name;  ///< where it is bound
+    socket_key key;
     bool operator==(const unconnected_socket&) const = default;
+};
+struct listening_socket {
+    int family = 0, type = 0;
+    socket_name name;
+    socket_key key;
+    std::uint32_t backlog = 0;
+    peer_credentials owner;
+    std::deque<pair_id> waiting;  ///< to be accepted: side 1 of each
+    std::uint64_t activity = 0;
+    bool operator==(const listening_socket&) const = default;
+};
+struct datagram_socket {
+    int family = 0;
+    socket_name name, peer;  ///< where it is bound, what it is connected to
+    socket_key key, peer_key;
+    std::deque<message> messages;
+    std::size_t queued = 0;  ///< bytes in `messages`
+    bool reads_none = false, writes_none = false;  ///< shutdown(2)
+    int error = 0;                                 ///< pending: ECONNREFUSED
+    std::uint64_t activity = 0;
+    bool operator==(const datagram_socket&) const = default;
 };
 struct event_counter {
     std::uint64_t count = 0;
@@ -121,6 +146,8 @@ struct description {
                  pair_end,
                  service_socket,
                  unconnected_socket,
+                 listening_socket,
+                 datagram_socket,
                  event_counter,
                  epoll_set,
                  standard_stream,
@@ -131,5 +158,10 @@ struct description {
     std::uint64_t serial = 0;  ///< st_ino of what has no inode of its own
     bool operator==(const description&) const = default;
 };
+
+/// Its place in the arena.
+inline description_id id_of(const description& d) {
+    return static_cast<description_id>(d.serial);
+}
 
 }  // namespace hearth::guest::vfs

@@ -1,6 +1,6 @@
 #include "guest/vfs/file_io.hpp"
 
-#include "guest/vfs/service_sockets.hpp"
+#include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -174,12 +174,6 @@ outcome<std::size_t> write_tmpfs(const context& c,
     return n;
 }
 
-/// The direction a pair's side receives from, and whether more may come.
-socket_pair* pair_of(vfs_state& state, const pair_end& end) {
-    const auto it = state.pairs.find(end.pair);
-    return it == state.pairs.end() ? nullptr : &it->second;
-}
-
 }  // namespace
 
 bool seekable(const description& d) {
@@ -187,11 +181,6 @@ bool seekable(const description& d) {
            std::holds_alternative<tmpfs_file>(d.body) ||
            std::holds_alternative<text_file>(d.body) ||
            std::holds_alternative<open_directory>(d.body) || std::holds_alternative<device>(d.body);
-}
-bool is_socket(const description& d) {
-    return std::holds_alternative<pair_end>(d.body) ||
-           std::holds_alternative<service_socket>(d.body) ||
-           std::holds_alternative<unconnected_socket>(d.body);
 }
 bool is_stream(const description& d) {
     return std::holds_alternative<pipe_end>(d.body) || is_socket(d);
@@ -237,8 +226,9 @@ outcome<std::size_t> read(const context& c,
     } else if (const auto* dev = std::get_if<device>(&d.body)) {
         return read_device(c, dev->kind, to);
     } else if (is_socket(d)) {
-        auto got = receive(state, d, to, false);
+        auto got = receive(state, id_of(d), to, false);
         if (!got) return got.error();
+        for (const description_id sent : got->extra.rights) state.release(sent);
         return got->length;
     }
     if (n && !offset) d.offset += *n;
@@ -260,121 +250,11 @@ outcome<std::size_t> write(const context& c,
     if (const auto* standard = std::get_if<standard_stream>(&d.body))
         return write_stream(c, standard->which, from);
     if (const auto* dev = std::get_if<device>(&d.body)) return write_device(dev->kind, from);
-    if (is_socket(d)) return send(state, d, from);
+    if (is_socket(d)) {
+        send_request plain;
+        return send(state, id_of(d), from, plain);
+    }
     return os_error{EINVAL};
-}
-
-outcome<received> receive(vfs_state& state, description& d, user_buffers& to, bool peek) {
-    if (std::holds_alternative<unconnected_socket>(d.body)) return os_error{ENOTCONN};
-    received r;
-    if (const auto* socket = std::get_if<service_socket>(&d.body)) {
-        const auto it = state.connections.find(socket->connection);
-        if (it == state.connections.end()) return r;
-        service_connection& s = it->second;
-        if (s.guest_reads_none || to.size() == 0) return r;
-        if (s.to_guest.empty()) {
-            if (s.service_closed) return r;
-            return os_error{EAGAIN};
-        }
-        auto n = to.put(std::as_bytes(std::span(s.to_guest.view())));
-        if (!n) return n.error();
-        if (!peek) {
-            s.to_guest.consume(*n);
-            ++s.activity;
-        }
-        r.length = r.whole = *n;
-        return r;
-    }
-    const auto* end = std::get_if<pair_end>(&d.body);
-    if (!end) return os_error{ENOTSOCK};
-    socket_pair* pair = pair_of(state, *end);
-    if (!pair) return r;
-    socket_pair::direction& in = pair->to[end->side];
-    if (pair->type == SOCK_STREAM) {
-        if (to.size() == 0) return r;
-        if (in.bytes.empty()) {
-            if (in.closed || in.receiver_gone) return r;
-            return os_error{EAGAIN};
-        }
-        auto n = to.put(std::as_bytes(std::span(in.bytes.view())));
-        if (!n) return n.error();
-        if (!peek) {
-            in.bytes.consume(*n);
-            ++pair->activity;
-        }
-        r.length = r.whole = *n;
-        return r;
-    }
-    if (in.messages.empty()) {
-        if (in.receiver_gone || (in.closed && pair->type == SOCK_SEQPACKET)) return r;
-        return os_error{EAGAIN};
-    }
-    const std::string& message = in.messages.front();
-    auto n = to.put(std::as_bytes(std::span(message)));
-    if (!n) return n.error();
-    r.length = *n;
-    r.whole = message.size();
-    r.truncated = *n < message.size();
-    if (!peek) {
-        in.queued -= message.size();
-        in.messages.pop_front();
-        ++pair->activity;
-    }
-    return r;
-}
-
-outcome<std::size_t> send(vfs_state& state, description& d, user_buffers& from) {
-    if (const auto* idle = std::get_if<unconnected_socket>(&d.body))
-        return os_error{idle->type == SOCK_DGRAM  ? EDESTADDRREQ
-                        : idle->family == AF_UNIX ? ENOTCONN
-                                                  : EPIPE};
-    if (const auto* socket = std::get_if<service_socket>(&d.body)) {
-        const auto it = state.connections.find(socket->connection);
-        if (it == state.connections.end() || it->second.guest_finished || it->second.service_closed)
-            return os_error{EPIPE};
-        service_connection& s = it->second;
-        if (from.size() == 0) return std::size_t{0};
-        const std::size_t room = service_room(state, s);
-        if (room == 0) return os_error{EAGAIN};
-        auto n = from.each(room, false, [&](std::span<std::byte> b) {
-            s.from_guest.append(reinterpret_cast<const char*>(b.data()), b.size());
-            return b.size();
-        });
-        if (n) {
-            s.active = true;
-            ++s.activity;
-        }
-        return n;
-    }
-    const auto* end = std::get_if<pair_end>(&d.body);
-    if (!end) return os_error{ENOTSOCK};
-    socket_pair* pair = pair_of(state, *end);
-    if (!pair) return os_error{EPIPE};
-    socket_pair::direction& out = pair->to[end->side ^ 1u];
-    const bool gone = out.receiver_gone || !pair->open[end->side ^ 1u];
-    if (out.closed) return os_error{EPIPE};
-    if (gone) return os_error{pair->type == SOCK_DGRAM ? ECONNREFUSED : EPIPE};
-    if (pair->type == SOCK_STREAM) {
-        if (from.size() == 0) return std::size_t{0};
-        if (out.bytes.size() >= socket_pair::capacity) return os_error{EAGAIN};
-        auto n =
-            from.each(socket_pair::capacity - out.bytes.size(), false, [&](std::span<std::byte> b) {
-                out.bytes.append(b);
-                return b.size();
-            });
-        if (n) ++pair->activity;
-        return n;
-    }
-    if (from.size() > socket_pair::capacity) return os_error{EMSGSIZE};
-    if (!out.takes_message()) return os_error{EAGAIN};
-    std::string message(from.size(), '\0');
-    auto n = from.take(std::as_writable_bytes(std::span(message)));
-    if (!n) return n;
-    if (*n < message.size()) return os_error{EFAULT};  // a message goes whole or not at all
-    out.queued += message.size();
-    out.messages.push_back(std::move(message));
-    ++pair->activity;
-    return n;
 }
 
 outcome<attributes> attributes_of(const context& c, const filesystem& fs, const description& d) {

@@ -33,19 +33,8 @@ outcome<std::size_t> write(const context& c,
 [[nodiscard]] bool seekable(const description& d);
 /// A short write means "no room now", so a blocking call goes on: pipes and sockets.
 [[nodiscard]] bool is_stream(const description& d);
-[[nodiscard]] bool is_socket(const description& d);
 
 /// fstat.
 outcome<attributes> attributes_of(const context& c, const filesystem& fs, const description& d);
-
-// Sockets. `flags`: MSG_PEEK. `truncated` is set when a message was longer than the room for it,
-// and `whole` is then its true length.
-struct received {
-    std::size_t length = 0;
-    std::size_t whole = 0;
-    bool truncated = false;
-};
-outcome<received> receive(vfs_state& state, description& d, user_buffers& to, bool peek);
-outcome<std::size_t> send(vfs_state& state, description& d, user_buffers& from);
 
 }  // namespace hearth::guest::vfs

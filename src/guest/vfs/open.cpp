@@ -248,21 +248,6 @@ std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags)
     return {reader, end(false)};
 }
 
-std::pair<description_id, description_id> make_pair(vfs_state& state, int type, int flags) {
-    const auto id = static_cast<pair_id>(state.fresh_id());
-    socket_pair pair;
-    pair.type = type;
-    state.pairs.emplace(id, std::move(pair));
-    const auto end = [&](std::uint8_t side) {
-        description d = make(O_RDWR | (flags & O_NONBLOCK),
-                             fmt::format("socket:[{}]", static_cast<std::uint32_t>(id) + side));
-        d.body = pair_end{id, side};
-        return state.add(std::move(d));
-    };
-    const description_id first = end(0);
-    return {first, end(1)};
-}
-
 outcome<description_id> make_memory_file(const context& c,
                                          std::string_view name,
                                          bool sealable,

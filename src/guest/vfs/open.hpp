@@ -18,8 +18,6 @@ outcome<description_id> open(const context& c,
 
 /// pipe2(2): the reading end and the writing end.
 std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags);
-/// socketpair(2); the caller has seen to max_pairs.
-std::pair<description_id, description_id> make_pair(vfs_state& state, int type, int flags);
 /// memfd_create(2).
 outcome<description_id> make_memory_file(const context& c,
                                          std::string_view name,
@@ -28,7 +26,6 @@ outcome<description_id> make_memory_file(const context& c,
 
 /// Bounds on what descriptors can make the host hold, besides their number.
 inline constexpr std::size_t max_text_bytes = 32u << 20;  ///< of /proc texts that are open
-inline constexpr std::size_t max_pairs = 128;             ///< socketpairs
 inline constexpr std::size_t max_pipe_bytes = 64u << 20;  ///< pipe-user-pages-soft (man 7 pipe)
 inline constexpr std::size_t max_epoll_items =
     8192;  ///< of all sets (man 7 epoll, max_user_watches)

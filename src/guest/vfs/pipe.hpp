@@ -2,14 +2,18 @@
 
 /// Pipes and socket pairs as values. `activity` counts what happened, for edge-triggered epoll.
 
+#include "guest/kernel/wait_state.hpp"
 #include "guest/vfs/byte_queue.hpp"
+#include "guest/vfs/socket_name.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace hearth::guest::vfs {
 
@@ -30,14 +34,37 @@ struct pipe {
     }
 };
 
-/// A socketpair(2): two directions. Stream pairs keep bytes, datagram and seqpacket pairs keep
-/// messages.
+/// What travels beside the bytes (man 7 unix): descriptors, each holding a reference to what it
+/// stands for, and who sent them.
+struct ancillary {
+    std::vector<description_id> rights;
+    std::optional<peer_credentials> sender;
+    bool operator==(const ancillary&) const = default;
+    [[nodiscard]] bool empty() const noexcept { return rights.empty() && !sender; }
+};
+struct message {
+    std::string bytes;
+    socket_name from;
+    ancillary extra;
+    bool operator==(const message&) const = default;
+};
+
+/// Two sockets connected to each other: a socketpair(2), or a connection that was accepted or waits
+/// for it. Stream pairs keep bytes, datagram and seqpacket pairs keep messages.
 struct socket_pair {
     static constexpr std::size_t capacity = 208 * 1024;  ///< net.core.wmem_default
     static constexpr std::size_t max_messages = 1024;
     struct direction {
+        /// Ancillary data of a stream, with the bytes of these numbers, counted from its beginning.
+        struct mark {
+            std::uint64_t from = 0, to = 0;
+            ancillary extra;
+            bool operator==(const mark&) const = default;
+        };
         byte_queue bytes;
-        std::deque<std::string> messages;
+        std::uint64_t taken = 0;  ///< bytes that have been received
+        std::deque<mark> marks;
+        std::deque<message> messages;
         std::size_t queued = 0;      ///< bytes in `messages`
         bool closed = false;         ///< the sender will send no more
         bool receiver_gone = false;  ///< the receiver will read no more
@@ -48,14 +75,20 @@ struct socket_pair {
             return messages.size() < max_messages && queued <= capacity / 2;
         }
     };
+    std::array<int, 2> families{};  ///< of each side: AF_UNIX, AF_INET, AF_INET6
     int type = 0;                 ///< SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
     std::array<direction, 2> to;  ///< what side i will receive
+    /// Side i has a description. One that waits to be accepted counts as open.
     std::array<bool, 2> open{true, true};
+    std::array<int, 2> error{};  ///< pending at side i (SO_ERROR): ECONNRESET
+    std::array<socket_name, 2> names;
+    std::array<peer_credentials, 2> owners;
     std::uint64_t activity = 0;
     bool operator==(const socket_pair&) const = default;
     /// For the codec: g++ 12 fails to take this aggregate apart by itself.
     static auto fields(auto& self) {
-        return std::tie(self.type, self.to, self.open, self.activity);
+        return std::tie(self.families, self.type, self.to, self.open, self.error, self.names,
+                        self.owners, self.activity);
     }
 };
 

@@ -2,6 +2,7 @@
 
 #include "guest/kernel/kernel.hpp"
 #include "guest/vfs/service_sockets.hpp"
+#include "guest/vfs/socket.hpp"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -42,8 +43,31 @@ int of_pair(const vfs_state& state, const pair_end& end) {
     if (connection && in.closed && (out.closed || out.receiver_gone)) events |= POLLHUP;
     // The same measure as send's, so that a wait for room never wakes for nothing.
     const bool room =
-        pair.type == SOCK_STREAM ? out.bytes.size() < socket_pair::capacity : out.takes_message();
+        state.socket_bytes < max_socket_bytes &&
+        (pair.type == SOCK_STREAM ? out.bytes.size() < socket_pair::capacity : out.takes_message());
     if (room || out.closed || out.receiver_gone) events |= writable;
+    if (pair.error[end.side]) events |= readable | POLLERR;
+    return events;
+}
+
+int of_listener(const listening_socket& socket) {
+    return (socket.waiting.empty() ? 0 : readable) |
+           (socket.waiting.size() <= socket.backlog ? room_event : 0);
+}
+
+int of_datagrams(const vfs_state& state, const datagram_socket& socket) {
+    int events = 0;
+    if (!socket.messages.empty()) events |= readable;
+    if (socket.reads_none) events |= readable | POLLRDHUP;
+    if (socket.reads_none && socket.writes_none) events |= POLLHUP;
+    if (socket.error) events |= readable | POLLERR;
+    if (has_room(state, socket)) events |= room_event;
+    // Only between two of AF_UNIX does a sender wait.
+    const description* peer = nullptr;
+    if (socket.family == AF_UNIX && socket.peer.family)
+        peer = state.find(find_receiver(state, socket, {}));
+    const auto* to = peer ? std::get_if<datagram_socket>(&peer->body) : nullptr;
+    if (!to || has_room(state, *to)) events |= writable;
     return events;
 }
 
@@ -76,6 +100,10 @@ short poll_events(const vfs_state& state, host& h, description_id id) {
     if (const auto* socket = std::get_if<service_socket>(&d->body))
         events = of_service(state, *socket);
     if (std::holds_alternative<unconnected_socket>(d->body)) events = writable | POLLHUP;
+    if (const auto* listener = std::get_if<listening_socket>(&d->body))
+        events = of_listener(*listener);
+    if (const auto* datagrams = std::get_if<datagram_socket>(&d->body))
+        events = of_datagrams(state, *datagrams);
     if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(state, h, *set);
     if (const auto* counter = std::get_if<event_counter>(&d->body))
         events = (counter->count ? readable : 0) |
@@ -99,6 +127,8 @@ std::uint64_t activity_of(const vfs_state& state, const description& d) {
             it != state.connections.end())
             return it->second.activity;
     if (const auto* counter = std::get_if<event_counter>(&d.body)) return counter->activity;
+    if (const auto* listener = std::get_if<listening_socket>(&d.body)) return listener->activity;
+    if (const auto* datagrams = std::get_if<datagram_socket>(&d.body)) return datagrams->activity;
     return 0;
 }
 

@@ -68,9 +68,11 @@ attributes tmpfs::attributes_of(inode_id id) const {
     } else if (const auto* directory = std::get_if<directory_body>(&node->body)) {
         a.mode = S_IFDIR | node->permissions;
         a.size = 40 + 20 * directory->names.size();
-    } else {
+    } else if (const auto* link = std::get_if<symlink_body>(&node->body)) {
         a.mode = S_IFLNK | 0777;
-        a.size = std::get<symlink_body>(node->body).target.size();
+        a.size = link->target.size();
+    } else {
+        a.mode = S_IFSOCK | node->permissions;
     }
     return a;
 }
@@ -206,6 +208,17 @@ outcome<inode_id> tmpfs::create_symlink(
     node.gid = who.gid;
     node.links = 1;
     node.body = symlink_body{std::string(target)};
+    return create(directory, name, std::move(node), now);
+}
+
+outcome<inode_id> tmpfs::create_socket(
+    inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
+    inode node;
+    node.permissions = permissions & 07777;
+    node.uid = who.uid;
+    node.gid = who.gid;
+    node.links = 1;
+    node.body = socket_body{};
     return create(directory, name, std::move(node), now);
 }
 

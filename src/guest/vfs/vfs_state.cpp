@@ -1,6 +1,7 @@
 #include "guest/vfs/vfs_state.hpp"
 
 #include "base/assert.hpp"
+#include "guest/vfs/socket.hpp"
 
 namespace hearth::guest::vfs {
 namespace {
@@ -18,18 +19,6 @@ void acquire(vfs_state& state, const description& d) {
     }
 }
 
-void close_pair(vfs_state& state, const pair_end& end) {
-    const auto it = state.pairs.find(end.pair);
-    if (it == state.pairs.end()) return;
-    socket_pair& pair = it->second;
-    const std::size_t other = end.side ^ 1u;
-    pair.open[end.side] = false;
-    pair.to[other].closed = true;
-    pair.to[end.side].receiver_gone = true;
-    ++pair.activity;
-    if (!pair.open[other]) state.pairs.erase(it);
-}
-
 void close_service(vfs_state& state, std::uint32_t connection) {
     const auto it = state.connections.find(connection);
     if (it == state.connections.end()) return;
@@ -39,7 +28,7 @@ void close_service(vfs_state& state, std::uint32_t connection) {
     if (c.service_closed) state.connections.erase(it);
 }
 
-void let_go(vfs_state& state, const description& d) {
+void let_go(vfs_state& state, description_id id, description& d) {
     if (const auto* file = std::get_if<tmpfs_file>(&d.body)) state.files.closed(file->inode);
     if (const auto* directory = std::get_if<open_directory>(&d.body))
         state.files.closed(directory->node.inode);
@@ -53,7 +42,13 @@ void let_go(vfs_state& state, const description& d) {
         if (it->second.readers == 0 && it->second.writers == 0) state.pipes.erase(it);
     }
     if (std::holds_alternative<epoll_set>(d.body)) --state.epoll_sets;
-    if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair(state, *end);
+    if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair_end(state, *end);
+    if (const auto* idle = std::get_if<unconnected_socket>(&d.body))
+        forget_name(state, id, idle->key);
+    if (const auto* listener = std::get_if<listening_socket>(&d.body))
+        close_listener(state, id, *listener);
+    if (auto* datagrams = std::get_if<datagram_socket>(&d.body))
+        close_datagrams(state, id, *datagrams);
     if (const auto* socket = std::get_if<service_socket>(&d.body))
         close_service(state, socket->connection);
 }
@@ -99,9 +94,9 @@ void vfs_state::release(description_id id) {
     if (it == descriptions.end()) return;
     HEARTH_ASSERT(it->second.references > 0);
     if (--it->second.references != 0) return;
-    const description gone = std::move(it->second);
+    description gone = std::move(it->second);
     descriptions.erase(it);
-    let_go(*this, gone);
+    let_go(*this, id, gone);
     if (epoll_sets == 0) return;
     // Its interests go with it (man 7 epoll, Q6).
     for (auto& [other, d] : descriptions) {

@@ -24,6 +24,10 @@ struct vfs_state {
     std::map<pipe_id, pipe> pipes;
     std::map<pair_id, socket_pair> pairs;
     std::map<std::uint32_t, service_connection> connections;
+    /// Sockets by the names they are bound to; several share a port at different addresses.
+    std::map<socket_key, std::vector<description_id>> socket_names;
+    std::size_t socket_bytes = 0;  ///< in the queues of all sockets but the services' connections
+    std::size_t in_flight = 0;     ///< descriptors in those queues
     std::uint32_t next_id = 1;  ///< of descriptions, pipes, pairs and connections alike
     std::uint16_t next_port = 32768;
     std::uint32_t epoll_sets =

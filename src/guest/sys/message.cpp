@@ -1,0 +1,406 @@
+/// Sending and receiving on sockets: man 2 send, recv, sendmsg, recvmsg, sendmmsg, recvmmsg.
+
+#include "guest/sys/files.hpp"
+#include "guest/sys/socket.hpp"
+#include "guest/sys/socket_address.hpp"
+#include "guest/sys/time.hpp"
+#include "guest/vfs/socket.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace hearth::guest {
+namespace {
+
+using files::opened;
+
+constexpr int send_flags =
+    MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE;
+constexpr int receive_flags =
+    MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
+constexpr std::uint64_t max_control = 20480;  // net.core.optmem_max
+constexpr std::size_t max_rights = 253;       // SCM_MAX_FD
+constexpr unsigned max_messages = 1024;       // UIO_MAXIOV, of sendmmsg and recvmmsg
+
+/// struct cmsghdr.
+struct control_header {
+    std::uint64_t length;
+    std::int32_t level, type;
+};
+static_assert(sizeof(control_header) == 16);
+constexpr std::uint64_t aligned(std::uint64_t n) { return (n + 7) & ~std::uint64_t{7}; }
+
+/// References that no message has taken yet.
+class held_rights {
+  public:
+    explicit held_rights(vfs::vfs_state& state) noexcept : state_(state) {}
+    held_rights(const held_rights&) = delete;
+    held_rights& operator=(const held_rights&) = delete;
+    ~held_rights() {
+        for (const description_id id : extra.rights) state_.release(id);
+    }
+    vfs::ancillary extra;
+
+  private:
+    vfs::vfs_state& state_;
+};
+
+sysret wait_or_again(
+    task& t, const opened& o, short events, int flags, std::uint64_t progress, int option) {
+    if (flags & MSG_DONTWAIT)
+        return progress ? sysret(static_cast<std::int64_t>(progress)) : sysret::error(EAGAIN);
+    return files::would_block(t, o.id, events, progress, files::time_limit(*o.description, option));
+}
+
+outcome<void> take_rights(task& t, std::span<const std::byte> data, vfs::ancillary& to) {
+    const std::size_t n = data.size() / sizeof(int);
+    if (n > max_rights - std::min(max_rights, to.rights.size())) return os_error{EINVAL};
+    for (std::size_t i = 0; i < n; ++i) {
+        int fd = -1;
+        std::memcpy(&fd, data.data() + i * sizeof fd, sizeof fd);
+        auto o = files::find(t, fd, true);
+        if (!o) return o.error();
+        files::state_of(t).retain(o->id);
+        to.rights.push_back(o->id);
+    }
+    return {};
+}
+
+outcome<void> take_credentials(task& t, std::span<const std::byte> data, vfs::ancillary& to) {
+    ::ucred given{};
+    if (data.size() != sizeof given) return os_error{EINVAL};
+    std::memcpy(&given, data.data(), sizeof given);
+    const process_state& p = t.process();
+    const bool root = p.ids.euid == 0;
+    const bool own_uid = given.uid == p.uid || given.uid == p.ids.euid || given.uid == p.ids.suid;
+    const bool own_gid = given.gid == p.gid || given.gid == p.ids.egid || given.gid == p.ids.sgid;
+    if (!root && (given.pid != p.id || !own_uid || !own_gid)) return os_error{EPERM};
+    to.sender = vfs::peer_credentials{given.pid, given.uid, given.gid};
+    return {};
+}
+
+/// The ancillary data of a message that is sent. EINVAL, EBADF, ENOBUFS, EFAULT, EPERM
+outcome<void> read_control(task& t, const abi::msghdr& m, bool unix_domain, vfs::ancillary& to) {
+    if (m.control_length == 0) return {};
+    if (m.control_length > max_control) return os_error{ENOBUFS};
+    std::vector<std::byte> raw(m.control_length);
+    if (auto ok = t.memory().read(gva{m.control}, raw); !ok) return ok;
+    for (std::uint64_t at = 0; raw.size() - at >= sizeof(control_header);) {
+        control_header h{};
+        std::memcpy(&h, raw.data() + at, sizeof h);
+        if (h.length < sizeof h || h.length > raw.size() - at) return os_error{EINVAL};
+        const auto data = std::span(raw).subspan(at + sizeof h, h.length - sizeof h);
+        if (h.level != SOL_SOCKET || (h.type != SCM_RIGHTS && h.type != SCM_CREDENTIALS))
+            return os_error{EINVAL};
+        if (unix_domain) {
+            auto taken =
+                h.type == SCM_RIGHTS ? take_rights(t, data, to) : take_credentials(t, data, to);
+            if (!taken) return taken;
+        }
+        at += std::min<std::uint64_t>(aligned(h.length), raw.size() - at);
+    }
+    return {};
+}
+
+/// `m`: for its ancillary data; may be null.
+sysret send(task& t,
+            int fd,
+            outcome<std::vector<vfs::segment>> segments,
+            int flags,
+            guest_ptr<const void> address,
+            int address_length,
+            const abi::msghdr* m = nullptr) {
+    auto o = files::find_socket(t, fd);
+    if (!o) return o.error();
+    if (!segments) return segments.error();
+    if (flags & MSG_OOB) return sysret::error(EOPNOTSUPP);
+    if (flags & ~send_flags) return sysret::error(EINVAL);
+    vfs::vfs_state& state = files::state_of(t);
+    const int family = vfs::family_of(state, *o->description);
+    const bool datagrams = std::holds_alternative<vfs::datagram_socket>(o->description->body);
+
+    vfs::send_request request;
+    socket_address::target to;
+    if (address && datagrams) {
+        auto raw = socket_address::read_argument(t, address, address_length);
+        if (!raw) return raw.error();
+        auto name = socket_address::decode(family, *raw);
+        if (!name) return name.error();
+        auto found = socket_address::find_target(t, family, std::move(*name));
+        if (!found) return found.error();
+        to = std::move(*found);
+        request.to = &to.name;
+        request.node = to.node;
+    } else if (address && family == AF_UNIX) {
+        return sysret::error(
+            std::holds_alternative<vfs::pair_end>(o->description->body) ? EISCONN : EOPNOTSUPP);
+    }
+    held_rights held(state);
+    if (m)
+        if (auto read = read_control(t, *m, family == AF_UNIX, held.extra); !read)
+            return read.error();
+    if (family == AF_UNIX && !held.extra.sender)
+        held.extra.sender = vfs::peer_credentials{t.process().id, t.process().uid, t.process().gid};
+
+    vfs::guest_buffers from(t.memory(), std::move(*segments));
+    std::uint64_t done = t.wait() ? t.wait()->progress : 0;
+    from.skip(done);
+    // Ancillary data goes with the first byte: what parked after it has sent that already. Without
+    // descriptors a stream carries none: its peer's credentials are those of the connection.
+    const bool stream = vfs::type_of(state, *o->description) == SOCK_STREAM;
+    for (;;) {
+        const bool offered = done == 0 && (!stream || !held.extra.rights.empty());
+        request.extra = offered ? held.extra : vfs::ancillary{};
+        auto n = vfs::send(state, o->id, from, request);
+        if (!n) {
+            if (n.error().number == EAGAIN) {
+                if (request.blocked_by != description_id{}) {
+                    if ((flags & MSG_DONTWAIT) || (o->description->flags & O_NONBLOCK))
+                        return sysret::error(EAGAIN);
+                    return files::wait_for(t, request.blocked_by, vfs::room_event);
+                }
+                return wait_or_again(t, *o, POLLOUT, flags, done, SO_SNDTIMEO);
+            }
+            if (done) return static_cast<std::int64_t>(done);
+            if (n.error().number == EPIPE && !(flags & MSG_NOSIGNAL) && stream)
+                files::broken_pipe(t);
+            return n.error();
+        }
+        if (offered && request.extra.empty()) held.extra = {};  // the queue's now
+        done += *n;
+        if (*n == 0 || from.size() == 0) return static_cast<std::int64_t>(done);
+    }
+}
+
+/// What recvmsg gives besides the bytes.
+struct details {
+    int flags = 0;
+    vfs::socket_name from;
+    int family = 0;
+    vfs::ancillary extra;
+};
+
+/// `more`: who does not take ancillary data drops it.
+sysret receive(
+    task& t, int fd, outcome<std::vector<vfs::segment>> segments, int flags, details& more) {
+    auto o = files::find_socket(t, fd);
+    if (!o) return o.error();
+    if (!segments) return segments.error();
+    if (flags & MSG_ERRQUEUE) return sysret::error(EAGAIN);  // the error queue is empty
+    if (flags & MSG_OOB) return sysret::error(EINVAL);
+    if (flags & ~receive_flags) return sysret::error(EINVAL);
+    vfs::vfs_state& state = files::state_of(t);
+    vfs::guest_buffers to(t.memory(), std::move(*segments));
+    const bool stream = vfs::type_of(state, *o->description) == SOCK_STREAM;
+    const bool all = stream && (flags & MSG_WAITALL) && !(flags & MSG_PEEK);
+    more.family = vfs::family_of(state, *o->description);
+    std::uint64_t done = t.wait() ? t.wait()->progress : 0;
+    to.skip(done);
+    for (;;) {
+        auto got = vfs::receive(state, o->id, to, flags & MSG_PEEK);
+        if (!got) {
+            if (got.error().number == EAGAIN)
+                return wait_or_again(t, *o, POLLIN, flags, done, SO_RCVTIMEO);
+            if (done) return static_cast<std::int64_t>(done);
+            return got.error();
+        }
+        if (got->truncated) more.flags |= MSG_TRUNC;
+        more.from = std::move(got->from);
+        if (!got->extra.empty()) more.extra = std::move(got->extra);
+        if (!stream && (flags & MSG_TRUNC)) return static_cast<std::int64_t>(got->whole);
+        done += got->length;
+        if (!all || got->length == 0 || to.size() == 0 || !more.extra.rights.empty())
+            return static_cast<std::int64_t>(done);
+    }
+}
+
+outcome<abi::msghdr> read_header(task& t, guest_ptr<const abi::msghdr> p) {
+    auto m = t.read(p);
+    if (!m) return m;
+    if (m->iov_count > abi::iov_max) return os_error{EMSGSIZE};
+    if (m->name && m->name_length < 0) return os_error{EINVAL};
+    return m;
+}
+
+/// One item of ancillary data at `at`, if it fits; else MSG_CTRUNC.
+outcome<void> give_control(task& t,
+                           const abi::msghdr& m,
+                           std::uint64_t& at,
+                           int type,
+                           std::span<const std::byte> data,
+                           int& flags) {
+    if (m.control_length < at || m.control_length - at < sizeof(control_header) + data.size()) {
+        flags |= MSG_CTRUNC;
+        return {};
+    }
+    const control_header h{sizeof h + data.size(), SOL_SOCKET, type};
+    const gva to{m.control + at};
+    if (auto ok = t.memory().write(to, std::as_bytes(std::span(&h, 1))); !ok) return ok;
+    if (auto ok = t.memory().write(to + sizeof h, data); !ok) return ok;
+    at += std::min(aligned(h.length), m.control_length - at);
+    return {};
+}
+
+/// As many descriptors as there is room for; the rest are closed. @return bytes of control data
+outcome<std::uint64_t> give_ancillary(
+    task& t, int fd, const abi::msghdr& m, int flags, details& more) {
+    vfs::vfs_state& state = files::state_of(t);
+    std::uint64_t at = 0;
+    held_rights held(state);
+    held.extra.rights = std::exchange(more.extra.rights, {});
+    auto o = files::find_socket(t, fd);
+    if (!o) return o.error();
+    const auto wants = o->description->socket_options.find({SOL_SOCKET, SO_PASSCRED});
+    if (wants != o->description->socket_options.end() && wants->second && more.family == AF_UNIX) {
+        const auto from =
+            more.extra.sender.value_or(vfs::peer_credentials_of(state, *o->description));
+        const ::ucred sender{from.pid, from.uid, from.gid};
+        auto given = give_control(t, m, at, SCM_CREDENTIALS, std::as_bytes(std::span(&sender, 1)),
+                                  more.flags);
+        if (!given) return given.error();
+    }
+    if (held.extra.rights.empty()) return at;
+    const std::uint64_t room = m.control_length > at ? m.control_length - at : 0;
+    const std::size_t fits =
+        room < sizeof(control_header) ? 0 : (room - sizeof(control_header)) / sizeof(int);
+    std::vector<int> numbers;
+    while (!held.extra.rights.empty() && numbers.size() < fits) {
+        const description_id id = held.extra.rights.front();
+        held.extra.rights.erase(held.extra.rights.begin());
+        auto number = files::install(t, id, flags & MSG_CMSG_CLOEXEC);
+        if (!number) break;  // it is released
+        numbers.push_back(*number);
+    }
+    if (!held.extra.rights.empty() || numbers.empty()) more.flags |= MSG_CTRUNC;
+    if (numbers.empty()) return at;
+    auto given = give_control(t, m, at, SCM_RIGHTS, std::as_bytes(std::span(numbers)), more.flags);
+    if (given) return at;
+    for (const int number : numbers) files::close_descriptor(t, number);
+    return given.error();
+}
+
+sysret receive_message(task& t, int fd, guest_ptr<abi::msghdr> message, int flags) {
+    auto m = read_header(t, {message.address});
+    if (!m) return m.error();
+    details more;
+    sysret r = receive(t, fd, files::read_segments(t, {gva{m->iov}}, m->iov_count), flags, more);
+    if (r.what() != sysret::kind::value || r.value() < 0) return r;
+    auto control = give_ancillary(t, fd, *m, flags, more);
+    if (!control) return control.error();
+    if (m->name) {
+        const auto raw = more.from.family ? socket_address::encode(more.family, more.from)
+                                          : std::vector<std::byte>{};
+        const std::size_t n = std::min(static_cast<std::size_t>(m->name_length), raw.size());
+        if (auto ok = t.memory().write(gva{m->name}, std::span(raw).first(n)); !ok)
+            return ok.error();
+        m->name_length = static_cast<std::int32_t>(raw.size());
+    } else {
+        m->name_length = 0;
+    }
+    m->control_length = *control;
+    m->flags = static_cast<std::uint32_t>(more.flags | (flags & MSG_CMSG_CLOEXEC));
+    if (auto ok = t.write(message, *m); !ok) return ok.error();
+    return r;
+}
+
+sysret send_message(task& t, int fd, guest_ptr<const abi::msghdr> message, int flags) {
+    auto m = read_header(t, message);
+    if (!m) return m.error();
+    return send(t, fd, files::read_segments(t, {gva{m->iov}}, m->iov_count), flags, {gva{m->name}},
+                m->name_length, &*m);
+}
+
+/// struct mmsghdr: a message and how much of it went.
+constexpr std::uint64_t many_stride = sizeof(abi::msghdr) + 8;
+
+/// Calls `one` for each of the messages until it fails or would wait, which only the first may do.
+/// A failure counts only if it is the first message's.
+template <class One>
+sysret for_each_message(task& t, gva messages, unsigned count, const One& one) {
+    count = std::min(count, max_messages);
+    unsigned done = 0;
+    for (; done < count; ++done) {
+        const gva at = messages + done * many_stride;
+        sysret r = one(at, done);
+        if (r.what() != sysret::kind::value) return r;
+        if (r.value() < 0) return done ? sysret(static_cast<std::int64_t>(done)) : std::move(r);
+        const auto length = static_cast<std::uint32_t>(r.value());
+        if (auto ok = t.write(guest_ptr<std::uint32_t>{at + sizeof(abi::msghdr)}, length); !ok)
+            return done ? sysret(static_cast<std::int64_t>(done)) : sysret(ok.error());
+    }
+    return static_cast<std::int64_t>(done);
+}
+
+}  // namespace
+
+sysret sys_sendto(task& t,
+                  int fd,
+                  guest_ptr<const void> buffer,
+                  std::uint64_t count,
+                  int flags,
+                  guest_ptr<const void> address,
+                  int length) {
+    if (address && (length < 0 || length > static_cast<int>(sizeof(sockaddr_storage))))
+        return sysret::error(EINVAL);
+    return send(t, fd, files::one_segment(buffer.address.value, count), flags, address, length);
+}
+
+sysret sys_recvfrom(task& t,
+                    int fd,
+                    guest_ptr<void> buffer,
+                    std::uint64_t count,
+                    int flags,
+                    guest_ptr<void> address,
+                    guest_ptr<int> length) {
+    details more;
+    sysret r = receive(t, fd, files::one_segment(buffer.address.value, count), flags, more);
+    for (const description_id id : more.extra.rights) files::state_of(t).release(id);
+    if (address && r.what() == sysret::kind::value && r.value() >= 0) {
+        const auto raw = more.from.family ? socket_address::encode(more.family, more.from)
+                                          : std::vector<std::byte>{};
+        if (auto ok = socket_address::give(t, address, length, raw); !ok) return ok.error();
+    }
+    return r;
+}
+
+sysret sys_sendmsg(task& t, int fd, guest_ptr<const abi::msghdr> message, int flags) {
+    return send_message(t, fd, message, flags);
+}
+
+sysret sys_recvmsg(task& t, int fd, guest_ptr<abi::msghdr> message, int flags) {
+    return receive_message(t, fd, message, flags);
+}
+
+// After the first message nothing waits: a call that has sent or received something says so.
+sysret sys_sendmmsg(task& t, int fd, guest_ptr<void> messages, unsigned count, int flags) {
+    return for_each_message(t, messages.address, count, [&](gva at, unsigned done) {
+        return send_message(t, fd, {at}, done ? flags | MSG_DONTWAIT : flags);
+    });
+}
+
+sysret sys_recvmmsg(task& t,
+                    int fd,
+                    guest_ptr<void> messages,
+                    unsigned count,
+                    int flags,
+                    guest_ptr<abi::timespec> timeout) {
+    if (timeout) {
+        // Of use only between messages (man 2 recvmmsg, BUGS), and there nothing waits.
+        auto ts = t.read(guest_ptr<const abi::timespec>{timeout.address});
+        if (!ts) return ts.error();
+        if (ts->seconds < 0 || ts->nanoseconds < 0 || ts->nanoseconds >= 1'000'000'000)
+            return sysret::error(EINVAL);
+    }
+    flags &= ~MSG_WAITFORONE;
+    return for_each_message(t, messages.address, count, [&](gva at, unsigned done) {
+        return receive_message(t, fd, {at}, done ? flags | MSG_DONTWAIT : flags);
+    });
+}
+
+}  // namespace hearth::guest
