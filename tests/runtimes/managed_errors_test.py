@@ -85,8 +85,7 @@ PYTHON_CASES = [
     ("subprocess.Popen(['sleep', '1000'])", None, None, "START", True),
     ("threading.Thread(target=time.sleep, args=(1000,)).start()", None, None, "START", True),
     ("sys.stdout.close()", None, None, "START", True),
-    ("time.sleep(100)", "Sandbox.Timedout", "Task timed out after 1.00 seconds", "Task timed out after 1.00 seconds", False),
-    ("while True: pass", "Sandbox.Timedout", "Task timed out after 1.00 seconds", "Task timed out", False),
+    ("while True: pass", "Sandbox.Timedout", "Task timed out after 2.00 seconds", "Task timed out", False),
 ]
 
 NODE = """
@@ -138,8 +137,7 @@ NODE_CASES = [
     ("fill()", "Error", "ENOSPC: no space left on device, write", "ENOSPC", True),
     ("grow()", "Runtime.OutOfMemory", "Runtime exited with error: signal: killed…", "Runtime.OutOfMemory", False),
     ("child_process.spawn('sleep', ['1000'], {stdio: 'ignore'}).unref()", None, None, "START", True),
-    ("await sleep(100000)", "Sandbox.Timedout", "Task timed out after 1.00 seconds", "Task timed out after 1.00 seconds", False),
-    ("for (;;);", "Sandbox.Timedout", "Task timed out after 1.00 seconds", "Task timed out", False),
+    ("await sleep(100000)", "Sandbox.Timedout", "Task timed out after 2.00 seconds", "Task timed out after 2.00 seconds", False),
 ]
 
 # Of the platform, not of the runtime: the message begins with the request.
@@ -152,7 +150,7 @@ class managed_errors(managed_test):
         if not runtime:
             self.skipTest("no such interpreter")
         name = runtime.split(".")[0]
-        for each, timeout in ((name, 30), (name + "-short", 1)):
+        for each, timeout in ((name, 30), (name + "-short", 2)):
             self.assertIn("State", self.server.create(each, files, runtime, handler, Timeout=timeout))
         patient = name
         for does, kind, message, logged, kept in cases:
