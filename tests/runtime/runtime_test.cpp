@@ -63,6 +63,25 @@ TEST_CASE("a function deployed from a zip answers, cold and then warm") {
     CHECK(rt.metrics().functions == 1);
 }
 
+TEST_CASE("a layer may bring the program, and snapshots stand on it") {
+    const hearth::test::temporary_directory code;
+    std::ofstream(code.path() / "settings.json") << "{}";
+    auto rt = hearth::runtime::create().value();
+    auto c = config("layered", hearth::package::directory(code.path()));
+    CHECK(rt.deploy(c).error() == hearth::errc::missing_entry_point);
+    c.layers = {hearth::package::zip(zip_of(guest("function_http_dynamic")))};
+    c.pool.max_idle = 0;
+    auto f = rt.deploy(c).value();
+    for (const auto start : {hearth::start_kind::cold, hearth::start_kind::restored}) {
+        const auto r = f.invoke("1").value();
+        CHECK(r.payload == "1");
+        CHECK(r.report.start == start);
+        CHECK(r.report.system_calls > 0);
+    }
+    c.layers.assign(6, c.layers.front());
+    CHECK(rt.deploy(c).error() == hearth::errc::invalid_argument);
+}
+
 TEST_CASE("in-process functions have the same shape, raised exceptions included") {
     auto rt = hearth::runtime::create().value();
     auto f = rt.deploy(config("lambda",
