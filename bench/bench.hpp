@@ -82,6 +82,10 @@ class context {
     [[nodiscard]] std::filesystem::path function_package(const std::string& name) const {
         return directory_ / "functions" / (name + ".zip");
     }
+    /// A binary of ours.
+    [[nodiscard]] std::filesystem::path binary(const std::string& name) const {
+        return directory_ / name;
+    }
     [[nodiscard]] const vmm::kvm& kvm() const noexcept { return kvm_; }
 
     /// Where a workload that draws something writes it (WORKLOAD.svg), if anywhere.
@@ -121,6 +125,7 @@ class pinned {
 using rows = std::vector<row>;
 result<rows> floor(context&);
 result<rows> syscall_null(context&);
+result<rows> programs(context&);
 result<rows> cold_start(context&);
 result<rows> warm_invoke(context&);
 result<rows> restored_start(context&);

@@ -26,6 +26,9 @@ struct workload {
 constexpr workload workloads[] = {
     {"floor", "a raw system call's round trip from the guest to the host and back", floor},
     {"syscall_null", "one emulated system call that does nothing", syscall_null},
+    {"programs",
+     "a start of Python, loops of Python and Node.js, beside native; system calls in a row",
+     programs},
     {"cold_start",
      "a static hello, from nothing to its exit, beside posix_spawn of the same program",
      cold_start},
@@ -87,7 +90,7 @@ int main(int argc, char** argv) {
                    "Write WORKLOAD.svg into this directory for workloads that draw one")
         ->type_name("DIR");
     app.add_option("--n", how_many,
-                   "How many clones, sleepers, idle environments or soak's invocations instead of "
+                   "How many system calls, clones, sleepers, idle environments or soak's invocations instead of "
                    "the workload's own number; for scheduler_fairness, milliseconds")
         ->check(CLI::PositiveNumber);
     app.add_flag("--list", list, "Name the workloads and what each measures");
