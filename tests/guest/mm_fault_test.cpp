@@ -97,3 +97,21 @@ TEST_CASE("a system call that runs out of memory copying says so in the allocato
     REQUIRE(w.frames.exhausted());
     w.check();
 }
+
+TEST_CASE(
+    "a fault on anonymous memory has the host make the pages around it, and leaves them "
+    "untouched") {
+    world w;
+    address_space::map_request q;
+    q.length = 4 << 20, q.prot = rw;
+    const gva a = *w.space->map(q);
+    REQUIRE(w.touch(a, true));
+    const auto* next = w.entry(a + 4096);
+    REQUIRE(next);
+    REQUIRE_FALSE(next->touched());
+    unsigned char resident = 0;
+    REQUIRE(::mincore(w.memory.at(next->frame(), 4096), 4096, &resident) == 0);
+    CHECK(resident & 1);
+    CHECK(w.space->touched_pages() == 1);
+    w.check();
+}

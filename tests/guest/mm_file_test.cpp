@@ -45,6 +45,23 @@ TEST_CASE("a program's segment is copied at once where another part of a file is
     w.check();
 }
 
+TEST_CASE("what a private mapping may write is copied at once, up to a limit") {
+    world w;
+    const std::uint64_t size = written_copy_limit;
+    const file_backing f = pattern_file(size + 4096);
+    const auto used = w.frames.used_pages();
+    const gva a = *w.map_file(f, size, rw);
+    REQUIRE(w.state.windows.empty());
+    REQUIRE(w.frames.used_pages() - used >= size / 4096);
+    for (gva at = a; at < a + size; at = at + 4096) {
+        REQUIRE(w.entry(at)->has(page_entry::writable | page_entry::accessed | page_entry::dirty));
+        REQUIRE(w.get(at, 1)[0] == static_cast<char>('a' + (at - a) / 4096 % 26));
+    }
+    REQUIRE(w.map_file(f, size + 4096, rw));
+    REQUIRE_FALSE(w.state.windows.empty());
+    w.check();
+}
+
 TEST_CASE("a program's segment is not copied ahead where memory is short") {
     world w(64_MiB, 200);
     address_space::map_request q;
@@ -78,19 +95,20 @@ TEST_CASE("after the end of a file come zeroes to the end of the page, then SIGB
 }
 
 TEST_CASE("private writes stay private, are charged, and DONTNEED shows the file again") {
+    const std::uint64_t pages = GENERATE(40, 600);  // copied; a window
     world w;
-    const file_backing f = pattern_file(40 * 4096);
-    const gva a = *w.map_file(f, 40 * 4096, rw);
-    const gva b = *w.map_file(f, 40 * 4096, r);
-    REQUIRE(w.frames.used_pages() >= 40);
+    const file_backing f = pattern_file(pages * 4096);
+    const gva a = *w.map_file(f, pages * 4096, rw);
+    const gva b = *w.map_file(f, pages * 4096, r);
+    REQUIRE(w.frames.used_pages() >= pages);
     REQUIRE(w.put(a + 4096, "mine"));
     REQUIRE(w.get(a + 4096, 5) == "mineb");
     REQUIRE(w.get(b + 4096, 5) == "bbbbb");
     w.check();
-    REQUIRE(w.space->advise(a, 40 * 4096, MADV_DONTNEED));
+    REQUIRE(w.space->advise(a, pages * 4096, MADV_DONTNEED));
     REQUIRE(w.get(a + 4096, 5) == "bbbbb");
     w.check();
-    REQUIRE(w.space->unmap(a, 40 * 4096));
+    REQUIRE(w.space->unmap(a, pages * 4096));
     REQUIRE(w.space->unmap(b, 20 * 4096));
     REQUIRE(w.state.windows.size() == 1);
     REQUIRE(w.get(b + 20 * 4096, 1) == "u");
@@ -141,8 +159,10 @@ TEST_CASE("shared writable files are refused, shared read-only ones cannot becom
 
 TEST_CASE("a host file cut short under a mapping is EFAULT to the host, never SIGBUS") {
     world w;
-    const file_backing f = pattern_file(100 * 4096);
-    const gva a = *w.map_file(f, 100 * 4096, rw);
+    const std::uint64_t size = written_copy_limit + 100 * 4096;  // smaller ones are copied
+    const file_backing f = pattern_file(size);
+    const gva a = *w.map_file(f, size, rw);
+    REQUIRE_FALSE(w.state.windows.empty());
     REQUIRE(::ftruncate(f.fd->get(), 10 * 4096) == 0);
     REQUIRE(w.get(a, 1) == "a");
     REQUIRE(w.get(a + 50 * 4096, 1) == "EFAULT");
@@ -160,14 +180,16 @@ TEST_CASE("a host file cut short under a mapping is EFAULT to the host, never SI
 
 TEST_CASE("a moved window keeps its pages and goes when the last one does") {
     world w;
-    const gva a = *w.map_file(pattern_file(30 * 4096), 30 * 4096, rw);
+    const std::uint64_t size = written_copy_limit + 30 * 4096;
+    const gva a = *w.map_file(pattern_file(size), size, rw);
+    REQUIRE_FALSE(w.state.windows.empty());
     REQUIRE(w.put(a, "moved"));
     const gva b{0x2000'0000};
-    REQUIRE(*w.space->remap(a, 30 * 4096, 30 * 4096, MREMAP_MAYMOVE | MREMAP_FIXED, b) == b);
+    REQUIRE(*w.space->remap(a, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, b) == b);
     REQUIRE(w.get(b, 6) == "moveda");
     REQUIRE(w.get(b + 29 * 4096, 1) == "d");
     w.check();
-    REQUIRE(w.space->unmap(b, 30 * 4096));
+    REQUIRE(w.space->unmap(b, size));
     REQUIRE(w.state.windows.empty());
     w.check();
 }

@@ -75,13 +75,19 @@ outcome<gva> address_space::map(const map_request& request) {
              .file_offset = request.file ? request.file_offset : 0,
              .name = request.name};
     const auto it = state_.vmas.emplace(start, std::move(area)).first;
-    if (it->second.file)
-        supply_window(it, request.program ? program_window_threshold : window_threshold);
+    std::uint64_t at_once = request.program ? program_window_threshold : eager_limit;
+    if (it->second.file) {
+        const bool written = request.prot.write && *length <= written_copy_limit;
+        if (written)
+            at_once = written_copy_limit;
+        else
+            supply_window(it, request.program ? program_window_threshold : window_threshold);
+    }
     if (request.populate && !request.prot.none()) {
         (void)supply_pages(*it, start, it->second.end);  // best effort, as MAP_POPULATE
+        commit(start, it->second.end);
     } else {
-        supply_eagerly(it, start, it->second.end,
-                       request.program ? program_window_threshold : eager_limit);
+        supply_eagerly(it, start, it->second.end, at_once);
     }
     merge_vmas(state_.vmas, start, start + *length);
     return start;
@@ -247,6 +253,9 @@ gva address_space::set_brk(gva new_brk) {
         heap.fixed_noreplace = true;
         heap.name = "[heap]";
         if (!map(heap)) return state_.brk;
+        // One that grows again has used what it had.
+        if (state_.brk > state_.brk_start && heap.length <= commit_around * page_size)
+            commit(old_end, new_end);
     }
     return state_.brk = new_brk;
 }

@@ -89,7 +89,13 @@ fault_result address_space::fault(gva address, std::uint32_t error_code) {
         return entry && !entry->empty();
     };
     supply s = supply_pages(*area, b.start, b.end);
-    if (supplied()) return fault_result::resolved;
+    if (supplied()) {
+        if (!v.file) {
+            const block near = block_around(*area, page, commit_around);
+            commit(std::max(near.start, b.start), std::min(near.end, b.end));
+        }
+        return fault_result::resolved;
+    }
     // The neighbours were too much, or came first.
     s = supply_pages(*area, page, page + page_size);
     if (s == supply::out_of_memory && reclaim_untouched())
@@ -191,6 +197,15 @@ address_space::supply address_space::supply_copy(const vma_map::value_type& area
             tables_.find(start)->raw = (run->first.value + i * page_size) | bits;
     }
     return beyond ? supply::past_end_of_file : supply::done;
+}
+
+void address_space::commit(gva start, gva end) {
+    const auto flush = [this](const frame_run& run) {
+        if (!run.window) memory_.populate(run.first, run.bytes());
+    };
+    frame_run run;
+    tables_.for_each(start, end, [&](gva, page_entry& e) { run.add(e, flush); });
+    run.finish(flush);
 }
 
 void address_space::supply_window(vma_iterator area, std::uint64_t threshold) {
