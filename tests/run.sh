@@ -24,7 +24,7 @@ for phase in "${phases[@]}"; do
 done
 
 require_packages "${build_packages[@]}" catch2 libbenchmark-dev python3 python3-boto3 awscli curl unzip busybox-static \
-    musl-tools qemu-system-x86 cpio xz-utils node=nodejs npm=npm perl lua5.4 ruby php-cli sqlite3 bzip2 make openssl \
+    musl-tools libpython3.11-testsuite stress-ng dpkg-dev qemu-system-x86 cpio xz-utils node=nodejs npm=npm perl lua5.4 ruby php-cli sqlite3 bzip2 make openssl \
     go=golang-go rustc=rustc || exit 1
 
 work=$(mktemp -d) || exit 1
