@@ -21,4 +21,5 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/system.cpp
     sys/table.cpp
     sys/time.cpp
+    sys/timerfd.cpp
     sys/wait.cpp)

@@ -76,6 +76,8 @@ HEARTH_PINNED(vfs::peer_credentials, 12);
 HEARTH_PINNED(vfs::ancillary, 40);
 HEARTH_PINNED(vfs::message, 136);
 HEARTH_PINNED(vfs::event_counter, 24);
+HEARTH_PINNED(vfs::timer_descriptor, 40);
+HEARTH_PINNED(vfs::signal_descriptor, 8);
 HEARTH_PINNED(vfs::epoll_set, 48);
 HEARTH_PINNED(vfs::epoll_set::item, 40);
 HEARTH_PINNED(vfs::standard_stream, 4);

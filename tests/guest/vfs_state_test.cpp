@@ -131,5 +131,5 @@ TEST_CASE("exec closes what asked for it and exit closes all") {
 
 TEST_CASE("an id that is no more polls as POLLNVAL") {
     world w;
-    CHECK(vfs::poll_events(w.state(), w.host, description_id{12345}) == POLLNVAL);
+    CHECK(vfs::poll_events({w.kernel->state(), w.host, w.task()}, description_id{12345}) == POLLNVAL);
 }

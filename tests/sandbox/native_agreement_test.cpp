@@ -16,7 +16,7 @@ TEST_CASE("a guest program prints and ends as it does natively") {
         GENERATE(as<std::string>(), "hello", "hello_pie", "hello_dynamic", "arguments", "heap",
                  "heap_dynamic", "streams", "streams_static", "files", "directories", "signals",
                  "pipes", "clocks", "clocks_dynamic", "file_mappings", "vectors", "memory_rights",
-                 "threads", "threads_dynamic", "processes", "processes_dynamic", "sockets",
+                 "threads", "threads_dynamic", "processes", "processes_dynamic", "sockets", "timer_descriptors",
 #ifdef HEARTH_HAVE_MUSL
                  "hello_musl", "files_musl",
 #endif

@@ -158,6 +158,11 @@ struct stored_world : world {
         REQUIRE(call(SYS_epoll_ctl, {fd_of(poll_set), EPOLL_CTL_ADD, fd_of(pipe_out), buffer}) ==
                 0);
         REQUIRE(call(SYS_eventfd2, {5, 0}) > 0);
+        const auto timer = call(SYS_timerfd_create, {CLOCK_MONOTONIC, 0});
+        put_value(buffer, std::array<timespec, 2>{timespec{1, 0}, timespec{2, 500}});
+        REQUIRE(call(SYS_timerfd_settime, {fd_of(timer), 0, buffer, 0}) == 0);
+        put_value<std::uint64_t>(buffer, 0x200);
+        REQUIRE(call(SYS_signalfd4, {~0ull, buffer, 8, 0}) > 0);
     }
 
     /// A listener with a client that waits, a datagram on its way, a descriptor in flight.

@@ -355,7 +355,7 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     if (signals::next_action(ts, process_of(ts))) return true;
     if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
     return std::ranges::any_of(wait.watches, [&](const wait_state::watch& w) {
-        return (vfs::poll_events(*this, w.description) &
+        return (vfs::poll_events({state_, host_, ts}, w.description) &
                 (w.events | POLLERR | POLLHUP | POLLNVAL)) != 0;
     });
 }
@@ -408,8 +408,13 @@ std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
     auto first = first_timer();
     for (const auto& [tid, ts] : state_.tasks) {
         const auto* waiting = std::get_if<task_waiting>(&ts.run);
-        if (!waiting || !waiting->wait.deadline) continue;
-        if (!first || *waiting->wait.deadline < *first) first = waiting->wait.deadline;
+        if (!waiting) continue;
+        const auto consider = [&first](std::optional<std::chrono::nanoseconds> at) {
+            if (at && (!first || *at < *first)) first = at;
+        };
+        consider(waiting->wait.deadline);
+        for (const auto& watch : waiting->wait.watches)
+            consider(vfs::ready_at(state_.vfs, watch.description));
     }
     return first;
 }

@@ -1,6 +1,7 @@
 #include "guest/sys/file.hpp"
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/timerfd.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -27,7 +28,10 @@ sysret read_into(task& t,
     if (!o) return o.error();
     if (!segments) return segments.error();
     guest_buffers to(t.memory(), std::move(*segments));
-    auto n = vfs::read(files::context_of(t), files::tree_of(t), *o->description, to, offset);
+    const auto* wanted = std::get_if<vfs::signal_descriptor>(&o->description->body);
+    auto n = wanted && !offset
+                 ? read_signals(t, wanted->mask, to)
+                 : vfs::read(files::context_of(t), files::tree_of(t), *o->description, to, offset);
     if (!n && n.error().number == EAGAIN && !no_wait) return files::would_block(t, o->id, POLLIN);
     return n;
 }

@@ -57,6 +57,8 @@ void write_rest(task& t, guest_ptr<Time> out, std::optional<nanoseconds> deadlin
         (void)t.write(out, to_timespec(rest));
 }
 
+vfs::asker asker_of(task& t) { return {t.kernel().state(), t.kernel().host(), t.state()}; }
+
 /// A poll's outcome: how many are ready, or the wait to park with.
 struct polled {
     std::int64_t ready = 0;
@@ -79,7 +81,7 @@ sysret poll(task& t, guest_ptr<::pollfd> fds, unsigned count, std::optional<nano
         if (!d) {
             p.revents = POLLNVAL;
         } else {
-            const short events = vfs::poll_events(t.kernel(), d->description);
+            const short events = vfs::poll_events(asker_of(t), d->description);
             p.revents = static_cast<short>(events & (p.events | POLLERR | POLLHUP | POLLNVAL));
             wait.watches.push_back({d->description, p.events});
         }
@@ -135,7 +137,7 @@ sysret select(task& t,
         if (!events) continue;
         const vfs::descriptor* d = t.process().files.find(fd);
         if (!d) return sysret::error(EBADF);
-        const short now = vfs::poll_events(t.kernel(), d->description);
+        const short now = vfs::poll_events(asker_of(t), d->description);
         for (std::size_t s = 0; s < 3; ++s) {
             if (!(in[s][word] & bit) || !(now & wanted[s])) continue;
             out[s][word] |= bit;
@@ -184,12 +186,12 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
     std::int64_t count = 0;
     for (auto& [key, item] : (*set)->items) {
         if (count == most) break;
-        const std::uint32_t ready = vfs::epoll_ready(state, t.kernel().host(), key.second, item);
+        const std::uint32_t ready = vfs::epoll_ready(asker_of(t), key.second, item);
         if (!ready) {
             // A source without a count of its own (stdin) is armed again by being seen not ready.
             if (item.reported)
                 item.reported &=
-                    static_cast<unsigned short>(vfs::poll_events(t.kernel(), key.second));
+                    static_cast<unsigned short>(vfs::poll_events(asker_of(t), key.second));
             continue;
         }
         ::epoll_event event{};
@@ -198,7 +200,7 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
         if (auto ok = t.write(out + static_cast<std::uint64_t>(count), event); !ok)
             return count ? sysret(count) : sysret(ok.error());
         item.reported = ready;
-        item.activity = vfs::activity_of(state, *state.find(key.second));
+        item.activity = vfs::activity_of(asker_of(t), *state.find(key.second));
         if (item.events & EPOLLONESHOT) item.disabled = true;
         ++count;
     }

@@ -20,6 +20,7 @@
 #include "guest/sys/stat.hpp"
 #include "guest/sys/system.hpp"
 #include "guest/sys/time.hpp"
+#include "guest/sys/timerfd.hpp"
 #include "guest/sys/wait.hpp"
 
 #include <algorithm>
@@ -322,14 +323,14 @@ constexpr syscall_row table[] = {
     {279, "move_pages", refused, none, "ENOSYS: one memory node"},
     {280, "utimensat", full, bind<sys_utimensat>},
     {281, "epoll_pwait", partial, bind<sys_epoll_pwait>, "edge-triggered reports may repeat after own reads and writes"},
-    {282, "signalfd", refused, none, "ENOSYS: no signal descriptors yet; sigtimedwait is there"},
-    {283, "timerfd_create", refused, none, "ENOSYS: no timer descriptors yet; timer_create is there"},
+    {282, "signalfd", full, bind<sys_signalfd>},
+    {283, "timerfd_create", full, bind<sys_timerfd_create>},
     {284, "eventfd", full, bind<sys_eventfd>},
     {285, "fallocate", partial, bind<sys_fallocate>, "allocation and holes; no collapse, insert or zero range"},
-    {286, "timerfd_settime", refused, none, "ENOSYS: no timer descriptors yet; timer_create is there"},
-    {287, "timerfd_gettime", refused, none, "ENOSYS: no timer descriptors yet; timer_create is there"},
+    {286, "timerfd_settime", full, bind<sys_timerfd_settime>},
+    {287, "timerfd_gettime", full, bind<sys_timerfd_gettime>},
     {288, "accept4", full, bind<sys_accept4>},
-    {289, "signalfd4", refused, none, "ENOSYS: no signal descriptors yet; sigtimedwait is there"},
+    {289, "signalfd4", full, bind<sys_signalfd4>},
     {290, "eventfd2", full, bind<sys_eventfd2>},
     {291, "epoll_create1", full, bind<sys_epoll_create1>},
     {292, "dup3", full, bind<sys_dup3>},

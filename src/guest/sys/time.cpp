@@ -56,14 +56,6 @@ bool realtime(int clock) noexcept {
            clock == abi::clock_realtime_alarm;
 }
 
-/// The monotonic instant at which `clock` shows `when`.
-nanoseconds monotonic_at(task& t, int clock, nanoseconds when) {
-    if (!realtime(clock)) return when;
-    auto& host = t.kernel().host();
-    const auto mono = host.monotonic_now();
-    return deadline_after(mono, std::max(nanoseconds{0}, when - host.realtime_now()));
-}
-
 outcome<nanoseconds> to_duration(const abi::timeval& v) noexcept {
     if (v.seconds < 0 || v.microseconds < 0 || v.microseconds >= 1'000'000) return os_error{EINVAL};
     return guest::to_duration(abi::timespec{v.seconds, v.microseconds * 1000});
@@ -114,6 +106,13 @@ abi::itimerspec timer_value(task& t, const posix_timer& timer) {
 }
 
 }  // namespace
+
+nanoseconds monotonic_at(task& t, int clock, nanoseconds when) {
+    if (!realtime(clock)) return when;
+    auto& host = t.kernel().host();
+    const auto mono = host.monotonic_now();
+    return deadline_after(mono, std::max(nanoseconds{0}, when - host.realtime_now()));
+}
 
 outcome<nanoseconds> to_duration(const abi::timespec& v) noexcept {
     if (v.seconds < 0 || v.nanoseconds < 0 || v.nanoseconds >= 1'000'000'000)

@@ -19,6 +19,9 @@ abi::timeval to_timeval(std::chrono::nanoseconds value) noexcept;
 std::chrono::nanoseconds deadline_after(std::chrono::nanoseconds now,
                                         std::chrono::nanoseconds length) noexcept;
 
+/// The guest's CLOCK_MONOTONIC at which that clock shows `when`.
+std::chrono::nanoseconds monotonic_at(task& t, int clock, std::chrono::nanoseconds when);
+
 sysret sys_clock_gettime(task&, int clock, guest_ptr<abi::timespec> out);
 sysret sys_clock_getres(task&, int clock, guest_ptr<abi::timespec> out);
 sysret sys_clock_settime(task&, int clock, guest_ptr<const abi::timespec> in);

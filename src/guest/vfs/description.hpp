@@ -9,9 +9,11 @@
 #include "guest/vfs/pipe.hpp"
 #include "guest/vfs/tmpfs.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -108,6 +110,25 @@ struct event_counter {
     std::uint64_t activity = 0;
     bool operator==(const event_counter&) const = default;
 };
+/// timerfd_create(2). Expirations are counted when they are asked for.
+struct timer_descriptor {
+    std::int32_t clock = 0;
+    std::optional<std::chrono::nanoseconds> deadline;  ///< guest CLOCK_MONOTONIC; none: disarmed
+    std::chrono::nanoseconds interval{};
+    std::uint64_t expired = 0;  ///< those that were read, or forgotten when it was set anew
+    bool operator==(const timer_descriptor&) const = default;
+    /// How often it has expired and nobody has read that.
+    [[nodiscard]] std::uint64_t due(std::chrono::nanoseconds now) const noexcept {
+        if (!deadline || *deadline > now) return 0;
+        if (interval.count() <= 0) return 1;
+        return static_cast<std::uint64_t>((now - *deadline) / interval) + 1;
+    }
+};
+/// signalfd(2): whoever reads it gets pending signals of its own.
+struct signal_descriptor {
+    signal_set mask = 0;
+    bool operator==(const signal_descriptor&) const = default;
+};
 struct epoll_set {
     struct item {
         std::uint32_t events = 0;
@@ -149,6 +170,8 @@ struct description {
                  listening_socket,
                  datagram_socket,
                  event_counter,
+                 timer_descriptor,
+                 signal_descriptor,
                  epoll_set,
                  standard_stream,
                  device>

@@ -93,6 +93,22 @@ outcome<std::size_t> read_counter(event_counter& e, user_buffers& to) {
     return std::size_t{8};
 }
 
+outcome<std::size_t> read_timer(timer_descriptor& timer,
+                                std::chrono::nanoseconds now,
+                                user_buffers& to) {
+    if (to.size() < 8) return os_error{EINVAL};
+    const std::uint64_t due = timer.due(now);
+    if (due == 0) return os_error{EAGAIN};
+    auto n = to.put(std::as_bytes(std::span(&due, 1)));
+    if (!n) return n;
+    timer.expired += due;
+    if (timer.interval.count() > 0)
+        *timer.deadline += timer.interval * static_cast<std::int64_t>(due);
+    else
+        timer.deadline.reset();
+    return std::size_t{8};
+}
+
 outcome<std::size_t> write_counter(event_counter& e, user_buffers& from) {
     if (from.size() < 8) return os_error{EINVAL};
     constexpr std::uint64_t highest = ~std::uint64_t{0} - 1;  // man 2 eventfd
@@ -221,6 +237,8 @@ outcome<std::size_t> read(const context& c,
         return read_pipe(state, *end, to);
     } else if (auto* counter = std::get_if<event_counter>(&d.body)) {
         return read_counter(*counter, to);
+    } else if (auto* timer = std::get_if<timer_descriptor>(&d.body)) {
+        return read_timer(*timer, c.host.monotonic_now(), to);
     } else if (const auto* standard = std::get_if<standard_stream>(&d.body)) {
         return read_stream(c, standard->which, to);
     } else if (const auto* dev = std::get_if<device>(&d.body)) {

@@ -1,6 +1,6 @@
 #include "guest/vfs/readiness.hpp"
 
-#include "guest/kernel/kernel.hpp"
+#include "guest/kernel/signals.hpp"
 #include "guest/vfs/service_sockets.hpp"
 #include "guest/vfs/socket.hpp"
 
@@ -83,15 +83,23 @@ int of_service(const vfs_state& state, const service_socket& socket) {
     return events;
 }
 
-int of_epoll(const vfs_state& state, host& h, const epoll_set& set) {
+int of_epoll(const asker& who, const epoll_set& set) {
     for (const auto& [key, item] : set.items)
-        if (epoll_ready(state, h, key.second, item)) return readable;
+        if (epoll_ready(who, key.second, item)) return readable;
     return 0;
+}
+
+int of_signals(const asker& who, const signal_descriptor& signals_) {
+    const auto process = who.state.processes.find(who.task.process);
+    if (process == who.state.processes.end()) return 0;
+    return signals::peek(who.task, process->second, signals_.mask) ? readable : 0;
 }
 
 }  // namespace
 
-short poll_events(const vfs_state& state, host& h, description_id id) {
+short poll_events(const asker& who, description_id id) {
+    const vfs_state& state = who.state.vfs;
+    host& h = who.h;
     const description* d = state.find(id);
     if (!d) return POLLNVAL;
     int events = readable | writable;  // files, directories, devices: always
@@ -104,18 +112,21 @@ short poll_events(const vfs_state& state, host& h, description_id id) {
         events = of_listener(*listener);
     if (const auto* datagrams = std::get_if<datagram_socket>(&d->body))
         events = of_datagrams(state, *datagrams);
-    if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(state, h, *set);
+    if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(who, *set);
     if (const auto* counter = std::get_if<event_counter>(&d->body))
         events = (counter->count ? readable : 0) |
                  (counter->count < ~std::uint64_t{0} - 1 ? writable : 0);
+    if (const auto* timer = std::get_if<timer_descriptor>(&d->body))
+        events = timer->due(h.monotonic_now()) ? readable : 0;
+    if (const auto* wanted = std::get_if<signal_descriptor>(&d->body))
+        events = of_signals(who, *wanted);
     if (const auto* standard = std::get_if<standard_stream>(&d->body))
         events = standard->which != stream::input ? writable : h.input_ready() ? readable : 0;
     return static_cast<short>(events);
 }
 
-short poll_events(kernel& k, description_id id) { return poll_events(k.state().vfs, k.host(), id); }
-
-std::uint64_t activity_of(const vfs_state& state, const description& d) {
+std::uint64_t activity_of(const asker& who, const description& d) {
+    const vfs_state& state = who.state.vfs;
     if (const auto* end = std::get_if<pipe_end>(&d.body))
         if (const auto it = state.pipes.find(end->pipe); it != state.pipes.end())
             return it->second.activity;
@@ -127,24 +138,41 @@ std::uint64_t activity_of(const vfs_state& state, const description& d) {
             it != state.connections.end())
             return it->second.activity;
     if (const auto* counter = std::get_if<event_counter>(&d.body)) return counter->activity;
+    if (const auto* timer = std::get_if<timer_descriptor>(&d.body))
+        return timer->expired + (timer->due(who.h.monotonic_now()) ? 1 : 0);  // until it is read
     if (const auto* listener = std::get_if<listening_socket>(&d.body)) return listener->activity;
     if (const auto* datagrams = std::get_if<datagram_socket>(&d.body)) return datagrams->activity;
     return 0;
 }
 
-std::uint32_t epoll_ready(const vfs_state& state,
-                          host& h,
-                          description_id id,
-                          const epoll_set::item& item) {
-    const description* d = state.find(id);
+std::uint32_t epoll_ready(const asker& who, description_id id, const epoll_set::item& item) {
+    const description* d = who.state.vfs.find(id);
     if (!d || item.disabled) return 0;
     const auto wanted = item.events | EPOLLERR | EPOLLHUP;
     const auto ready =
-        static_cast<std::uint32_t>(static_cast<unsigned short>(poll_events(state, h, id))) & wanted;
+        static_cast<std::uint32_t>(static_cast<unsigned short>(poll_events(who, id))) & wanted;
     if (ready && (item.events & EPOLLET) && (ready & ~item.reported) == 0 &&
-        activity_of(state, *d) == item.activity)
+        activity_of(who, *d) == item.activity)
         return 0;
     return ready;
+}
+
+std::optional<std::chrono::nanoseconds> ready_at(const vfs_state& state, description_id id) {
+    const description* d = state.find(id);
+    if (!d) return std::nullopt;
+    if (const auto* timer = std::get_if<timer_descriptor>(&d->body)) return timer->deadline;
+    const auto* set = std::get_if<epoll_set>(&d->body);
+    if (!set) return std::nullopt;
+    std::optional<std::chrono::nanoseconds> first;
+    for (const auto& [key, item] : set->items) {
+        const description* member = state.find(key.second);
+        const auto* timer = member ? std::get_if<timer_descriptor>(&member->body) : nullptr;
+        if (!timer || !timer->deadline || item.disabled) continue;
+        // What an edge-triggered item has told counts no more.
+        if ((item.events & EPOLLET) && item.activity > timer->expired) continue;
+        if (!first || *timer->deadline < *first) first = timer->deadline;
+    }
+    return first;
 }
 
 }  // namespace hearth::guest::vfs

@@ -3,26 +3,31 @@
 /// What a description is ready for, as poll(2) says it.
 
 #include "guest/kernel/host.hpp"
-#include "guest/vfs/vfs_state.hpp"
+#include "guest/kernel/kernel_state.hpp"
 
-namespace hearth::guest {
-class kernel;
-}
+#include <chrono>
+#include <optional>
 
 namespace hearth::guest::vfs {
 
+/// Who asks: a signal descriptor is ready for who has a signal pending.
+struct asker {
+    const kernel_state& state;
+    host& h;
+    const task_state& task;
+};
+
 /// POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDHUP …; POLLNVAL for an id that is no more.
-short poll_events(const vfs_state& state, host& h, description_id id);
-short poll_events(kernel& k, description_id id);
+short poll_events(const asker& who, description_id id);
 
 /// Counts what has happened to a description's source: edge-triggered epoll reports when it has
 /// changed.
-std::uint64_t activity_of(const vfs_state& state, const description& d);
+std::uint64_t activity_of(const asker& who, const description& d);
 
 /// What an epoll item would report now; zero for nothing.
-std::uint32_t epoll_ready(const vfs_state& state,
-                          host& h,
-                          description_id id,
-                          const epoll_set::item& item);
+std::uint32_t epoll_ready(const asker& who, description_id id, const epoll_set::item& item);
+
+/// When time alone makes the description ready: a timer's deadline, guest CLOCK_MONOTONIC.
+std::optional<std::chrono::nanoseconds> ready_at(const vfs_state& state, description_id id);
 
 }  // namespace hearth::guest::vfs
