@@ -262,6 +262,32 @@ static void datagrams(void) {
     puts("datagrams");
 }
 
+/* What a call's first message has waited for is not taken off its second. */
+static void many_on_a_stream(void) {
+    static char big[1 << 20], space[1 << 16];
+    int pair[2];
+    check(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+    pid_t child = fork();
+    if (!child) {
+        close(pair[0]);
+        size_t total = 0;
+        ssize_t n;
+        char last = 0;
+        while ((n = read(pair[1], space, sizeof space)) > 0) total += (size_t)n, last = space[n - 1];
+        _exit(total == sizeof big + 4 && last == 'l' ? 0 : 1);
+    }
+    close(pair[1]);
+    struct iovec parts[2] = {{big, sizeof big}, {"tail", 4}};
+    struct mmsghdr many[2] = {0};
+    for (int i = 0; i < 2; i++) many[i].msg_hdr.msg_iov = &parts[i], many[i].msg_hdr.msg_iovlen = 1;
+    check(sendmmsg(pair[0], many, 2, 0) == 2, "sendmmsg on a stream");
+    check(many[0].msg_len == sizeof big && many[1].msg_len == 4, "their lengths");
+    close(pair[0]);
+    int status = -1;
+    check(waitpid(child, &status, 0) == child && status == 0, "all of it arrived");
+    puts("many on a stream");
+}
+
 static void send_fd(int s, int fd, const char* text) {
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec v = {(void*)text, strlen(text)};
@@ -328,6 +354,7 @@ int main(void) {
     polled();
     unix_streams();
     datagrams();
+    many_on_a_stream();
     rights();
     return 0;
 }

@@ -108,6 +108,12 @@ outcome<void> read_control(task& t, const abi::msghdr& m, bool unix_domain, vfs:
     return {};
 }
 
+/// How much of the message went before it waited. What may not wait did not: of sendmmsg's and
+/// recvmmsg's messages only the first has.
+std::uint64_t progress_of(const task& t, int flags) {
+    return t.wait() && !(flags & MSG_DONTWAIT) ? t.wait()->progress : 0;
+}
+
 /// `m`: for its ancillary data; may be null.
 sysret send(task& t,
             int fd,
@@ -149,7 +155,7 @@ sysret send(task& t,
         held.extra.sender = vfs::peer_credentials{t.process().id, t.process().uid, t.process().gid};
 
     vfs::guest_buffers from(t.memory(), std::move(*segments));
-    std::uint64_t done = t.wait() ? t.wait()->progress : 0;
+    std::uint64_t done = progress_of(t, flags);
     from.skip(done);
     // Ancillary data goes with the first byte: what parked after it has sent that already. Without
     // descriptors a stream carries none: its peer's credentials are those of the connection.
@@ -200,7 +206,7 @@ sysret receive(
     const bool stream = vfs::type_of(state, *o->description) == SOCK_STREAM;
     const bool all = stream && (flags & MSG_WAITALL) && !(flags & MSG_PEEK);
     more.family = vfs::family_of(state, *o->description);
-    std::uint64_t done = t.wait() ? t.wait()->progress : 0;
+    std::uint64_t done = progress_of(t, flags);
     to.skip(done);
     for (;;) {
         auto got = vfs::receive(state, o->id, to, flags & MSG_PEEK);
