@@ -135,6 +135,27 @@ TEST_CASE("what sockets hold is counted, and bounded together") {
     CHECK(s.state().pairs.empty());
 }
 
+TEST_CASE("empty messages are bounded together too") {
+    local_sockets s;
+    std::vector<std::uint64_t> all;
+    std::size_t sent = 0;
+    for (int i = 0; i < 400; ++i) {
+        const auto [a, b] = s.pair(SOCK_DGRAM);
+        all.insert(all.end(), {a, b});
+        std::int64_t n = 0;
+        while ((n = s.call(SYS_sendto, {a, local_sockets::buffer, 0, MSG_DONTWAIT, 0, 0})) == 0)
+            ++sent;
+        REQUIRE(n == -EAGAIN);
+    }
+    CHECK(sent == vfs::max_socket_bytes / vfs::message_cost);
+    CHECK(s.state().socket_bytes == vfs::max_socket_bytes);
+    // One that is received makes room for one.
+    CHECK(s.call(SYS_recvfrom, {all[1], local_sockets::buffer, 8, MSG_DONTWAIT, 0, 0}) == 0);
+    CHECK(s.call(SYS_sendto, {all[0], local_sockets::buffer, 0, MSG_DONTWAIT, 0, 0}) == 0);
+    for (const auto fd : all) s.close(static_cast<int>(fd));
+    CHECK(s.state().socket_bytes == 0);
+}
+
 TEST_CASE("descriptors in flight are counted, and sockets sent over each other stay few") {
     local_sockets s;
     const auto before = s.state().descriptions.size();

@@ -16,6 +16,8 @@ namespace hearth::guest::vfs {
 /// it, man 7 unix, ETOOMANYREFS). Sockets sent over each other in a circle stay until the guest
 /// ends, so the latter bounds those too.
 inline constexpr std::size_t max_socket_bytes = 64u << 20;
+/// What a message counts for besides its bytes: an empty one takes the host's memory too.
+inline constexpr std::size_t message_cost = 256;
 inline constexpr std::size_t max_in_flight = 1024;
 /// Connections and socketpairs at once.
 inline constexpr std::size_t max_pairs = 4096;

@@ -12,6 +12,9 @@
 namespace hearth::guest::vfs {
 namespace {
 
+std::size_t cost_of(const message& m) { return m.bytes.size() + message_cost; }
+static_assert(sizeof(message) <= message_cost);
+
 void drop(vfs_state& state, ancillary& extra) {
     const std::vector<description_id> rights = std::exchange(extra.rights, {});
     state.in_flight -= rights.size();
@@ -22,7 +25,7 @@ void drop(vfs_state& state, std::deque<message>& messages) {
     std::deque<message> gone;
     gone.swap(messages);
     for (message& m : gone) {
-        state.socket_bytes -= m.bytes.size();
+        state.socket_bytes -= cost_of(m);
         drop(state, m.extra);
     }
 }
@@ -54,7 +57,7 @@ outcome<received> receive_message(vfs_state& state,
     r.extra = hand_over(state, front.extra, peek);
     if (!peek) {
         queued -= front.bytes.size();
-        state.socket_bytes -= front.bytes.size();
+        state.socket_bytes -= cost_of(front);
         messages.pop_front();
         ++activity;
     }
@@ -144,7 +147,7 @@ void keep(vfs_state& state,
           std::size_t& queued) {
     m.extra = std::exchange(extra, {});
     state.in_flight += m.extra.rights.size();
-    state.socket_bytes += m.bytes.size();
+    state.socket_bytes += cost_of(m);
     queued += m.bytes.size();
     messages.push_back(std::move(m));
 }
