@@ -64,6 +64,10 @@ static void tcp(void) {
     check(port > 0, "a port was chosen");
     a = v4(INADDR_LOOPBACK, port);
     int again = socket(AF_INET, SOCK_STREAM, 0);
+    struct linger keeps = {1, 5}, kept = {0};
+    n = sizeof kept;
+    check(!setsockopt(again, SOL_SOCKET, SO_LINGER, &keeps, sizeof keeps) &&
+              !getsockopt(again, SOL_SOCKET, SO_LINGER, &kept, &n) && kept.l_onoff == 1 && kept.l_linger == 5, "SO_LINGER");
     check(bind(again, (void*)&a, sizeof a) == -1 && errno == EADDRINUSE, "the port is taken");
     close(again);
     pthread_t t;

@@ -63,6 +63,13 @@ const known_option* find_option(int level, int option) {
     return it == std::end(options) ? nullptr : it;
 }
 
+/// Kept as one number; nothing here lingers, for what was sent has arrived.
+::linger linger_of(const vfs::description& d) {
+    const auto it = d.socket_options.find({SOL_SOCKET, SO_LINGER});
+    if (it == d.socket_options.end()) return {};
+    return {static_cast<int>(it->second >> 32), static_cast<int>(it->second & 0x7fff'ffff)};
+}
+
 /// The option's level does not go with the socket's kind.
 bool is_foreign(const vfs::vfs_state& state, const vfs::description& d, int level) {
     const int family = vfs::family_of(state, d);
@@ -106,7 +113,7 @@ sysret sys_getsockopt(
             case SO_ACCEPTCONN:
                 return give(std::holds_alternative<vfs::listening_socket>(d.body) ? 1 : 0);
             case SO_LINGER:
-                return give(::linger{});
+                return give(linger_of(d));
             case SO_PEERCRED: {
                 const auto peer = vfs::peer_credentials_of(state, d);
                 return give(::ucred{peer.pid, peer.uid, peer.gid});
@@ -158,7 +165,10 @@ sysret sys_setsockopt(
     if (level == SOL_SOCKET && option == SO_LINGER) {
         if (length < static_cast<int>(sizeof(::linger))) return sysret::error(EINVAL);
         auto l = t.read(guest_ptr<const ::linger>{value.address});
-        return l ? sysret(0) : sysret(l.error());
+        if (!l) return l.error();
+        d.socket_options[{level, option}] =
+            (l->l_onoff ? std::int64_t{1} << 32 : 0) | static_cast<std::uint32_t>(l->l_linger);
+        return 0;
     }
     if (is_foreign(files::state_of(t), d, level)) return sysret::error(EOPNOTSUPP);
     const known_option* known = find_option(level, option);
