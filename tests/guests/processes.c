@@ -106,6 +106,16 @@ static void executed(void) {
         _exit(99);
     }
     check(WEXITSTATUS(status_of(p)) == 7, "exec");
+    for (int i = 0; i < 2; ++i) {
+        if ((p = fork()) == 0) {
+            char* arguments[] = {(char*)self, "child", k, c, NULL};
+            char* environment[] = {"COLOUR=green", NULL};
+            int program = open("/proc/self/exe", (i ? O_PATH : O_RDONLY) | O_CLOEXEC);
+            fexecve(program, arguments, environment);
+            _exit(99);
+        }
+        check(WEXITSTATUS(status_of(p)) == 7, "fexecve");
+    }
     p = vfork();
     if (p == 0) {
         execl("/nowhere", "nowhere", NULL);

@@ -438,13 +438,21 @@ outcome<mm::file_backing> filesystem::open_program(const context& c, std::string
     auto l = resolve(c, c.process.working_directory, path);
     if (!l) return l.error();
     if (l->what == location::kind::open_file) {
-        // /proc/self/fd/N: fexecve of an anonymous file.
+        // /proc/self/fd/N: fexecve, by what the descriptor stands for and not by its name.
         const description* d = c.state.vfs.find(l->open_file);
-        const auto* file = d ? std::get_if<tmpfs_file>(&d->body) : nullptr;
-        if (!file) return os_error{EACCES};
-        l->node = {file->mount, {}, file->inode};
+        if (!d) return os_error{EACCES};
+        if (const auto* file = std::get_if<tmpfs_file>(&d->body))
+            l->node = {file->mount, {}, file->inode};
+        else if (const auto* in_tree = std::get_if<tree_file>(&d->body))
+            l->node = in_tree->node;
+        else if (const auto* place = std::get_if<path_only>(&d->body))
+            l->node = place->node;
+        else
+            return os_error{EACCES};
+        auto attr = attributes_of(c, l->node);
+        if (!attr) return attr.error();
         l->path = d->path;
-        l->attr = c.state.vfs.files.attributes_of(file->inode);
+        l->attr = *attr;
         l->what = location::kind::node;
     }
     if (l->what != location::kind::node || !l->attr.is_regular()) return os_error{EACCES};
