@@ -119,6 +119,15 @@ TEST_CASE("descriptors cannot make the host hold more than a bounded amount") {
     CHECK(capacity <= vfs::max_pipe_bytes + 512 * vfs::pipe::default_capacity);
 }
 
+TEST_CASE("nothing is created when there is no descriptor for it") {
+    world w;
+    while (w.open("/dev/null") >= 0) {
+    }
+    CHECK(w.open("/tmp/new", O_CREAT | O_RDWR) == -EMFILE);
+    w.close(0);
+    CHECK(w.names("/tmp").empty());
+}
+
 TEST_CASE("exec closes what asked for it and exit closes all") {
     world w;
     const auto kept = w.open("/dev/null"), gone = w.open("/dev/null", O_CLOEXEC);

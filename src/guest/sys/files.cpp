@@ -41,6 +41,15 @@ int descriptor_limit(task& t) {
     return static_cast<int>(std::min<std::uint64_t>(it->second.first, vfs::max_descriptors));
 }
 
+outcome<void> check_free_descriptor(task& t) {
+    vfs::fd_table& table = t.process().files;
+    const auto fd = table.insert({});
+    if (!fd) return fd.error();
+    table.remove(*fd);
+    if (*fd >= descriptor_limit(t)) return os_error{EMFILE};
+    return {};
+}
+
 outcome<int> install(task& t, description_id id, bool close_on_exec, int from) {
     auto fd = t.process().files.insert({id, close_on_exec}, from);
     if (fd && *fd >= descriptor_limit(t)) {

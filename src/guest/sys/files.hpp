@@ -36,6 +36,9 @@ outcome<opened> find(task& t, int fd, bool path_only_too = false);
 /// EBADF, ENOTSOCK.
 outcome<opened> find_socket(task& t, int fd);
 
+/// Whether `install` would find a number now: before something is made that it must not leave
+/// behind. EMFILE
+outcome<void> check_free_descriptor(task& t);
 /// Gives a new description a descriptor, the lowest from `from` on; on EMFILE releases it.
 outcome<int> install(task& t, description_id id, bool close_on_exec, int from = 0);
 /// Gives both descriptors and stores their numbers at `fds`; all or nothing, and on failure both

@@ -21,6 +21,7 @@ namespace {
 sysret open_at(task& t, int directory, guest_ptr<const char> path, int flags, std::uint32_t mode) {
     auto name = t.read_path(path);
     if (!name) return name.error();
+    if (auto room = files::check_free_descriptor(t); !room) return room.error();
     auto base = files::base_of(t, directory, *name);
     if (!base) return base.error();
     auto id = vfs::open(files::context_of(t), files::tree_of(t), *base, *name, flags, mode);

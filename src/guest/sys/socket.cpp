@@ -148,6 +148,11 @@ sysret sys_connect(task& t, int fd, guest_ptr<const void> address, int length) {
     auto to = socket_address::find_target(t, family, std::move(*name));
     if (!to) return to.error();
     const auto connected = vfs::connect(state, o->id, to->name, to->node, credentials_of(t));
+    // As Linux: the answer to a connection over IP that nobody waits for comes later, by SO_ERROR.
+    if (connected.error == 0)
+        return family != AF_UNIX && !datagrams && (d.flags & O_NONBLOCK)
+                   ? sysret::error(EINPROGRESS)
+                   : sysret(0);
     if (connected.error != EAGAIN) return sysret::error(connected.error);
     if (d.flags & O_NONBLOCK) return sysret::error(EAGAIN);
     return files::wait_for(t, connected.full, vfs::room_event);
