@@ -19,8 +19,10 @@ namespace {
 using vmm::page_size;
 namespace layout = vmm::layout;
 
-/// No fork leaves less guest-physical space than this, or a 16th of a small guest's: 8 MiB.
-constexpr std::uint64_t fork_reserve_pages = 2048;
+/// No fork leaves less guest-physical space than this, or a quarter of a small guest's: 64 MiB.
+/// Children that have not run yet are still to write their share of what they have in common, a
+/// Python process about 2 MiB.
+constexpr std::uint64_t fork_reserve_pages = 16384;
 
 }  // namespace
 
@@ -97,7 +99,7 @@ outcome<void> address_space::fork_into(mm_state& state) {
     }
     if (low < high) memory_.drop_translations(low, high - low);
     // The last of the space is for those who are there: they must be able to write what they share.
-    const std::uint64_t reserve = std::min(frames_.limit_pages() / 16, fork_reserve_pages);
+    const std::uint64_t reserve = std::min(frames_.limit_pages() / 4, fork_reserve_pages);
     if (result && frames_.free_space_pages() < reserve) result = os_error{ENOMEM};
     return result;
 }
