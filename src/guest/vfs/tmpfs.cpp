@@ -24,6 +24,14 @@ std::uint64_t cost_of(const inode& node) {
     return inode_cost + (link ? link->target.size() : 0);
 }
 
+inode owned_by(owner who, std::uint32_t permissions) {
+    inode node;
+    node.permissions = permissions & 07777;
+    node.uid = who.uid;
+    node.gid = who.gid;
+    return node;
+}
+
 std::uint64_t pages_up(std::uint64_t n) { return (n + 4095) & ~std::uint64_t{4095}; }
 
 }  // namespace
@@ -179,10 +187,7 @@ outcome<inode_id> tmpfs::create(inode_id directory, std::string_view name, inode
 
 outcome<inode_id> tmpfs::create_file(
     inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
-    inode node;
-    node.permissions = permissions & 07777;
-    node.uid = who.uid;
-    node.gid = who.gid;
+    inode node = owned_by(who, permissions);
     node.links = 1;
     node.seals = F_SEAL_SEAL;
     return create(directory, name, std::move(node), now);
@@ -190,10 +195,7 @@ outcome<inode_id> tmpfs::create_file(
 
 outcome<inode_id> tmpfs::create_directory(
     inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
-    inode node;
-    node.permissions = permissions & 07777;
-    node.uid = who.uid;
-    node.gid = who.gid;
+    inode node = owned_by(who, permissions);
     node.links = 2;
     node.body = directory_body{};
     return create(directory, name, std::move(node), now);
@@ -202,10 +204,7 @@ outcome<inode_id> tmpfs::create_directory(
 outcome<inode_id> tmpfs::create_symlink(
     inode_id directory, std::string_view name, std::string_view target, owner who, time now) {
     if (target.empty()) return os_error{ENOENT};
-    inode node;
-    node.permissions = 0777;
-    node.uid = who.uid;
-    node.gid = who.gid;
+    inode node = owned_by(who, 0777);
     node.links = 1;
     node.body = symlink_body{std::string(target)};
     return create(directory, name, std::move(node), now);
@@ -213,10 +212,7 @@ outcome<inode_id> tmpfs::create_symlink(
 
 outcome<inode_id> tmpfs::create_socket(
     inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
-    inode node;
-    node.permissions = permissions & 07777;
-    node.uid = who.uid;
-    node.gid = who.gid;
+    inode node = owned_by(who, permissions);
     node.links = 1;
     node.body = socket_body{};
     return create(directory, name, std::move(node), now);
@@ -226,10 +222,7 @@ outcome<inode_id> tmpfs::create_anonymous(std::uint32_t permissions,
                                           std::uint32_t seals,
                                           owner who,
                                           time now) {
-    inode node;
-    node.permissions = permissions & 07777;
-    node.uid = who.uid;
-    node.gid = who.gid;
+    inode node = owned_by(who, permissions);
     node.seals = seals;
     node.accessed = node.modified = node.changed = node.born = now;
     return add(std::move(node));
