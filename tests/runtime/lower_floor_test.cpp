@@ -288,12 +288,12 @@ TEST_CASE("a call that times out can be waited for, left or forgotten") {
 }
 
 TEST_CASE("a guest that never asks for an event has no snapshot to be ready") {
-    const auto error = [](std::vector<std::string> arguments) {
-        return create(std::move(arguments)).snapshot_when_ready({.timeout = 30ms}).error();
+    const auto error = [](std::vector<std::string> arguments, std::chrono::milliseconds timeout) {
+        return create(std::move(arguments)).snapshot_when_ready({.timeout = timeout}).error();
     };
-    CHECK(error({"called", "exit", "5"}) == hearth::errc::init_failed);
-    CHECK(error({"called", "exit", "5"}).message().find("status 5") != std::string::npos);
-    CHECK(error({"spin"}) == hearth::errc::init_failed);
+    CHECK(error({"called", "exit", "5"}, 10s) == hearth::errc::init_failed);
+    CHECK(error({"called", "exit", "5"}, 10s).message().find("status 5") != std::string::npos);
+    CHECK(error({"spin"}, 30ms) == hearth::errc::init_failed);
     CHECK_FALSE(create({"called", "exit", "5"}).call("x")->answered);
 }
 
