@@ -292,6 +292,36 @@ static void many_on_a_stream(void) {
     puts("many on a stream");
 }
 
+/* Messages are waited for one after the other, as long as the call's time lasts or only for the first. */
+static void many_that_come_late(void) {
+    int pair[2];
+    check(!socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), "socketpair");
+    char space[3][8];
+    struct iovec parts[3];
+    struct mmsghdr many[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        parts[i].iov_base = space[i], parts[i].iov_len = 8;
+        many[i].msg_hdr.msg_iov = &parts[i], many[i].msg_hdr.msg_iovlen = 1;
+    }
+    pid_t child = fork();
+    if (!child) {
+        for (int i = 0; i < 3; i++) usleep(3000), check(send(pair[0], "late", 2 + i, 0) == 2 + i, "send late");
+        _exit(0);
+    }
+    check(recvmmsg(pair[1], many, 3, 0, NULL) == 3, "all three");
+    check(many[0].msg_len == 2 && many[1].msg_len == 3 && many[2].msg_len == 4 && !memcmp(space[2], "late", 4), "in order");
+    check(waitpid(child, NULL, 0) == child, "waitpid");
+    check(send(pair[0], "a", 1, 0) == 1 && recvmmsg(pair[1], many, 3, MSG_WAITFORONE, NULL) == 1, "MSG_WAITFORONE");
+    struct timespec none = {0, 0};
+    for (int i = 0; i < 2; i++) check(send(pair[0], "b", 1, 0) == 1, "send");
+    check(recvmmsg(pair[1], many, 3, 0, &none) == 1, "no time for a second");
+    check(recv(pair[1], space[0], 8, MSG_DONTWAIT) == 1, "which stayed");
+    none.tv_nsec = 1000000000;
+    check(recvmmsg(pair[1], many, 3, 0, &none) == -1 && errno == EINVAL, "a second of nanoseconds");
+    close(pair[0]), close(pair[1]);
+    puts("many that come late");
+}
+
 static void send_fd(int s, int fd, const char* text) {
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec v = {(void*)text, strlen(text)};
@@ -359,6 +389,7 @@ int main(void) {
     unix_streams();
     datagrams();
     many_on_a_stream();
+    many_that_come_late();
     rights();
     return 0;
 }

@@ -108,17 +108,15 @@ outcome<void> read_control(task& t, const abi::msghdr& m, bool unix_domain, vfs:
     return {};
 }
 
-/// How much of the message went before it waited. What may not wait did not: of sendmmsg's and
-/// recvmmsg's messages only the first has.
-std::uint64_t progress_of(const task& t, int flags) {
-    return t.wait() && !(flags & MSG_DONTWAIT) ? t.wait()->progress : 0;
-}
+/// How much of its one message a call has moved before it waited.
+std::uint64_t progress_of(const task& t) { return t.wait() ? t.wait()->progress : 0; }
 
-/// `m`: for its ancillary data; may be null.
+/// `done`: bytes of the message that went before. `m`: for its ancillary data; may be null.
 sysret send(task& t,
             int fd,
             outcome<std::vector<vfs::segment>> segments,
             int flags,
+            std::uint64_t done,
             guest_ptr<const void> address,
             int address_length,
             const abi::msghdr* m = nullptr) {
@@ -155,7 +153,6 @@ sysret send(task& t,
         held.extra.sender = vfs::peer_credentials{t.process().id, t.process().uid, t.process().gid};
 
     vfs::guest_buffers from(t.memory(), std::move(*segments));
-    std::uint64_t done = progress_of(t, flags);
     from.skip(done);
     // Ancillary data goes with the first byte: what parked after it has sent that already. Without
     // descriptors a stream carries none: its peer's credentials are those of the connection.
@@ -193,8 +190,12 @@ struct details {
 };
 
 /// `more`: who does not take ancillary data drops it.
-sysret receive(
-    task& t, int fd, outcome<std::vector<vfs::segment>> segments, int flags, details& more) {
+sysret receive(task& t,
+               int fd,
+               outcome<std::vector<vfs::segment>> segments,
+               int flags,
+               std::uint64_t done,
+               details& more) {
     auto o = files::find_socket(t, fd);
     if (!o) return o.error();
     if (!segments) return segments.error();
@@ -206,7 +207,6 @@ sysret receive(
     const bool stream = vfs::type_of(state, *o->description) == SOCK_STREAM;
     const bool all = stream && (flags & MSG_WAITALL) && !(flags & MSG_PEEK);
     more.family = vfs::family_of(state, *o->description);
-    std::uint64_t done = progress_of(t, flags);
     to.skip(done);
     for (;;) {
         auto got = vfs::receive(state, o->id, to, flags & MSG_PEEK);
@@ -291,11 +291,13 @@ outcome<std::uint64_t> give_ancillary(
     return given.error();
 }
 
-sysret receive_message(task& t, int fd, guest_ptr<abi::msghdr> message, int flags) {
+sysret receive_message(
+    task& t, int fd, guest_ptr<abi::msghdr> message, int flags, std::uint64_t done) {
     auto m = read_header(t, {message.address});
     if (!m) return m.error();
     details more;
-    sysret r = receive(t, fd, files::read_segments(t, {gva{m->iov}}, m->iov_count), flags, more);
+    auto segments = files::read_segments(t, {gva{m->iov}}, m->iov_count);
+    sysret r = receive(t, fd, std::move(segments), flags, done, more);
     if (r.what() != sysret::kind::value || r.value() < 0) return r;
     auto control = give_ancillary(t, fd, *m, flags, more);
     if (!control) return control.error();
@@ -315,30 +317,55 @@ sysret receive_message(task& t, int fd, guest_ptr<abi::msghdr> message, int flag
     return r;
 }
 
-sysret send_message(task& t, int fd, guest_ptr<const abi::msghdr> message, int flags) {
+sysret send_message(
+    task& t, int fd, guest_ptr<const abi::msghdr> message, int flags, std::uint64_t done) {
     auto m = read_header(t, message);
     if (!m) return m.error();
-    return send(t, fd, files::read_segments(t, {gva{m->iov}}, m->iov_count), flags, {gva{m->name}},
-                m->name_length, &*m);
+    return send(t, fd, files::read_segments(t, {gva{m->iov}}, m->iov_count), flags, done,
+                {gva{m->name}}, m->name_length, &*m);
 }
 
 /// struct mmsghdr: a message and how much of it went.
 constexpr std::uint64_t many_stride = sizeof(abi::msghdr) + 8;
 
-/// Calls `one` for each of the messages until it fails or would wait, which only the first may do.
-/// A failure counts only if it is the first message's.
+/// What a call of many messages has done before it waits, as wait_state::progress keeps it. A
+/// message has at most MAX_RW_COUNT bytes.
+struct batch_progress {
+    unsigned messages = 0;
+    std::uint64_t bytes = 0;  ///< of the next message
+};
+batch_progress batch_of(const task& t) {
+    const std::uint64_t p = progress_of(t);
+    return {static_cast<unsigned>(p >> 32), p & UINT32_MAX};
+}
+
+/// Calls `one(message, index, bytes gone before)` for each of the messages until it fails or
+/// `deadline` has passed, which is asked after each message. A failure counts only if it is the
+/// first message's.
 template <class One>
-sysret for_each_message(task& t, gva messages, unsigned count, const One& one) {
+sysret for_each_message(task& t,
+                        gva messages,
+                        unsigned count,
+                        std::optional<std::chrono::nanoseconds> deadline,
+                        const One& one) {
+    const batch_progress before = batch_of(t);
     count = std::min(count, max_messages);
-    unsigned done = 0;
-    for (; done < count; ++done) {
+    unsigned done = before.messages;
+    while (done < count) {
         const gva at = messages + done * many_stride;
-        sysret r = one(at, done);
+        sysret r = one(at, done, done == before.messages ? before.bytes : 0);
+        if (r.what() == sysret::kind::parked && done) {
+            if (t.interrupted()) return static_cast<std::int64_t>(done);
+            r.wait().progress |= std::uint64_t{done} << 32;
+            if (deadline) r.wait().deadline = deadline;
+        }
         if (r.what() != sysret::kind::value) return r;
         if (r.value() < 0) return done ? sysret(static_cast<std::int64_t>(done)) : std::move(r);
         const auto length = static_cast<std::uint32_t>(r.value());
         if (auto ok = t.write(guest_ptr<std::uint32_t>{at + sizeof(abi::msghdr)}, length); !ok)
             return done ? sysret(static_cast<std::int64_t>(done)) : sysret(ok.error());
+        ++done;
+        if (deadline && t.kernel().host().monotonic_now() >= *deadline) break;
     }
     return static_cast<std::int64_t>(done);
 }
@@ -354,7 +381,8 @@ sysret sys_sendto(task& t,
                   int length) {
     if (address && (length < 0 || length > static_cast<int>(sizeof(sockaddr_storage))))
         return sysret::error(EINVAL);
-    return send(t, fd, files::one_segment(buffer.address.value, count), flags, address, length);
+    return send(t, fd, files::one_segment(buffer.address.value, count), flags, progress_of(t),
+                address, length);
 }
 
 sysret sys_recvfrom(task& t,
@@ -365,7 +393,8 @@ sysret sys_recvfrom(task& t,
                     guest_ptr<void> address,
                     guest_ptr<int> length) {
     details more;
-    sysret r = receive(t, fd, files::one_segment(buffer.address.value, count), flags, more);
+    auto segments = files::one_segment(buffer.address.value, count);
+    sysret r = receive(t, fd, std::move(segments), flags, progress_of(t), more);
     for (const description_id id : more.extra.rights) files::state_of(t).release(id);
     if (address && r.what() == sysret::kind::value && r.value() >= 0) {
         const auto raw = more.from.family ? socket_address::encode(more.family, more.from)
@@ -376,18 +405,18 @@ sysret sys_recvfrom(task& t,
 }
 
 sysret sys_sendmsg(task& t, int fd, guest_ptr<const abi::msghdr> message, int flags) {
-    return send_message(t, fd, message, flags);
+    return send_message(t, fd, message, flags, progress_of(t));
 }
 
 sysret sys_recvmsg(task& t, int fd, guest_ptr<abi::msghdr> message, int flags) {
-    return receive_message(t, fd, message, flags);
+    return receive_message(t, fd, message, flags, progress_of(t));
 }
 
-// After the first message nothing waits: a call that has sent or received something says so.
 sysret sys_sendmmsg(task& t, int fd, guest_ptr<void> messages, unsigned count, int flags) {
-    return for_each_message(t, messages.address, count, [&](gva at, unsigned done) {
-        return send_message(t, fd, {at}, done ? flags | MSG_DONTWAIT : flags);
-    });
+    return for_each_message(t, messages.address, count, {},
+                            [&](gva at, unsigned, std::uint64_t bytes) {
+                                return send_message(t, fd, {at}, flags, bytes);
+                            });
 }
 
 sysret sys_recvmmsg(task& t,
@@ -396,17 +425,24 @@ sysret sys_recvmmsg(task& t,
                     unsigned count,
                     int flags,
                     guest_ptr<abi::timespec> timeout) {
+    std::optional<std::chrono::nanoseconds> deadline;
     if (timeout) {
-        // Of use only between messages (man 2 recvmmsg, BUGS), and there nothing waits.
         auto ts = t.read(guest_ptr<const abi::timespec>{timeout.address});
         if (!ts) return ts.error();
-        if (ts->seconds < 0 || ts->nanoseconds < 0 || ts->nanoseconds >= 1'000'000'000)
-            return sysret::error(EINVAL);
+        auto limit = to_duration(*ts);
+        if (!limit) return limit.error();
+        // The first message may come later than that: man 2 recvmmsg, BUGS.
+        const auto now = t.kernel().host().monotonic_now();
+        const bool resumed = t.wait() && batch_of(t).messages && t.wait()->deadline;
+        deadline = resumed ? t.wait()->deadline : deadline_after(now, *limit);
     }
+    const bool only_one_waits = flags & MSG_WAITFORONE;
     flags &= ~MSG_WAITFORONE;
-    return for_each_message(t, messages.address, count, [&](gva at, unsigned done) {
-        return receive_message(t, fd, {at}, done ? flags | MSG_DONTWAIT : flags);
-    });
+    return for_each_message(t, messages.address, count, deadline,
+                            [&](gva at, unsigned index, std::uint64_t bytes) {
+                                const int more = index && only_one_waits ? MSG_DONTWAIT : 0;
+                                return receive_message(t, fd, {at}, flags | more, bytes);
+                            });
 }
 
 }  // namespace hearth::guest
