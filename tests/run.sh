@@ -1,6 +1,7 @@
 #!/bin/bash
-# All of Hearth's tests: the dev build; with address and undefined-behaviour sanitizers; the concurrent ones
-# with the thread sanitizer; and those that run guests on the second KVM flavour, emulated hardware.
+# All of Hearth's tests: with address and undefined-behaviour sanitizers; without those that the sanitizers have
+# no room for; the concurrent ones with the thread sanitizer; and those that run guests on the second KVM flavour,
+# emulated hardware.
 # Installs what it needs as root. Last line: N passed, N failed, N skipped. Fails if anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -10,11 +11,12 @@ usage() {
     cat <<'TEXT'
 usage: tests/run.sh [PHASE]...
 
-Phases, all by default: dev, asan, tsan, hardware. Each builds what it needs below build/.
+Phases, all by default: dev, hardware, asan, tsan. Each builds what it needs below build/.
+Together with asan, dev runs only the tests that asan does not.
 TEXT
 }
 phases=("$@")
-[ $# -gt 0 ] || phases=(dev asan tsan hardware)
+[ $# -gt 0 ] || phases=(dev hardware asan tsan)
 for phase in "${phases[@]}"; do
     case $phase in
         dev | asan | tsan | hardware) ;;
@@ -73,15 +75,47 @@ build() {  # PRESET [CMAKE ARGUMENT...] [-- BUILD ARGUMENT...]
 }
 
 # In batches and with line tables only: the same code in half the time.
-dev_build() { build dev -DCMAKE_UNITY_BUILD=ON "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"; }
+dev_build() { build dev -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16 "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"; }
 
-dev() { dev_build && test_phase dev dev; }
+# With asan to come, only what that leaves out: the rest would run twice on the same flavour.
+dev() {
+    local only=()
+    [[ " ${phases[*]} " != *" asan "* ]] || only=(-L "$unsanitized")
+    dev_build && test_phase dev dev "${only[@]}"
+}
 
+# The tests labelled kvm but slow or host ones, from the dev build, in one boot of an emulated machine. It has one
+# processor, so it runs beside what follows until count_hardware waits for it.
+machine=
+hardware() {
+    dev_build || return
+    python3 -B tests/support/hardware_tests.py build/dev "$work/script" >"$work/files" || { count failed "hardware: listing tests"; return; }
+    local arguments=()
+    while IFS= read -r file; do arguments+=(-f "$file"); done <"$work/files"
+    { tests/support/hwkvm -t 900 -m 3072 "${arguments[@]}" -- "$work/script" || echo "RESULT failed the emulated machine"; } \
+        >"$work/hardware" 2>&1 </dev/null &
+    machine=$!
+}
+count_hardware() {
+    [ -n "$machine" ] || return 0
+    wait "$machine"
+    machine=
+    local outcome test before=$((passed + failed + skipped))
+    cat "$work/hardware"
+    while read -r _ outcome test; do count "$outcome" "hardware: $test"; done < <(tr -d '\r' <"$work/hardware" | grep -a '^RESULT ')
+    [ $((passed + failed + skipped)) -gt "$before" ] || count failed "hardware: no test ran"
+}
+
+# Nothing of ours runs in the slow ones; tests/worker and tests/cli say why others are not for the sanitizers.
+unsanitized="slow|unsanitized"
 asan() {
     # A leak is a failure; the rooms' own programs are guests and are not sanitized.
-    # Left out and not counted: `slow` (nothing of ours runs in them) and `unsanitized` (tests/worker and tests/cli say why).
+    build asan -DHEARTH_BENCH=OFF
+    local built=$?
+    count_hardware
+    [ $built -eq 0 ] || return
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    build asan -DHEARTH_BENCH=OFF && test_phase asan asan -LE "slow|unsanitized"
+    test_phase asan asan -LE "$unsanitized"
     unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
@@ -90,25 +124,13 @@ tsan() {
     TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/support/tsan.supp" test_phase tsan tsan -L concurrent
 }
 
-# The tests labelled kvm but slow ones, from the dev build, in one boot of an emulated machine.
-hardware() {
-    dev_build || return
-    local outcome test before=$((passed + failed + skipped))
-    python3 -B tests/support/hardware_tests.py build/dev "$work/script" >"$work/files" || { count failed "hardware: listing tests"; return; }
-    local arguments=()
-    while IFS= read -r file; do arguments+=(-f "$file"); done <"$work/files"
-    tests/support/hwkvm -t 600 -m 3072 "${arguments[@]}" -- "$work/script" | tee "$work/hardware" ||
-        count failed "hardware: the emulated machine"
-    while read -r _ outcome test; do count "$outcome" "hardware: $test"; done < <(tr -d '\r' <"$work/hardware" | grep '^RESULT ')
-    [ $((passed + failed + skipped)) -gt "$before" ] || count failed "hardware: no test ran"
-}
-
 for phase in "${phases[@]}"; do
     echo "=== $phase"
     SECONDS=0
     "$phase"
     echo "=== $phase took $SECONDS s"
 done
+count_hardware
 [ ${#failures[@]} -eq 0 ] || printf 'FAILED %s\n' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -13,11 +13,11 @@ namespace {
 
 constexpr std::string_view alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-constexpr std::uint8_t invalid = 255;
+constexpr std::uint8_t no_digit = 255;
 
 constexpr auto values = [] {
     std::array<std::uint8_t, 256> table{};
-    table.fill(invalid);
+    table.fill(no_digit);
     for (std::size_t i = 0; i < alphabet.size(); ++i)
         table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
     return table;
@@ -111,7 +111,7 @@ std::optional<std::string> from_base64(std::string_view text) {
     std::size_t in_group = 0;
     for (char c : digits) {
         const std::uint8_t value = values[static_cast<unsigned char>(c)];
-        if (value == invalid) return std::nullopt;
+        if (value == no_digit) return std::nullopt;
         group = group << 6 | value;
         if (++in_group < 4) continue;
         bytes += static_cast<char>(group >> 16), bytes += static_cast<char>(group >> 8);

@@ -2,5 +2,3 @@ hearth_test(guest_kernel
     SOURCES kernel_table_test.cpp kernel_state_test.cpp kernel_signal_test.cpp kernel_wait_test.cpp
         kernel_exchange_test.cpp kernel_calls_test.cpp kernel_tracer_test.cpp kernel_fuzz_test.cpp
     LABELS unit)
-# Its files name their guest addresses alike.
-set_target_properties(test_guest_kernel PROPERTIES UNITY_BUILD OFF)

@@ -7,7 +7,6 @@ using namespace kernel_test;
 namespace abi = hearth::guest::abi;
 
 namespace {
-constexpr std::uint64_t scratch = world::data + 0x100;
 constexpr std::uint64_t minus_one = ~0ull;
 }  // namespace
 

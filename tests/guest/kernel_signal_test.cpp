@@ -8,17 +8,6 @@ namespace abi = hearth::guest::abi;
 
 namespace {
 
-constexpr std::uint64_t handler = world::code + 0x800, restorer = world::code + 0x900;
-constexpr std::uint64_t scratch = world::data + 0x100;
-
-void install(world& w,
-             int number,
-             std::uint64_t flags = 0,
-             std::uint64_t mask = 0,
-             std::uint64_t entry = handler) {
-    w.put(scratch, abi::sigaction{entry, flags | abi::sa_restorer, restorer, mask});
-    REQUIRE(w.call(SYS_rt_sigaction, {static_cast<std::uint64_t>(number), scratch, 0, 8}) == 0);
-}
 step raise(world& w, int number) {
     return w.step(SYS_tgkill, {first_process, first_process, static_cast<std::uint64_t>(number)});
 }

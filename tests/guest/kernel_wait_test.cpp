@@ -9,13 +9,6 @@ namespace abi = hearth::guest::abi;
 
 namespace {
 
-constexpr std::uint64_t handler = world::code + 0x800, restorer = world::code + 0x900;
-constexpr std::uint64_t scratch = world::data + 0x100;
-
-void install(world& w, int number, std::uint64_t flags = 0) {
-    w.put(scratch, abi::sigaction{handler, flags | abi::sa_restorer, restorer, 0});
-    REQUIRE(w.call(SYS_rt_sigaction, {static_cast<std::uint64_t>(number), scratch, 0, 8}) == 0);
-}
 void send(world& w, int number) { w.kernel->post_signal(w.process(), {.number = number}); }
 /// The frame on top of the stack: what was interrupted.
 abi::sigcontext interrupted(world& w) {

@@ -4,6 +4,7 @@
 /// without KVM.
 
 #include "fake_host.hpp"
+#include "guest/abi/signal.hpp"
 #include "guest/abi/time.hpp"
 #include "guest/kernel/identity.hpp"
 #include "guest/kernel/kernel.hpp"
@@ -12,6 +13,8 @@
 #include "vmm/x86_64/layout.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <sys/syscall.h>
 
 #include <cstring>
 #include <initializer_list>
@@ -112,5 +115,19 @@ struct world {
         return static_cast<std::int64_t>(regs.rax);
     }
 };
+
+/// Where the guest's handlers and values are: nothing runs, so no code need be there.
+inline constexpr std::uint64_t handler = world::code + 0x800, restorer = world::code + 0x900;
+inline constexpr std::uint64_t scratch = world::data + 0x100;
+
+/// rt_sigaction of signal `number`.
+inline void install(world& w,
+                    int number,
+                    std::uint64_t flags = 0,
+                    std::uint64_t mask = 0,
+                    std::uint64_t entry = handler) {
+    w.put(scratch, abi::sigaction{entry, flags | abi::sa_restorer, restorer, mask});
+    REQUIRE(w.call(SYS_rt_sigaction, {static_cast<std::uint64_t>(number), scratch, 0, 8}) == 0);
+}
 
 }  // namespace kernel_test

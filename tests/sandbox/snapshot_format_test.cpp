@@ -12,8 +12,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr char key[] = "arn:aws:lambda:…:function:f:1 code=abc config=def";
-
 /// A full guest, stored at `file`.
 struct stored : stored_world {
     host_directory store;

@@ -15,8 +15,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr char key[] = "function f, version 1";
-
 /// Runs `what` in a child. @return what it says, or "signal N"
 std::string in_child(const std::function<std::string()>& what) {
     int ends[2];

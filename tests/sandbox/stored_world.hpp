@@ -32,6 +32,8 @@ using namespace vfs_test;
 using namespace hearth::detail;
 
 inline constexpr std::uint64_t memory_size = 64u << 20;
+/// Whose snapshot it is.
+inline constexpr char key[] = "arn:aws:lambda:…:function:f:1 code=abc config=def";
 
 /// Content that no two seeds share, without a zero page.
 inline std::vector<std::byte> some_bytes(std::size_t n, unsigned seed) {
