@@ -14,7 +14,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/stat.cpp
     vfs/fd_table.cpp
     vfs/file_content.cpp
-    vfs/file_io.cpp
+    vfs/file_io.cpp vfs/file_pages.cpp
     vfs/filesystem.cpp
     vfs/host_tree.cpp
     vfs/mappable.cpp

@@ -85,7 +85,8 @@ result<std::shared_ptr<const memory_image>> capture_root(vmm::guest_memory& memo
             auto* const entries = reinterpret_cast<page_entry*>(copy);
             for (std::size_t i = 0; i < table_entries; ++i) {
                 page_entry& e = entries[i];
-                if (!e.touched()) continue;  // empty, or its frame is still zero
+                if (e.has(page_entry::of_file)) e = {};  // the file has the contents itself
+                if (!e.touched()) continue;              // empty, or its frame is still zero
                 const bool written = e.has(page_entry::dirty);
                 e.raw &= ~(page_entry::dirty | page_entry::fresh);
                 const std::byte* const bytes = memory.base() + e.frame().value;
@@ -140,9 +141,13 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
             const std::byte* const was = old ? root.base->page(t.frame) : nullptr;
             const page_entry* const before = was ? entries_of(was) : none;
             const page_entry* const now = entries_at(memory, t.frame);
-            bool changed = !old;
+            bool changed = !old, of_files = false;
             for (std::size_t i = 0; i < table_entries; ++i) {
-                const page_entry e = now[i];
+                page_entry e = now[i];
+                if (e.has(page_entry::of_file)) {  // the file has the contents itself
+                    e = {};
+                    of_files = true;
+                }
                 if (!differ(e, before[i]) && !contents_differ(e, before[i])) continue;
                 changed = true;
                 if (!e.touched()) continue;
@@ -154,7 +159,14 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
                         return file_cut_short();
                 }
             }
-            if (changed) add_if_changed(t.frame, memory.base() + t.frame.value);
+            if (!changed) continue;
+            if (!of_files) {
+                add_if_changed(t.frame, memory.base() + t.frame.value);
+                continue;
+            }
+            auto* const copy = entries_in(pages.add_copy(t.frame));
+            for (std::size_t i = 0; i < table_entries; ++i)
+                copy[i] = now[i].has(page_entry::of_file) ? page_entry{} : now[i];
         }
     }
     pages.sort();

@@ -5,6 +5,7 @@
 #include "guest/exec/vdso_image.hpp"
 #include "guest/exec/vvar_clock.hpp"
 #include "guest/kernel/identity.hpp"
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/open.hpp"
 #include "guest/vfs/programs.hpp"
@@ -102,7 +103,7 @@ result<void> sandbox::load(const program& what) {
     give_random(random_record::source::at_random, request.random);
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
-    guest::vfs::programs programs(*options_.filesystem, {kernel_->state(), process, *this});
+    guest::vfs::programs programs(*options_.filesystem, {kernel_->state(), process, *this, memory()});
     guest::mm::address_space space(process.mm, kernel_->state().frames, memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {
@@ -152,6 +153,7 @@ result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     auto image = std::make_shared<snapshot_image>();
     image->kernel = kernel_->state();
     guest::forget_retired(image->kernel, memory());
+    guest::vfs::put_back_pages(image->kernel, memory());
     image->registers = registers_;
     image->parked = parked_;
     image->memory_limit = options_.memory.bytes();
@@ -223,6 +225,7 @@ void sandbox::renew_identity() {
 /// The shell remembers what stands in its memory.
 void sandbox::keep_layout() {
     if (!kernel_) return;
+    guest::vfs::discard_pages(kernel_->state(), memory());
     // Tables of other processes are more than it remembers: whoever comes next maps everything anew.
     const auto& state = kernel_->state();
     if (state.processes.size() > 1 || !state.retired.empty() ||

@@ -37,6 +37,9 @@ constexpr bool contents_differ(page_entry a, page_entry b) noexcept {
 inline page_entry* entries_at(const vmm::guest_memory& memory, vmm::gpa table) noexcept {
     return reinterpret_cast<page_entry*>(memory.base() + table.value);
 }
+inline page_entry* entries_in(std::byte* page) noexcept {
+    return reinterpret_cast<page_entry*>(page);
+}
 inline const page_entry* entries_of(const std::byte* page) noexcept {
     return reinterpret_cast<const page_entry*>(page);
 }

@@ -142,7 +142,8 @@ TEST_CASE("a directory that leads to a mount point exists although no tree has i
     kernel_state state;
     state.vfs = fs->initial_state({});
     string_host host;
-    const vfs::context c{state, state.processes[1], host};
+    auto memory = vmm::guest_memory::create(2_MiB).value();
+    const vfs::context c{state, state.processes[1], host, memory};
     auto a = fs->resolve(c, "/", "/a");
     REQUIRE(a);
     CHECK(a->attr.is_directory());
@@ -205,7 +206,8 @@ TEST_CASE("the function's root shows the package, and of the host only what it n
     kernel_state state;
     state.vfs = fs->initial_state({});
     string_host h;
-    const vfs::context c{state, state.processes[1], h};
+    auto memory = vmm::guest_memory::create(2_MiB).value();
+    const vfs::context c{state, state.processes[1], h, memory};
     const auto has = [&](const char* p) { return fs->resolve(c, "/", p).has_value(); };
     for (const char* p : {"/usr/lib/libx.so", "/lib/libx.so", "/etc/passwd", "/etc/ld.so.cache",
                           "/etc/ssl/certs/ca.pem", "/opt", "/var/task", "/var/runtime", "/tmp",

@@ -7,6 +7,7 @@
 #include "guest/kernel/identity.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/task.hpp"
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
@@ -31,6 +32,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -133,6 +135,7 @@ struct world {
     vmm::guest_memory memory = vmm::guest_memory::create(64_MiB).value();
     std::shared_ptr<vfs::filesystem> files;
     std::unique_ptr<guest::kernel> kernel;
+    std::optional<vfs::file_pages> pages;
     vmm::vcpu_state regs;
 
     explicit world(byte_count tmp_size = 1_MiB) {
@@ -152,6 +155,7 @@ struct world {
         process.mm.mmap_base = vmm::layout::system_area - (16ull << 20);
         process.mm.brk_start = process.mm.brk = gva{0x60'0000};
         kernel = std::make_unique<guest::kernel>(std::move(state), files, memory, host);
+        pages.emplace(kernel->state(), memory);
         mm::address_space::map_request q;
         q.hint = gva{data}, q.length = data_size, q.prot = {true, true, false}, q.fixed = true;
         REQUIRE(space().map(q));
@@ -160,8 +164,10 @@ struct world {
     process_state& process() { return kernel->state().processes.begin()->second; }
     task_state& task() { return kernel->state().tasks.begin()->second; }
     vfs::vfs_state& state() { return kernel->state().vfs; }
-    mm::address_space space() { return {process().mm, kernel->state().frames, memory}; }
-    vfs::context context() { return {kernel->state(), process(), host}; }
+    mm::address_space space() {
+        return {process().mm, kernel->state().frames, memory, &*pages};
+    }
+    vfs::context context() { return {kernel->state(), process(), host, memory}; }
 
     guest::step step(long number, std::initializer_list<std::uint64_t> args = {}) {
         std::uint64_t a[6] = {};

@@ -29,6 +29,8 @@ static char* from_init;   /* anonymous, mapped before the snapshot */
 static char* to_unmap;    /* the same, which "mess" takes away */
 static char* file_page;   /* a private writable file mapping */
 static size_t file_length;
+static char* shared_page;  /* a shared mapping of a file in /tmp */
+static int shared_file;
 static volatile sig_atomic_t alarms;
 
 enum { word = 8, small = 5 * 4096, big = 1 << 20 };
@@ -82,6 +84,13 @@ static void dirty(void) {
     fill(from_init, small);
     fill(to_unmap, small);
     fill(file_page, 4096);
+    fill(shared_page + 4096, small - 4096);
+    /* A file whose pages no mapping shows any more, though it is still mapped. */
+    int hidden = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    if (ftruncate(hidden, big)) abort();
+    char* shown = mmap(0, big, PROT_READ | PROT_WRITE, MAP_SHARED, hidden, 0);
+    fill(shown, big);
+    munmap(shown, big - 4096);
     char* heap = malloc(200 << 10);
     fill(heap, 200 << 10);
     char* area = mmap(0, big, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -104,6 +113,8 @@ static void dirty(void) {
 /* Changes what is mapped how, in each way that needs a recipe of its own when it is undone. */
 static void mess(void) {
     munmap(to_unmap, small);
+    munmap(shared_page + 8192, small - 8192);
+    if (ftruncate(shared_file, 8192)) abort();
     char* other = mmap(0, small, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     fill(other, small); /* its frames were to_unmap's */
     mprotect(from_init, 4096, PROT_READ);
@@ -164,6 +175,12 @@ int main(int argc, char** argv) {
     int kept = open("/tmp/kept", O_CREAT | O_RDWR, 0600);
     if (write(kept, "kept\n", 5) != 5) return 8;
     lseek(kept, 2, SEEK_SET);
+    int named = open("/tmp/shared", O_CREAT | O_RDWR, 0600);
+    shared_file = fcntl(named, F_DUPFD, 200); /* which "mess" does not close */
+    close(named);
+    if (ftruncate(shared_file, small)) return 8;
+    shared_page = mmap(0, small, PROT_READ | PROT_WRITE, MAP_SHARED, shared_file, 0);
+    for (int i = 4096; i < small; ++i) shared_page[i] = (char)(i * 11);
     (void)argc;
 
     struct hearth_exchange x;
@@ -181,7 +198,11 @@ int main(int argc, char** argv) {
         x.reply = (uint64_t)(uintptr_t)answer;
         size_t length = 0;
         if (!strcmp(event, "count")) {
-            length = (size_t)sprintf(answer, "%d", ++count);
+            char in_file = 0; /* the count is kept in a shared mapping too */
+            ++shared_page[0];
+            ++count;
+            if (pread(shared_file, &in_file, 1, 0) != 1 || in_file != count) count = -1;
+            length = (size_t)sprintf(answer, "%d", count);
         } else if (!strcmp(event, "dirty")) {
             dirty();
             length = (size_t)sprintf(answer, "dirty");
@@ -196,6 +217,9 @@ int main(int argc, char** argv) {
             for (int i = 0; i < small; ++i) sum = sum * 31 + (unsigned char)from_init[i];
             for (int i = 0; i < small; ++i) sum = sum * 31 + (unsigned char)to_unmap[i];
             from_init[4096] = 1; /* still writable */
+            for (int i = 4096; i < small; ++i) sum = sum * 31 + (unsigned char)shared_page[i];
+            if (pread(shared_file, answer, small, 0) != small) return 7;
+            for (int i = 4096; i < small; ++i) sum = sum * 31 + (unsigned char)answer[i];
             for (size_t i = 0; i < file_length; ++i) sum = sum * 31 + (unsigned char)file_page[i];
             file_page[0] = file_page[0];
             char c = 0;

@@ -2,6 +2,7 @@
 
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/task.hpp"
+#include "guest/vfs/file_pages.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,7 +14,8 @@ outcome<void> kernel::fork_memory(task& t, mm::mm_state& child) {
     if (!new_memory(child)) return os_error{ENOMEM};
     auto copied = t.memory().fork_into(child);
     if (!copied) {
-        mm::address_space(child, state_.frames, memory_).clear();
+        vfs::file_pages shared(state_, memory_);
+        mm::address_space(child, state_.frames, memory_, &shared).clear();
         state_.retired.push_back(std::move(child));
     }
     return copied;
@@ -59,7 +61,8 @@ void kernel::leave_memory(process_state& p) {
                 waiting->wait.futex->space = heir->id;
         }
     } else {
-        mm::address_space(p.mm, state_.frames, memory_).clear();
+        vfs::file_pages shared(state_, memory_);
+        mm::address_space(p.mm, state_.frames, memory_, &shared).clear();
         state_.retired.push_back(std::move(p.mm));
     }
     p.mm = {};

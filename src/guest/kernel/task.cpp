@@ -13,7 +13,8 @@ task::task(guest::kernel& kernel,
       process_(process),
       state_(state),
       registers_(registers),
-      memory_(memory_of(kernel.state(), process), kernel.state().frames, kernel.memory()) {}
+      shared_(kernel.state(), kernel.memory()),
+      memory_(memory_of(kernel.state(), process), kernel.state().frames, kernel.memory(), &shared_) {}
 
 void task::set_temporary_mask(signal_set mask) noexcept {
     if (wait_) return;  // dispatched again: the mask stands

@@ -7,6 +7,7 @@
 #include "guest/kernel/kernel_state.hpp"
 #include "guest/kernel/sysret.hpp"
 #include "guest/mm/address_space.hpp"
+#include "guest/vfs/file_pages.hpp"
 
 #include <cerrno>
 #include <span>
@@ -67,6 +68,7 @@ class task {
     process_state& process_;
     task_state& state_;
     vmm::vcpu_state& registers_;
+    vfs::file_pages shared_;
     mm::address_space memory_;
     const wait_state* wait_ = nullptr;
     bool interrupted_ = false;

@@ -19,6 +19,7 @@ namespace hearth::guest {
 struct futex_wait {
     std::int32_t space = 0;     ///< process whose memory it is
     std::uint64_t address = 0;  ///< of the word; when space is 0, guest-physical (shared memory)
+    std::uint64_t file = 0;     ///< in a mapped file: its number, and `address` is inside it
     std::uint32_t bits = ~0u;   ///< FUTEX_WAIT_BITSET
     std::uint64_t ticket = 0;
     bool woken = false;

@@ -46,7 +46,9 @@ outcome<gva> address_space::map(const map_request& request) {
     if (request.file && request.file_offset > ~std::uint64_t{0} - *length)
         return os_error{EOVERFLOW};
     // A store would have to reach the file and every other mapping of it.
-    if (request.file && request.shared && request.prot.write) return os_error{ENODEV};
+    if (request.file && request.shared && request.prot.write && request.memory_file == 0)
+        return os_error{ENODEV};
+    if (request.memory_file != 0 && !files_) return os_error{ENODEV};
     if (state_.vmas.size() + 1 >= max_vmas) return os_error{ENOMEM};
 
     gva start;
@@ -69,14 +71,18 @@ outcome<gva> address_space::map(const map_request& request) {
     vma area{.end = start + *length,
              .prot = request.prot,
              .grows_down = request.grows_down && !request.file,
-             .shared = request.shared && request.file.has_value(),
+             .shared = request.shared && request.file.has_value() && !request.file_writable,
              .shared_anonymous = request.shared && !request.file,
+             .memory_file = request.memory_file,
              .file = request.file,
              .file_offset = request.file ? request.file_offset : 0,
              .name = request.name};
     const auto it = state_.vmas.emplace(start, std::move(area)).first;
     std::uint64_t at_once = request.program ? program_window_threshold : eager_limit;
-    if (it->second.file) {
+    count_mapped(it->second, *length);
+    if (request.memory_file != 0) {
+        at_once = shared_file_around * page_size;
+    } else if (it->second.file) {
         const bool written = request.prot.write && *length <= written_copy_limit;
         if (written)
             at_once = written_copy_limit;
@@ -115,9 +121,25 @@ outcome<void> address_space::unmap(gva start, std::uint64_t length) {
     }
     split_vma(state_.vmas, start);
     split_vma(state_.vmas, end);
-    state_.vmas.erase(state_.vmas.lower_bound(start), state_.vmas.lower_bound(end));
+    const auto first = state_.vmas.lower_bound(start), last = state_.vmas.lower_bound(end);
+    vma_map files;  // told of when no entry points to them any more
+    for (auto it = first; it != last;) {
+        const auto next = std::next(it);
+        if (it->second.memory_file != 0) files.insert(state_.vmas.extract(it));
+        it = next;
+    }
+    state_.vmas.erase(state_.vmas.lower_bound(start), last);
     drop(start, end);
+    for (const auto& [at, area] : files) count_unmapped(area, area.end - at);
     return {};
+}
+
+void address_space::count_mapped(const vma& area, std::uint64_t bytes) {
+    if (area.memory_file != 0 && files_) files_->mapped(area.memory_file, bytes / page_size);
+}
+
+void address_space::count_unmapped(const vma& area, std::uint64_t bytes) {
+    if (area.memory_file != 0 && files_) files_->unmapped(area.memory_file, bytes / page_size);
 }
 
 void address_space::drop(gva start, gva end) {
@@ -261,8 +283,9 @@ gva address_space::set_brk(gva new_brk) {
 }
 
 void address_space::clear() {
-    state_.vmas.clear();
+    const vma_map gone = std::exchange(state_.vmas, {});
     drop(gva{0}, user_end);
+    for (const auto& [start, area] : gone) count_unmapped(area, area.end - start);
 }
 
 }  // namespace hearth::guest::mm

@@ -17,6 +17,9 @@
 /// Frames that were given ahead and never touched are taken back before a guest is told that memory
 /// is out.
 ///
+/// A shared mapping of a file in guest memory has the file's frames, of which the file is the first
+/// owner (shared_files).
+///
 /// Big parts of host files are mapped into guest-physical windows: reads share the page cache,
 /// writes copy. Somebody may cut such a file short, so the host never touches a window by its own
 /// loads and stores (it would take SIGBUS), only through process_vm_readv/writev.
@@ -25,6 +28,7 @@
 #include "guest/mm/file_backing.hpp"
 #include "guest/mm/frame_allocator.hpp"
 #include "guest/mm/page_tables.hpp"
+#include "guest/mm/shared_files.hpp"
 #include "guest/mm/vma.hpp"
 #include "guest/outcome.hpp"
 #include "vmm/guest_memory.hpp"
@@ -59,6 +63,8 @@ inline constexpr std::uint64_t written_copy_limit = 2ULL << 20;
 /// Pages around a fault on anonymous memory for which the host's memory is made as well: KVM finds
 /// it there in a fifth of the time that it takes to have it made (FACTS 4.1).
 inline constexpr std::uint64_t commit_around = 64;
+/// Pages around a fault on a file in guest memory: its holes there are filled.
+inline constexpr std::uint64_t shared_file_around = 16;
 /// Private writable file mappings up to this size are charged whole; larger ones as they are
 /// written.
 inline constexpr std::uint64_t charge_whole_limit = 8ULL << 20;
@@ -95,8 +101,16 @@ enum class fault_result {
 
 class address_space {
   public:
-    address_space(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) noexcept
-        : state_(state), frames_(frames), memory_(memory), tables_(memory, frames, state.tables, state.root) {}
+    /// Without `files` no file in guest memory can be mapped, and pages of one are not supplied.
+    address_space(mm_state& state,
+                  frame_allocator& frames,
+                  vmm::guest_memory& memory,
+                  shared_files* files = nullptr) noexcept
+        : state_(state),
+          frames_(frames),
+          memory_(memory),
+          files_(files),
+          tables_(memory, frames, state.tables, state.root) {}
 
     // -- mappings, with Linux's semantics and errnos (man 2 mmap, …)
     // ---------------------------------------
@@ -110,6 +124,8 @@ class address_space {
         bool low_2gib = false;  ///< MAP_32BIT
         std::optional<file_backing> file;
         std::uint64_t file_offset = 0;
+        std::uint64_t memory_file = 0;  ///< `shared`, and `file` is in guest memory: its number
+        bool file_writable = false;     ///< then: it is open for writing
         std::string name;
     };
     outcome<gva> map(const map_request& request);
@@ -154,9 +170,15 @@ class address_space {
     /// Pages that hold something are shared: those of private mappings are copied by whoever writes
     /// first. ENOMEM: the child must be cleared.
     outcome<void> fork_into(mm_state& child);
-    /// The frame of a page of shared anonymous memory, which other processes may know at other
-    /// addresses.
-    [[nodiscard]] std::optional<gpa> shared_frame(gva address);
+    /// Memory that other mappings may show at other addresses, by what is the same in all of them.
+    struct shared_place {
+        std::uint64_t file = 0;     ///< a file in guest memory; 0: anonymous
+        std::uint64_t address = 0;  ///< in the file; or guest-physical
+        bool operator==(const shared_place&) const = default;
+    };
+    [[nodiscard]] std::optional<shared_place> shared_place_of(gva address);
+    /// A file in guest memory gives up its pages [first, end): no entry points to them any more.
+    void forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end);
 
     /// Removes all mappings, also those shown for the system area, and gives their frames back:
     /// exec, exit. Translations to them are dropped; the tables stay, bound to their ranges.
@@ -178,6 +200,9 @@ class address_space {
     [[nodiscard]] std::optional<gva> place(const map_request& request, std::uint64_t length) const;
     /// Clears the entries of a range, gives its frames and windows back, drops the translations.
     void drop(gva start, gva end);
+    /// Tells of pages of files in guest memory that are mapped now, or no more.
+    void count_mapped(const vma& area, std::uint64_t bytes);
+    void count_unmapped(const vma& area, std::uint64_t bytes);
     void release_window_pages(gpa first, std::uint64_t pages);
     /// Gives up frames that entries pointed to; contents go with their last owner.
     void release_frames(gpa first, std::uint64_t pages, bool touched);
@@ -203,6 +228,7 @@ class address_space {
     /// cannot.
     supply supply_pages(const vma_map::value_type& area, gva start, gva end);
     std::optional<gva> end_of_empty(gva start, gva end);
+    supply supply_shared(const vma_map::value_type& area, gva start, gva end);
     supply supply_anonymous(const vma& area, gva start, gva end);
     supply supply_copy(const vma_map::value_type& area, gva start, gva end);
     /// Maps the whole pages of a host file that the area covers, if there are enough of them.
@@ -230,6 +256,7 @@ class address_space {
     mm_state& state_;
     frame_allocator& frames_;
     vmm::guest_memory& memory_;
+    shared_files* files_;
     page_tables tables_;
 };
 

@@ -83,7 +83,7 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
             act = populate_write;
             break;
         default:
-            return os_error{EINVAL};  // MADV_REMOVE too: there are no shared writable files
+            return os_error{EINVAL};  // MADV_REMOVE too
     }
     if (bytes > user_end.value || start.value > user_end.value - bytes)
         return bytes == 0 ? outcome<void>{} : outcome<void>{os_error{ENOMEM}};
@@ -95,7 +95,7 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
                           const vma& v = area->second;
                           if (act == discard_anonymous && v.file) return os_error{EINVAL};
                           // What processes share stays, whoever is done with it.
-                          if ((act == discard || act == discard_anonymous) && !v.shared_anonymous)
+                          if ((act == discard || act == discard_anonymous) && !v.shares_frames())
                               forget(from, to);
                           if (act == populate_read || act == populate_write) {
                               if (act == populate_write ? !v.prot.write : v.prot.none())
@@ -128,12 +128,22 @@ void address_space::forget(gva start, gva end) {
     run.finish(flush);
 }
 
+void address_space::forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end) {
+    for (const auto& [start, v] : state_.vmas) {
+        if (v.memory_file != file) continue;
+        const std::uint64_t shown = v.file_offset / page_size;
+        const std::uint64_t from = std::max(first, shown);
+        const std::uint64_t to = std::min(end, shown + (v.end - start) / page_size);
+        if (from < to) forget(start + (from - shown) * page_size, start + (to - shown) * page_size);
+    }
+}
+
 outcome<void> address_space::sync(gva start, std::uint64_t length) {
     if (start.offset_in_page() != 0) return os_error{EINVAL};
     if (length > ~std::uint64_t{0} - page_size) return os_error{ENOMEM};
     const std::uint64_t bytes = round_up(length);
     if (bytes > user_end.value || start.value > user_end.value - bytes) return os_error{ENOMEM};
-    // Nothing mapped is shared and writable, so everything is in step already.
+    // Shared mappings have the file's own pages, so everything is in step already.
     if (!covered(state_.vmas, start, start + bytes)) return os_error{ENOMEM};
     return {};
 }
@@ -197,6 +207,7 @@ outcome<gva> address_space::remap(
             vacant(state_.vmas, old_end, new_end) &&
             (above == state_.vmas.end() || new_end <= guarded_start(*above))) {
             area->second.end = new_end;
+            count_mapped(area->second, new_size - old_size);
             supply_eagerly(area, old_end, new_end);
             merge_vmas(state_.vmas, old_address, new_end);
             return old_address;
@@ -240,6 +251,7 @@ outcome<gva> address_space::move(
     else
         state_.vmas.erase(old_area);
     const auto moved = state_.vmas.emplace(to, std::move(area)).first;
+    if (grown) count_mapped(moved->second, new_size - old_size);
 
     const auto drop_stale = [this](const frame_run& run) {
         memory_.drop_translations(run.first, run.bytes());

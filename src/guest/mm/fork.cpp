@@ -66,7 +66,8 @@ outcome<void> address_space::fork_into(mm_state& state) {
     state.mmap_base = state_.mmap_base;
     state.stack_top = state_.stack_top;
     state.random_bytes = state_.random_bytes;
-    address_space child(state, frames_, memory_);
+    address_space child(state, frames_, memory_, files_);
+    for (const auto& [start, area] : state.vmas) count_mapped(area, area.end - start);
 
     // Translations through which this process could still write. They are few runs of frames, wide
     // and near each other: what lies between two is dropped with them.
@@ -113,7 +114,7 @@ outcome<void> address_space::fork_page(address_space& child,
     page_entry* const other = child.tables_.ensure(page);
     if (!other) return os_error{ENOMEM};
     if (!window && other->empty()) {
-        if (area.shared_anonymous)
+        if (area.shares_frames())
             e.set(page_entry::accessed);  // untouched frames are taken back when memory is short
         else
             e.raw &= ~page_entry::writable;
@@ -151,7 +152,7 @@ outcome<void> address_space::fork_page(address_space& child,
 
 bool address_space::apply_protection(page_entry& e, const vma& area) {
     protection allowed = area.prot;
-    if (!area.shared_anonymous && frames_.is_shared(e.frame()) && allowed.write) {
+    if (!area.shares_frames() && frames_.is_shared(e.frame()) && allowed.write) {
         allowed.write = false;
         allowed.read = true;
     }
@@ -159,7 +160,7 @@ bool address_space::apply_protection(page_entry& e, const vma& area) {
 }
 
 fault_result address_space::own_page(page_entry& e, const vma& area) {
-    if (area.shared_anonymous || !frames_.is_shared(e.frame())) {
+    if (area.shares_frames() || !frames_.is_shared(e.frame())) {
         (void)set_protection(e, area.prot);
         return fault_result::resolved;
     }
@@ -178,12 +179,14 @@ fault_result address_space::own_page(page_entry& e, const vma& area) {
     return fault_result::resolved;
 }
 
-std::optional<gpa> address_space::shared_frame(gva address) {
+std::optional<address_space::shared_place> address_space::shared_place_of(gva address) {
     const auto area = find_vma(state_.vmas, address);
-    if (area == state_.vmas.end() || !area->second.shared_anonymous) return std::nullopt;
+    if (area == state_.vmas.end() || !area->second.shares_frames()) return std::nullopt;
+    if (const auto file = area->second.memory_file)
+        return shared_place{file, area->second.file_offset + (address - area->first)};
     const page_entry* const e = entry_for(address.page(), false);
     if (!e) return std::nullopt;
-    return e->frame() + address.offset_in_page();
+    return shared_place{0, (e->frame() + address.offset_in_page()).value};
 }
 
 }  // namespace hearth::guest::mm

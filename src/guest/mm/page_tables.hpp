@@ -16,7 +16,7 @@
 namespace hearth::guest::mm {
 
 /// A leaf entry. Empty (zero), present, or held: a frame is bound to the page, whose protection is
-/// PROT_NONE. The bits 9 to 11 and 52 are ignored by the processor and are ours.
+/// PROT_NONE. The bits 9 to 11, 52 and 53 are ignored by the processor and are ours.
 struct page_entry {
     static constexpr std::uint64_t present = 1, writable = 2, user = 4, accessed = 1 << 5,
                                    dirty = 1 << 6;
@@ -27,6 +27,8 @@ struct page_entry {
     /// A zero frame given since the snapshot that memory is a mapping of was taken: not dirty, it
     /// is still zero. The same frame given back and given again looks different by it.
     static constexpr std::uint64_t fresh = std::uint64_t{1} << 52;
+    /// The frame is a page of a file in guest memory, whatever happens to this entry.
+    static constexpr std::uint64_t of_file = std::uint64_t{1} << 53;
     static constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
     static constexpr std::uint64_t frame_mask = 0x000f'ffff'ffff'f000;
 

@@ -25,6 +25,7 @@ constexpr std::uint64_t charge_around = 16;
 /// Bytes of an area that its file has, rounded up to pages.
 std::uint64_t file_extent(const vma_map::value_type& area) noexcept {
     const vma& v = area.second;
+    if (v.memory_file != 0) return v.end - area.first;  // it may grow: asked page by page
     if (v.file_offset >= v.file->size) return 0;
     const std::uint64_t left = v.file->size - v.file_offset;
     const std::uint64_t length = v.end - area.first;
@@ -108,7 +109,7 @@ fault_result address_space::fault(gva address, std::uint32_t error_code) {
 
 std::uint64_t address_space::around(const vma& area) const noexcept {
     const std::uint64_t left = frames_.limit_pages() - frames_.used_pages();
-    std::uint64_t pages = area.fault_around;
+    std::uint64_t pages = area.memory_file != 0 ? shared_file_around : area.fault_around;
     while (pages > 1 && pages > left / 8) pages /= 2;
     return pages;
 }
@@ -130,6 +131,7 @@ address_space::vma_iterator address_space::grow_stack(gva page) {
 address_space::supply address_space::supply_pages(const vma_map::value_type& area,
                                                   gva start,
                                                   gva end) {
+    if (area.second.memory_file != 0) return supply_shared(area, start, end);
     return area.second.file ? supply_copy(area, start, end)
                             : supply_anonymous(area.second, start, end);
 }
@@ -144,6 +146,28 @@ std::optional<gva> address_space::end_of_empty(gva start, gva end) {
         e = start < end ? tables_.ensure(start) : nullptr;
     }
     return start;
+}
+
+address_space::supply address_space::supply_shared(const vma_map::value_type& area,
+                                                   gva start,
+                                                   gva end) {
+    const vma& v = area.second;
+    // The host may have filled them.
+    const std::uint64_t bits = permission_bits(v.prot) | page_entry::owned | page_entry::of_file |
+                               page_entry::accessed | page_entry::dirty;
+    for (; start < end; start += page_size) {
+        page_entry* const e = tables_.ensure(start);
+        if (!e) return supply::out_of_memory;
+        if (!e->empty()) continue;
+        if (!files_) return supply::past_end_of_file;
+        const auto page =
+            files_->page_of(v.memory_file, (v.file_offset + (start - area.first)) / page_size);
+        if (page.what == shared_files::page::kind::out_of_memory) return supply::out_of_memory;
+        if (page.what != shared_files::page::kind::found) return supply::past_end_of_file;
+        frames_.share(page.frame);
+        e->raw = page.frame.value | bits;
+    }
+    return supply::done;
 }
 
 address_space::supply address_space::supply_anonymous(const vma& area, gva start, gva end) {

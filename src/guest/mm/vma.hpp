@@ -28,11 +28,17 @@ struct vma {
     bool grows_down = false;
     bool shared = false;  ///< MAP_SHARED of a file: may not become writable
     bool shared_anonymous = false;  ///< MAP_SHARED | MAP_ANONYMOUS: the same frames after fork
+    /// MAP_SHARED of a file in guest memory: its number. `file` has its path alone.
+    std::uint64_t memory_file = 0;
     std::optional<file_backing> file;
     std::uint64_t file_offset = 0;  ///< of the VMA's start
     std::string name;  ///< "[heap]", "[stack]", "[vdso]"; empty: the file's path or anonymous
     std::uint32_t fault_around = first_fault_around;  ///< pages the next fault brings
     bool operator==(const vma&) const = default;
+    /// A store is seen by whoever maps the same memory.
+    [[nodiscard]] bool shares_frames() const noexcept {
+        return shared_anonymous || memory_file != 0;
+    }
 };
 
 using vma_map = std::map<gva, vma>;

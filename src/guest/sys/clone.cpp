@@ -127,9 +127,11 @@ sysret clone(task& t, const clone_request& q) {
         }
         for (const auto& [fd, entry] : p.files.all()) state.vfs.retain(entry.description);
         auto& made = state.processes.emplace(id, std::move(p)).first->second;
-        if (q.flags & CLONE_CHILD_SETTID)
-            (void)mm::address_space(memory_of(state, made), state.frames, kernel.memory())
+        if (q.flags & CLONE_CHILD_SETTID) {
+            vfs::file_pages shared(state, kernel.memory());
+            (void)mm::address_space(memory_of(state, made), state.frames, kernel.memory(), &shared)
                 .write(q.child_tid.address, std::as_bytes(std::span(&id, 1)));
+        }
     }
     state.tasks.emplace(id, std::move(child));
     kernel.contend();

@@ -3,6 +3,7 @@
 #include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/open.hpp"
 #include "guest/vfs/programs.hpp"
 
@@ -60,7 +61,7 @@ sysret execute(task& t,
     request.hwcap = exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
 
-    vfs::programs programs(kernel.filesystem(), {state, p, kernel.host()});
+    vfs::programs programs(kernel.filesystem(), {state, p, kernel.host(), kernel.memory()});
     auto plan = exec::plan_program(programs, request);
     if (plan.has_error()) return sysret::error(exec::errno_of(plan.error()));
 
@@ -74,7 +75,8 @@ sysret execute(task& t,
         kernel.leave_memory(p);
         if (!kernel.new_memory(p.mm)) return fatal();
     }
-    mm::address_space space(p.mm, state.frames, kernel.memory());
+    vfs::file_pages shared(state, kernel.memory());
+    mm::address_space space(p.mm, state.frames, kernel.memory(), &shared);
     auto loaded = exec::load_program(p, space, *plan, request);
     if (loaded.has_error()) return fatal();
 

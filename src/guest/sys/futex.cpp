@@ -17,7 +17,7 @@ constexpr std::uint32_t futex_waiters = 0x8000'0000, futex_owner_died = 0x4000'0
 constexpr int most_robust_locks = 2048;  // ROBUST_LIST_LIMIT
 
 bool same_word(const futex_wait& a, const futex_wait& b) noexcept {
-    return a.space == b.space && a.address == b.address;
+    return a.space == b.space && a.address == b.address && a.file == b.file;
 }
 
 /// Those that wait on a word, first come first.
@@ -90,6 +90,7 @@ sysret requeue(task& t, gva from, std::uint32_t wakes, gva to, std::uint32_t mov
         if (moved >= moves) break;
         f->space = target.space;
         f->address = target.address;
+        f->file = target.file;
         ++moved;
     }
     return woken + moved;
@@ -152,7 +153,8 @@ std::int64_t kernel::wake(const futex_wait& word, std::uint32_t count) {
 
 futex_wait futex_at(task& t, gva address) {
     const auto& p = t.process();
-    if (const auto frame = t.memory().shared_frame(address)) return {.address = frame->value};
+    if (const auto place = t.memory().shared_place_of(address))
+        return {.address = place->address, .file = place->file};
     return {.space = p.memory_of ? p.memory_of : p.id, .address = address.value};
 }
 

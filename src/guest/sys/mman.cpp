@@ -73,9 +73,7 @@ sysret sys_mmap(task& t,
     q.shared = type != MAP_PRIVATE;
     if ((flags & MAP_ANONYMOUS) == 0) {
         if (q.grows_down) return sysret::error(EINVAL);
-        auto file = vfs::mappable(t, fd, q.shared && q.prot.write);
-        if (!file) return file.error();
-        q.file = std::move(*file);
+        if (auto found = vfs::find_mappable(t, fd, q); !found) return found.error();
         q.file_offset = offset;
     }
     return t.memory().map(q);

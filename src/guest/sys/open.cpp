@@ -98,8 +98,10 @@ sysret seals(task& t, const files::opened& o, int command, std::uint64_t argumen
     if (argument & ~known) return sysret::error(EINVAL);
     if ((o.description->flags & O_ACCMODE) == O_RDONLY || (node->seals & F_SEAL_SEAL))
         return sysret::error(EPERM);
-    // Without shared mappings, no future write is no write.
-    if (argument & F_SEAL_FUTURE_WRITE) argument |= F_SEAL_WRITE;
+    // Who can write through a mapping now could go on.
+    if ((argument & F_SEAL_WRITE) && !(node->seals & F_SEAL_WRITE) &&
+        vfs::file_pages(t.kernel().state(), t.kernel().memory()).is_mapped_writable(file->inode))
+        return sysret::error(EBUSY);
     node->seals |= static_cast<std::uint32_t>(argument);
     return 0;
 }

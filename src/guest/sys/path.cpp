@@ -17,6 +17,7 @@ namespace {
 
 vfs::owner owner_of(task& t) { return {t.process().uid, t.process().gid}; }
 vfs::tmpfs& tmp(task& t) { return files::state_of(t).files; }
+vfs::file_pages pages(task& t) { return {t.kernel().state(), t.kernel().memory()}; }
 
 /// The last component names something that can be made or removed.
 bool is_name(std::string_view s) { return !s.empty() && s != "." && s != ".."; }
@@ -398,7 +399,7 @@ sysret sys_truncate(task& t, guest_ptr<const char> path, std::int64_t length) {
     if (!p->attr.is_regular()) return sysret::error(EINVAL);
     auto id = files::changeable(t, *p);
     if (!id) return os_error{id.error().number == EPERM ? EACCES : id.error().number};
-    return tmp(t).truncate(*id, static_cast<std::uint64_t>(length), files::now_of(t));
+    return pages(t).truncate(*id, static_cast<std::uint64_t>(length), files::now_of(t));
 }
 
 sysret sys_ftruncate(task& t, int fd, std::int64_t length) {
@@ -407,7 +408,7 @@ sysret sys_ftruncate(task& t, int fd, std::int64_t length) {
     if (!o) return o.error();
     const auto* file = std::get_if<vfs::tmpfs_file>(&o->description->body);
     if (!file || (o->description->flags & O_ACCMODE) == O_RDONLY) return sysret::error(EINVAL);
-    return tmp(t).truncate(file->inode, static_cast<std::uint64_t>(length), files::now_of(t));
+    return pages(t).truncate(file->inode, static_cast<std::uint64_t>(length), files::now_of(t));
 }
 
 sysret sys_fallocate(task& t, int fd, int mode, std::int64_t offset, std::int64_t length) {
@@ -424,7 +425,7 @@ sysret sys_fallocate(task& t, int fd, int mode, std::int64_t offset, std::int64_
         case FALLOC_FL_KEEP_SIZE:
             return tmp(t).allocate(file->inode, at, n, mode != 0, files::now_of(t));
         case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-            return tmp(t).punch(file->inode, at, n, files::now_of(t));
+            return pages(t).punch(file->inode, at, n, files::now_of(t));
         default:
             return sysret::error(EOPNOTSUPP);
     }

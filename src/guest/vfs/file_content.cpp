@@ -155,10 +155,4 @@ std::uint64_t file_content::next_hole(std::uint64_t offset) const {
     return std::min(offset, size_);
 }
 
-std::vector<std::byte> file_content::flat() const {
-    std::vector<std::byte> out(size_);
-    read(0, out);
-    return out;
-}
-
 }  // namespace hearth::guest::vfs

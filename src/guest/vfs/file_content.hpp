@@ -57,8 +57,6 @@ class file_content {
     [[nodiscard]] std::optional<std::uint64_t> next_data(std::uint64_t offset) const;
     [[nodiscard]] std::uint64_t next_hole(std::uint64_t offset) const;
 
-    [[nodiscard]] std::vector<std::byte> flat() const;
-
     bool operator==(const file_content&) const = default;
 
   private:

@@ -1,5 +1,6 @@
 #include "guest/vfs/file_io.hpp"
 
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
@@ -169,9 +170,9 @@ outcome<std::size_t> write_tmpfs(const context& c,
                                  const tmpfs_file& file,
                                  user_buffers& from,
                                  std::optional<std::uint64_t> offset) {
-    tmpfs& files = c.state.vfs.files;
+    file_pages files(c.state, c.memory);
     std::uint64_t at = offset.value_or(d.offset);
-    if (d.flags & O_APPEND) at = files.attributes_of(file.inode).size;
+    if (d.flags & O_APPEND) at = c.state.vfs.files.attributes_of(file.inode).size;
     int failure = 0;
     const auto now = c.host.realtime_now();
     const std::uint64_t begin = at;
@@ -219,10 +220,11 @@ outcome<std::size_t> read(const context& c,
         n = read_backing(*content, at, to);
     } else if (const auto* tmp = std::get_if<tmpfs_file>(&d.body)) {
         std::uint64_t from = at;
+        file_pages files(c.state, c.memory);
         const std::uint64_t size = state.files.attributes_of(tmp->inode).size;
         n = to.each(from < size ? std::min(size - from, max_transfer) : 0, true,
                     [&](std::span<std::byte> s) {
-                        const std::size_t got = state.files.read(tmp->inode, from, s);
+                        const std::size_t got = files.read(tmp->inode, from, s);
                         from += got;
                         return got;
                     });

@@ -1,5 +1,6 @@
 #include "guest/vfs/filesystem.hpp"
 
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/procfs.hpp"
 
 #include <dirent.h>
@@ -460,12 +461,10 @@ outcome<mm::file_backing> filesystem::open_program(const context& c, std::string
     const mount& m = mounts_[l->node.mount];
     if (m.what == mount::kind::proc) return os_error{EACCES};
     if (m.what == mount::kind::tmpfs) {
-        const inode* node = c.state.vfs.files.find(l->node.inode);
-        const auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
-        if (!content) return os_error{EACCES};
         mm::file_backing backing;
-        backing.bytes = std::make_shared<const std::vector<std::byte>>(content->flat());
-        backing.size = content->size();
+        backing.bytes = std::make_shared<const std::vector<std::byte>>(
+            file_pages(c.state, c.memory).contents(l->node.inode));
+        backing.size = backing.bytes->size();
         backing.path = l->path;
         return backing;
     }

@@ -13,6 +13,7 @@
 #include "guest/outcome.hpp"
 #include "guest/vfs/description.hpp"
 #include "guest/vfs/tree.hpp"
+#include "vmm/guest_memory.hpp"
 
 #include <hearth/error.hpp>
 #include <hearth/units.hpp>
@@ -37,6 +38,7 @@ struct context {
     kernel_state& state;
     process_state& process;
     guest::host& host;
+    vmm::guest_memory& memory;
 };
 
 struct mount {

@@ -2,7 +2,7 @@
 
 /// mmap's question to the files: what may be mapped, and what the mapping stands on.
 
-#include "guest/mm/file_backing.hpp"
+#include "guest/mm/address_space.hpp"
 #include "guest/outcome.hpp"
 
 namespace hearth::guest {
@@ -11,10 +11,10 @@ class task;
 
 namespace hearth::guest::vfs {
 
-/// EBADF; EACCES: not open for reading, or a shared writable mapping of a file not open for
-/// writing; ENODEV: no such mapping of that kind of file (directories, pipes, /proc, devices;
-/// shared writable mappings of memory files, which are not there yet). A memory file is mapped as
-/// it is at this moment.
-outcome<mm::file_backing> mappable(task& t, int fd, bool writable_shared);
+/// Fills in `file`, and for a shared mapping of a file in guest memory its number. EBADF; EACCES: not
+/// open for reading, or a shared writable mapping of a file not open for writing; EPERM: or of one
+/// sealed against it; ENODEV: no such mapping of that kind of file (directories, pipes, /proc,
+/// devices). A private mapping of a memory file shows it as it is at this moment.
+outcome<void> find_mappable(task& t, int fd, mm::address_space::map_request& q);
 
 }  // namespace hearth::guest::vfs

@@ -1,5 +1,6 @@
 #include "guest/vfs/open.hpp"
 
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/procfs.hpp"
 
 #include <fmt/format.h>
@@ -88,7 +89,7 @@ outcome<description_id> open_regular(const context& c,
         case mount::kind::tmpfs:
             if (flags & O_DIRECT) return os_error{EINVAL};
             if (flags & O_TRUNC) {
-                if (auto ok = c.state.vfs.files.truncate(l.node.inode, 0, c.host.realtime_now());
+                if (auto ok = file_pages(c.state, c.memory).truncate(l.node.inode, 0, c.host.realtime_now());
                     !ok)
                     return ok.error();
             }
@@ -122,7 +123,7 @@ outcome<description_id> reopen(const context& c,
     if (flags & O_DIRECTORY) return os_error{ENOTDIR};
     if (const auto* file = std::get_if<tmpfs_file>(&old.body)) {
         if (flags & O_TRUNC)
-            if (auto ok = c.state.vfs.files.truncate(file->inode, 0, c.host.realtime_now()); !ok)
+            if (auto ok = file_pages(c.state, c.memory).truncate(file->inode, 0, c.host.realtime_now()); !ok)
                 return ok.error();
         return c.state.vfs.add(std::move(d));
     }

@@ -25,7 +25,7 @@ std::string maps(const context& c, const process_state& p) {
         auto line =
             fmt::format("{:x}-{:x} {}{}{}{} {:08x} 00:{:02x} {} ", start.value, v.end.value,
                         v.prot.read ? 'r' : '-', v.prot.write ? 'w' : '-',
-                        v.prot.execute ? 'x' : '-', v.shared || v.shared_anonymous ? 's' : 'p', v.file_offset, v.file ? 1 : 0, v.file ? 1 : 0);
+                        v.prot.execute ? 'x' : '-', v.shared || v.shares_frames() ? 's' : 'p', v.file_offset, v.file ? 1 : 0, v.file ? 1 : 0);
         if (!name.empty()) {
             if (line.size() < 73) line.append(73 - line.size(), ' ');
             line += name;

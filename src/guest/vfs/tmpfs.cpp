@@ -32,6 +32,8 @@ inode owned_by(owner who, std::uint32_t permissions) {
     return node;
 }
 
+constexpr std::uint32_t no_writing = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
+
 std::uint64_t pages_up(std::uint64_t n) { return (n + 4095) & ~std::uint64_t{4095}; }
 
 }  // namespace
@@ -349,7 +351,7 @@ outcome<std::size_t> tmpfs::write(inode_id file,
     auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
     if (!content) return os_error{EINVAL};
     if (in.empty()) return std::size_t{0};
-    if (node->seals & F_SEAL_WRITE) return os_error{EPERM};
+    if (node->seals & no_writing) return os_error{EPERM};
     if (offset >= file_content::max_size) return os_error{EFBIG};
     in = in.first(std::min<std::uint64_t>(in.size(), file_content::max_size - offset));
     if ((node->seals & F_SEAL_GROW) && offset + in.size() > content->size()) {
@@ -400,14 +402,20 @@ outcome<void> tmpfs::allocate(
         return os_error{EFBIG};
     if ((node->seals & F_SEAL_GROW) && !keep_size && offset + length > content->size())
         return os_error{EPERM};
-    // More than the whole room can never fit: answered before counting chunk by chunk.
-    if (pages_up(length) > byte_limit_) return os_error{ENOSPC};
-    if (content->growth(offset, length) > byte_limit_ - bytes_used_) return os_error{ENOSPC};
-    const std::uint64_t before = content->held();
-    content->allocate(offset, length);
-    bytes_used_ += content->held() - before;
+    if (auto filled = fill_hole(file, offset, length); !filled) return filled;
     if (!keep_size && offset + length > content->size()) content->resize(offset + length);
     node->changed = now;
+    return {};
+}
+
+outcome<void> tmpfs::fill_hole(inode_id file, std::uint64_t offset, std::uint64_t length) {
+    auto& content = std::get<file_content>(find(file)->body);
+    // More than the whole room can never fit: answered before counting chunk by chunk.
+    if (pages_up(length) > byte_limit_) return os_error{ENOSPC};
+    if (content.growth(offset, length) > byte_limit_ - bytes_used_) return os_error{ENOSPC};
+    const std::uint64_t before = content.held();
+    content.allocate(offset, length);
+    bytes_used_ += content.held() - before;
     return {};
 }
 
@@ -415,7 +423,7 @@ outcome<void> tmpfs::punch(inode_id file, std::uint64_t offset, std::uint64_t le
     inode* node = find(file);
     auto* content = node ? std::get_if<file_content>(&node->body) : nullptr;
     if (!content) return os_error{ENODEV};
-    if (node->seals & F_SEAL_WRITE) return os_error{EPERM};
+    if (node->seals & no_writing) return os_error{EPERM};
     if (offset > file_content::max_size || length > file_content::max_size - offset)
         return os_error{EFBIG};
     const std::uint64_t before = content->held();

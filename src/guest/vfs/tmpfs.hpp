@@ -117,6 +117,8 @@ class tmpfs {
     outcome<void> truncate(inode_id file, std::uint64_t size, time now);
     outcome<void> allocate(
         inode_id file, std::uint64_t offset, std::uint64_t length, bool keep_size, time now);
+    /// Room for a piece that a mapping is about to show; times stay as they are. ENOSPC
+    outcome<void> fill_hole(inode_id file, std::uint64_t offset, std::uint64_t length);
     outcome<void> punch(inode_id file, std::uint64_t offset, std::uint64_t length, time now);
 
     void opened(inode_id id);

@@ -10,6 +10,7 @@
 #include "guest/kernel/wait_state.hpp"
 #include "guest/vfs/description.hpp"
 #include "guest/vfs/pipe.hpp"
+#include "vmm/address.hpp"
 
 #include <cstdint>
 #include <map>
@@ -17,10 +18,18 @@
 
 namespace hearth::guest::vfs {
 
+/// A file that shared mappings show: see file_pages.hpp.
+struct mapped_file {
+    std::uint64_t pages = 0;  ///< of address space, in all processes, that show it
+    std::map<std::uint64_t, vmm::gpa> frames;  ///< its pages that stand in guest memory, by number
+    bool operator==(const mapped_file&) const = default;
+};
+
 struct vfs_state {
     tmpfs files;
     std::vector<inode_id> roots;  ///< of the tmpfs mounts, by the number their mount has
     std::map<description_id, description> descriptions;
+    std::map<inode_id, mapped_file> mapped_files;  ///< each counts as open once
     std::map<pipe_id, pipe> pipes;
     std::map<pair_id, socket_pair> pairs;
     std::map<std::uint32_t, service_connection> connections;

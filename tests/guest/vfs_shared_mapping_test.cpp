@@ -1,0 +1,162 @@
+// Shared mappings of files: what they cost, what bounds them, and that nothing of them is left. How
+// they look to programs is tests/guests/shared_files.c.
+
+#include "guest/sys/futex.hpp"
+#include "vfs_world.hpp"
+
+#include <sys/mman.h>
+
+namespace {
+
+using namespace vfs_test;
+
+constexpr std::uint64_t page = 4096;
+constexpr std::uint64_t rw = PROT_READ | PROT_WRITE;
+
+struct mapping_world : world {
+    using world::world;
+    std::int64_t file(std::uint64_t size, const char* name = "/tmp/shared") {
+        const auto fd = call(SYS_open, {path(name), O_CREAT | O_RDWR, 0600});
+        REQUIRE(fd >= 0);
+        REQUIRE(call(SYS_ftruncate, {static_cast<std::uint64_t>(fd), size}) == 0);
+        return fd;
+    }
+    std::uint64_t map(std::int64_t fd, std::uint64_t length, std::uint64_t prot = rw) {
+        const auto at =
+            call(SYS_mmap, {0, length, prot, MAP_SHARED, static_cast<std::uint64_t>(fd), 0});
+        REQUIRE(at > 0);
+        return static_cast<std::uint64_t>(at);
+    }
+    std::uint64_t frames() { return kernel->state().frames.used_pages(); }
+    bool touch(std::uint64_t at) {
+        return space().write(gva{at}, std::array{std::byte{'x'}}).has_value();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a shared mapping costs frames while it is there") {
+    mapping_world w;
+    const auto fd = w.file(64 * page);
+    const auto first = w.map(fd, page);  // page tables
+    const auto before = w.frames();
+    const auto at = w.map(fd, 64 * page), again = w.map(fd, 64 * page);
+    for (unsigned i = 0; i < 64; ++i) REQUIRE(w.touch(at + i * page));
+    CHECK(w.frames() - before <= 64);
+    CHECK(w.frames() - before >= 63);
+    CHECK(w.get(again + 63 * page, 1) == "x");
+    CHECK(w.frames() - before <= 64);  // the same frames
+    REQUIRE(w.call(SYS_munmap, {at, 64 * page}) == 0);
+    CHECK(w.get(again + 63 * page, 1) == "x");
+    REQUIRE(w.call(SYS_munmap, {again, 64 * page}) == 0);
+    REQUIRE(w.call(SYS_munmap, {first, page}) == 0);
+    CHECK(w.state().mapped_files.empty());
+}
+
+TEST_CASE("what was stored is the file's when nobody maps it any more") {
+    mapping_world w;
+    const auto fd = w.file(3 * page);
+    const auto before = w.frames();
+    const auto at = w.map(fd, 3 * page);
+    w.put(at + page - 2, "across");
+    REQUIRE(w.call(SYS_munmap, {at, 3 * page}) == 0);
+    CHECK(w.state().mapped_files.empty());
+    CHECK(w.frames() - before <= 3);  // tables stay
+    REQUIRE(w.call(SYS_pread64, {static_cast<std::uint64_t>(fd), w.buffer, 6, page - 2}) == 6);
+    CHECK(w.get(w.buffer, 6) == "across");
+}
+
+TEST_CASE("a mapped file lives without a name and a descriptor, and no longer than that") {
+    mapping_world w;
+    const auto inodes = w.state().files.inodes_used(), bytes = w.state().files.bytes_used();
+    const auto fd = w.file(2 * page);
+    const auto at = w.map(fd, 2 * page);
+    w.put(at, "kept");
+    REQUIRE(w.call(SYS_unlink, {w.path("/tmp/shared")}) == 0);
+    REQUIRE(w.call(SYS_close, {static_cast<std::uint64_t>(fd)}) == 0);
+    CHECK(w.state().files.inodes_used() == inodes + 1);
+    CHECK(w.get(at, 4) == "kept");
+    REQUIRE(w.call(SYS_munmap, {at, page}) == 0);  // one half
+    REQUIRE(w.touch(at + page));
+    REQUIRE(w.call(SYS_munmap, {at + page, page}) == 0);
+    CHECK(w.state().files.inodes_used() == inodes);
+    CHECK(w.state().files.bytes_used() == bytes);
+}
+
+TEST_CASE("a hole that the filesystem has no room for cannot be touched") {
+    mapping_world w(256_KiB);
+    const auto fd = w.file(128 * page);
+    const auto at = w.map(fd, 128 * page);
+    unsigned touched = 0;
+    while (touched < 128 && w.touch(at + touched * page)) ++touched;
+    CHECK(touched >= 48);
+    CHECK(touched < 64);
+    CHECK(w.state().files.bytes_used() <= w.state().files.byte_limit());
+    CHECK_FALSE(w.kernel->state().frames.exhausted());  // the file's trouble, not memory's
+    // What is punched out gives its room back.
+    REQUIRE(w.call(SYS_fallocate, {static_cast<std::uint64_t>(fd), 3, 0, 32 * page}) == 0);
+    CHECK(w.touch(at + 127 * page));
+    CHECK(w.get(at, 1) == std::string(1, '\0'));
+}
+
+TEST_CASE("shared pages count against the memory size") {
+    mapping_world w(128_MiB);
+    const auto fd = w.file(64u << 20);
+    const auto at = w.map(fd, 64u << 20);
+    std::uint64_t touched = 0;
+    while (touched < 16384 && w.touch(at + touched * page)) ++touched;
+    CHECK(touched < 8192);  // the world's limit
+    CHECK(touched > 6000);
+    CHECK(w.kernel->state().frames.exhausted());
+}
+
+TEST_CASE("a copy of the state has the contents and none of the frames") {
+    mapping_world w;
+    const auto fd = w.file(4 * page);
+    const auto at = w.map(fd, 4 * page);
+    w.put(at + page, "in a frame");
+    const auto frames = w.frames();
+    kernel_state copy = w.kernel->state();
+    vfs::put_back_pages(copy, w.memory);
+    const auto& [id, m] = *copy.vfs.mapped_files.begin();
+    CHECK(m.frames.empty());
+    CHECK(m.pages == 4);
+    CHECK(copy.frames.used_pages() == frames - 4);
+    CHECK_FALSE(copy.frames.any_shared());
+    std::string text(10, '\0');
+    CHECK(copy.vfs.files.read(id, page, std::as_writable_bytes(std::span(text))) == 10);
+    CHECK(text == "in a frame");
+    // The guest's own goes on.
+    CHECK(w.get(at + page, 10) == "in a frame");
+    CHECK(w.frames() == frames);
+}
+
+TEST_CASE("a futex in a file is one, wherever it is mapped and whether its page is there") {
+    mapping_world w;
+    const auto fd = w.file(4 * page);
+    const auto at = w.map(fd, 4 * page), other = w.map(fd, 4 * page);
+    const auto place = w.space().shared_place_of(gva{at + page + 8});
+    REQUIRE(place);
+    CHECK(place->file != 0);
+    CHECK(place->address == page + 8);
+    CHECK(place == w.space().shared_place_of(gva{other + page + 8}));
+    CHECK_FALSE(place == w.space().shared_place_of(gva{other + page + 12}));
+}
+
+TEST_CASE("a file that shrinks takes its pages out of every mapping") {
+    mapping_world w;
+    const auto fd = static_cast<std::uint64_t>(w.file(8 * page));
+    const auto a = w.map(static_cast<std::int64_t>(fd), 8 * page),
+               b = w.map(static_cast<std::int64_t>(fd), 8 * page);
+    for (unsigned i = 0; i < 8; ++i) REQUIRE((w.touch(a + i * page) && w.touch(b + i * page)));
+    const auto before = w.frames();
+    REQUIRE(w.call(SYS_ftruncate, {fd, 3 * page + 1}) == 0);
+    CHECK(w.frames() == before - 4);
+    for (const auto at : {a, b}) {
+        CHECK(w.get(at + 3 * page, 2) == std::string("x\0", 2));
+        CHECK_FALSE(w.touch(at + 4 * page));
+        CHECK(w.space().fault(gva{at + 4 * page}, 6) == mm::fault_result::bus_adrerr);
+    }
+    REQUIRE(w.call(SYS_ftruncate, {fd, 8 * page}) == 0);
+    CHECK(w.get(a + 5 * page, 1) == std::string(1, '\0'));
+}
