@@ -1,6 +1,7 @@
 list(APPEND HEARTH_GUEST_SOURCES
     sys/dir.cpp
     sys/file.cpp
+    sys/file_lock.cpp
     sys/files.cpp
     sys/ioctl.cpp
     sys/open.cpp
@@ -14,7 +15,9 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/stat.cpp
     vfs/fd_table.cpp
     vfs/file_content.cpp
-    vfs/file_io.cpp vfs/file_pages.cpp
+    vfs/file_io.cpp
+    vfs/file_locks.cpp
+    vfs/file_pages.cpp
     vfs/filesystem.cpp
     vfs/host_tree.cpp
     vfs/mappable.cpp

@@ -15,18 +15,18 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1352);
+HEARTH_PINNED(detail::snapshot_image, 1400);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1056);
+HEARTH_PINNED(kernel_state, 1104);
 HEARTH_PINNED(process_state, 2720);
-HEARTH_PINNED(task_state, 472);
-HEARTH_PINNED(task_waiting, 128);
+HEARTH_PINNED(task_state, 560);
+HEARTH_PINNED(task_waiting, 216);
 HEARTH_PINNED(task_exited, 4);
-HEARTH_PINNED(wait_state, 128);
+HEARTH_PINNED(wait_state, 216);
 HEARTH_PINNED(wait_state::watch, 8);
 HEARTH_PINNED(futex_wait, 48);
 HEARTH_PINNED(task_signals, 96);
@@ -49,8 +49,11 @@ HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 128);
 
-HEARTH_PINNED(vfs::vfs_state, 424);
+HEARTH_PINNED(vfs::vfs_state, 472);
 HEARTH_PINNED(vfs::mapped_file, 56);
+HEARTH_PINNED(vfs::lock_place, 48);
+HEARTH_PINNED(vfs::file_lock, 32);
+HEARTH_PINNED(vfs::lock_wait, 80);
 HEARTH_PINNED(vfs::tmpfs, 80);
 HEARTH_PINNED(vfs::inode, 208);
 HEARTH_PINNED(vfs::directory_body, 144);

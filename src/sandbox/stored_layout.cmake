@@ -19,6 +19,7 @@ list(APPEND HEARTH_STORED_LAYOUT
     guest/vfs/description.hpp
     guest/vfs/fd_table.hpp
     guest/vfs/file_content.hpp
+    guest/vfs/file_lock.hpp
     guest/vfs/pipe.hpp
     guest/vfs/socket_name.hpp
     guest/vfs/tmpfs.hpp

@@ -131,10 +131,10 @@ TEST_CASE("nothing is created when there is no descriptor for it") {
 TEST_CASE("exec closes what asked for it and exit closes all") {
     world w;
     const auto kept = w.open("/dev/null"), gone = w.open("/dev/null", O_CLOEXEC);
-    vfs::close_on_exec(w.state(), w.process().files);
+    vfs::close_on_exec(w.state(), w.process());
     CHECK(w.call(SYS_fcntl, {w.fd_of(kept), F_GETFD}) == 0);
     CHECK(w.call(SYS_fcntl, {w.fd_of(gone), F_GETFD}) == -EBADF);
-    vfs::close_all(w.state(), w.process().files);
+    vfs::close_all(w.state(), w.process());
     CHECK(w.state().descriptions.empty());
 }
 

@@ -71,7 +71,7 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
         over_ = true;
         return;
     }
-    vfs::close_all(state_.vfs, p.files);
+    vfs::close_all(state_.vfs, p);
     leave_memory(p);
     p.vforked = false;
     p.timers = {};

@@ -6,6 +6,7 @@
 #include "guest/kernel/tracer.hpp"
 #include "guest/sys/bind.hpp"
 #include "guest/sys/exchange.hpp"
+#include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/readiness.hpp"
 
 #include <fmt/format.h>
@@ -344,6 +345,7 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
         return child == state_.processes.end() || child->second.ended || !child->second.vforked;
     }
     if (wait.futex && wait.futex->woken) return true;
+    if (wait.lock && !vfs::conflict(state_.vfs, wait.lock->place, wait.lock->lock)) return true;
     if (wait.child) {  // one has ended, or there is none any more to wait for
         bool living = false, ended = false;
         for (const auto& [id, p] : state_.processes)

@@ -80,7 +80,7 @@ sysret execute(task& t,
     auto loaded = exec::load_program(p, space, *plan, request);
     if (loaded.has_error()) return fatal();
 
-    vfs::close_on_exec(state.vfs, p.files);
+    vfs::close_on_exec(state.vfs, p);
     for (auto& action : p.actions)
         if (action.handler != abi::sig_ign) action = {};
     p.timers.posix.clear();

@@ -3,6 +3,7 @@
 #include "guest/abi/process.hpp"
 #include "guest/abi/signal.hpp"
 #include "guest/sys/time.hpp"
+#include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/socket.hpp"
 #include "vmm/x86_64/layout.hpp"
 
@@ -85,7 +86,15 @@ sysret install_pair(task& t,
 }
 
 void close_descriptor(task& t, int fd) {
-    if (const auto gone = t.process().files.remove(fd)) state_of(t).release(gone->description);
+    const auto gone = t.process().files.remove(fd);
+    if (!gone) return;
+    vfs::vfs_state& state = state_of(t);
+    if (!state.locks.empty()) {
+        if (const auto* d = state.find(gone->description))
+            vfs::forget_records(state, t.process().id, *d);
+        t.kernel().contend();  // somebody may have waited for one
+    }
+    state.release(gone->description);
 }
 
 outcome<std::string> base_of(task& t, int directory, std::string_view path) {

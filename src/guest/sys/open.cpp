@@ -1,13 +1,14 @@
 #include "guest/sys/open.hpp"
 
+#include "guest/sys/file_lock.hpp"
 #include "guest/sys/files.hpp"
+#include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/open.hpp"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/memfd.h>
 #include <linux/openat2.h>
-#include <sys/file.h>
 
 #include <algorithm>
 #include <array>
@@ -44,29 +45,6 @@ sysret duplicate_to(task& t, int fd, int to, bool close_on_exec) {
     files::close_descriptor(t, to);
     t.process().files.set(to, {o->id, close_on_exec});
     return to;
-}
-
-/// Record locks: a guest has one process, so none conflicts with another's. man 2 fcntl, "Advisory
-/// record locking".
-sysret record_lock(task& t, const files::opened& o, int command, std::uint64_t argument) {
-    const guest_ptr<abi::flock> p{gva{argument}};
-    auto lock = t.read(p);
-    if (!lock) return lock.error();
-    if (lock->type != F_RDLCK && lock->type != F_WRLCK && lock->type != F_UNLCK)
-        return sysret::error(EINVAL);
-    if (lock->whence < SEEK_SET || lock->whence > SEEK_END) return sysret::error(EINVAL);
-    const bool of_description =
-        command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
-    if (of_description && lock->pid != 0) return sysret::error(EINVAL);
-    if (command == F_GETLK || command == F_OFD_GETLK) {
-        if (lock->type == F_UNLCK) return sysret::error(EINVAL);
-        lock->type = F_UNLCK;
-        return t.write(p, *lock);
-    }
-    const int access = static_cast<int>(o.description->flags) & O_ACCMODE;
-    if (lock->type == F_RDLCK && access == O_WRONLY) return sysret::error(EBADF);
-    if (lock->type == F_WRLCK && access == O_RDONLY) return sysret::error(EBADF);
-    return 0;
 }
 
 sysret pipe_size(task& t, const files::opened& o, int command, std::uint64_t argument) {
@@ -228,14 +206,6 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
         default:
             return sysret::error(EINVAL);
     }
-}
-
-sysret sys_flock(task& t, int fd, int operation) {
-    auto o = files::find(t, fd);
-    if (!o) return o.error();
-    const int kind = operation & ~LOCK_NB;
-    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN) return sysret::error(EINVAL);
-    return 0;  // one process: nobody else holds any
 }
 
 sysret sys_memfd_create(task& t, guest_ptr<const char> name, unsigned flags) {

@@ -21,7 +21,6 @@ sysret sys_dup(task&, int fd);
 sysret sys_dup2(task&, int fd, int to);
 sysret sys_dup3(task&, int fd, int to, int flags);
 sysret sys_fcntl(task&, int fd, int command, std::uint64_t argument);
-sysret sys_flock(task&, int fd, int operation);
 sysret sys_memfd_create(task&, guest_ptr<const char> name, unsigned flags);
 sysret sys_umask(task&, std::uint32_t mask);
 

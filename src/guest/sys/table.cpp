@@ -5,6 +5,7 @@
 #include "guest/sys/dir.hpp"
 #include "guest/sys/exec.hpp"
 #include "guest/sys/file.hpp"
+#include "guest/sys/file_lock.hpp"
 #include "guest/sys/futex.hpp"
 #include "guest/sys/ioctl.hpp"
 #include "guest/sys/mman.hpp"
@@ -113,8 +114,8 @@ constexpr syscall_row table[] = {
     { 69, "msgsnd", refused, none, "ENOSYS: no System V IPC"},
     { 70, "msgrcv", refused, none, "ENOSYS: no System V IPC"},
     { 71, "msgctl", refused, none, "ENOSYS: no System V IPC"},
-    { 72, "fcntl", partial, bind<sys_fcntl>, "record locks are checked and never conflict, not between processes either; no leases, no signals (F_SETOWN, F_NOTIFY)"},
-    { 73, "flock", stub, bind<sys_flock>, "a lock is always had: processes of a guest are not kept apart by it"},
+    { 72, "fcntl", partial, bind<sys_fcntl>, "no leases, no signals (F_SETOWN, F_NOTIFY)"},
+    { 73, "flock", full, bind<sys_flock>},
     { 74, "fsync", full, bind<sys_fsync>},
     { 75, "fdatasync", full, bind<sys_fsync>},
     { 76, "truncate", full, bind<sys_truncate>},

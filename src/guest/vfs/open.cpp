@@ -1,5 +1,6 @@
 #include "guest/vfs/open.hpp"
 
+#include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/procfs.hpp"
 
@@ -262,14 +263,20 @@ outcome<description_id> make_memory_file(const context& c,
     return c.state.vfs.add(std::move(d));
 }
 
-void close_on_exec(vfs_state& state, fd_table& files) {
+void close_on_exec(vfs_state& state, process_state& process) {
     std::vector<int> closing;
-    for (const auto& [fd, d] : files.all())
+    for (const auto& [fd, d] : process.files.all())
         if (d.close_on_exec) closing.push_back(fd);
-    for (int fd : closing) state.release(files.remove(fd)->description);
+    for (int fd : closing) {
+        const description_id id = process.files.remove(fd)->description;
+        if (const description* d = state.find(id)) forget_records(state, process.id, *d);
+        state.release(id);
+    }
 }
 
-void close_all(vfs_state& state, fd_table& files) {
+void close_all(vfs_state& state, process_state& process) {
+    fd_table& files = process.files;
+    forget_records(state, process.id);
     while (!files.all().empty())
         state.release(files.remove(files.all().begin()->first)->description);
 }

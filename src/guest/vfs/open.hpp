@@ -31,8 +31,8 @@ inline constexpr std::size_t max_epoll_items =
     8192;  ///< of all sets (man 7 epoll, max_user_watches)
 
 /// exec: closes what asked for it. exit: closes all.
-void close_on_exec(vfs_state& state, fd_table& files);
-void close_all(vfs_state& state, fd_table& files);
+void close_on_exec(vfs_state& state, process_state& process);
+void close_all(vfs_state& state, process_state& process);
 
 /// Descriptors 0, 1 and 2 as the host's streams. The table must be empty there.
 void open_standard_streams(vfs_state& state, fd_table& files);

@@ -1,6 +1,7 @@
 #include "guest/vfs/vfs_state.hpp"
 
 #include "base/assert.hpp"
+#include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/socket.hpp"
 
 namespace hearth::guest::vfs {
@@ -97,6 +98,7 @@ void vfs_state::release(description_id id) {
     description gone = std::move(it->second);
     descriptions.erase(it);
     let_go(*this, id, gone);
+    if (!locks.empty()) forget_locks(*this, id);
     if (epoll_sets == 0) return;
     // Its interests go with it (man 7 epoll, Q6).
     for (auto& [other, d] : descriptions) {

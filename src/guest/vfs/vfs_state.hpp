@@ -9,6 +9,7 @@
 
 #include "guest/kernel/wait_state.hpp"
 #include "guest/vfs/description.hpp"
+#include "guest/vfs/file_lock.hpp"
 #include "guest/vfs/pipe.hpp"
 #include "vmm/address.hpp"
 
@@ -30,6 +31,7 @@ struct vfs_state {
     std::vector<inode_id> roots;  ///< of the tmpfs mounts, by the number their mount has
     std::map<description_id, description> descriptions;
     std::map<inode_id, mapped_file> mapped_files;  ///< each counts as open once
+    std::map<lock_place, std::vector<file_lock>> locks;  ///< none of an empty list
     std::map<pipe_id, pipe> pipes;
     std::map<pair_id, socket_pair> pairs;
     std::map<std::uint32_t, service_connection> connections;
