@@ -88,12 +88,19 @@ class torture {
         auto work = asio::make_work_guard(io_);
         for (unsigned i = 0; i < 2; ++i) threads.emplace_back([this] { io_.run(); });
         std::this_thread::sleep_for(length);
+        // On a slow machine longer: it shall be no idle day.
+        for (int i = 0; i < 600 && was_idle(); ++i) std::this_thread::sleep_for(100ms);
         closing_ = true;
         if (drain) worker_->drain();
         worker_->shut_down();
         stop_ = true;
         work.reset();
         for (auto& t : threads) t.join();
+    }
+
+    /// Something has not come up yet.
+    [[nodiscard]] bool was_idle() const {
+        return responses_ == 0 || failures_ == 0 || aborted_ == 0;
     }
 
     void check() {
@@ -117,10 +124,7 @@ class torture {
         CHECK(m.pool.environments.ending == 0);
         CHECK(m.pool.shells == 0);
         CHECK(m.guest_memory.bytes() == 0);
-        // It was no idle day.
-        CHECK(responses_ > 0);
-        CHECK(failures_ > 0);
-        CHECK(aborted_ > 0);
+        CHECK_FALSE(was_idle());
     }
 
   private:
@@ -305,8 +309,17 @@ TEST_CASE("a cancellation that comes as the invocation ends hits nobody else") {
     auto w = make();
     auto f = w->deploy(spec("function_native"));
     REQUIRE(f->initialize().has_value());
+    // How long one takes here, so that about half of the cancellations come in time.
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) {
+        asio::io_context io;
+        f->async_invoke(event("1"), asio::bind_executor(io, [](error_code, response) {}));
+        io.run();
+    }
+    const auto usual = (std::chrono::steady_clock::now() - begin) / 20;
     int aborted = 0, wrong = 0;
     std::mt19937 random(7);
+    std::uniform_real_distribution<double> share(0, 2);
     for (int i = 0; i < 400; ++i) {
         asio::io_context io;
         asio::cancellation_signal signal;
@@ -315,10 +328,7 @@ TEST_CASE("a cancellation that comes as the invocation ends hits nobody else") {
                             signal.slot(), asio::bind_executor(io, [&](error_code ec, response) {
                                 aborted += ec == asio::error::operation_aborted;
                             })));
-        const auto until =
-            std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 300);
-        while (std::chrono::steady_clock::now() < until) {
-        }
+        std::this_thread::sleep_for(usual * share(random));
         signal.emit(asio::cancellation_type::terminal);
         io.run();
         const auto r = f->invoke(event("1"));
