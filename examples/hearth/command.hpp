@@ -36,6 +36,9 @@ result<byte_count> parse_memory(const std::string& text);
 result<std::map<std::string, std::string>> parse_environment(
     const std::vector<std::string>& settings);
 
+/// --network LIST.
+void add_network_option(CLI::App& app, std::string& network);
+
 /// A zip, an ELF program or a directory, by what stands there.
 result<package> package_at(const std::string& path);
 

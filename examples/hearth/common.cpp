@@ -31,6 +31,15 @@ result<byte_count> parse_memory(const std::string& text) {
     return byte_count(number << shift->second);
 }
 
+void add_network_option(CLI::App& app, std::string& network) {
+    app.add_option("--network", network,
+                   "What it may reach: none, all, or a list of host:port, address(:port) and "
+                   "network/prefix(:port), by commas; this machine only where an entry names it "
+                   "(127.0.0.1:5432)")
+        ->type_name("none|all|LIST")
+        ->capture_default_str();
+}
+
 result<std::map<std::string, std::string>> parse_environment(
     const std::vector<std::string>& settings) {
     std::map<std::string, std::string> environment;

@@ -22,6 +22,7 @@ struct invoke_settings {
     std::string event = "-";
     std::string memory = "128";
     double timeout = 3;
+    std::string network = "none";
     std::vector<std::string> environment;
     std::vector<std::string> layers;
     bool verbose = false;
@@ -81,6 +82,7 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
     config.runtime = settings.runtime;
     config.handler = settings.handler.empty() ? usual_handler(settings.runtime) : settings.handler;
     config.memory = *memory;
+    config.network = settings.network;
     config.timeout = std::chrono::milliseconds(static_cast<long>(settings.timeout * 1000));
     config.environment = *environment;
     auto fn = rt->deploy(config);
@@ -134,6 +136,7 @@ command add_invoke(CLI::App& app) {
                    "A layer, shown at /opt; may be repeated, later ones override earlier ones")
         ->allow_extra_args(false)
         ->type_name("ZIP|DIR");
+    add_network_option(app, settings->network);
     app.add_flag("-v,--verbose", settings->verbose,
                  "Say on stderr what takes long, even without a terminal");
     app.footer(

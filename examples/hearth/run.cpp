@@ -15,6 +15,7 @@ namespace {
 struct run_settings {
     std::string root = "/";
     std::string memory = "1G";
+    std::string network = "none";
     std::vector<std::string> environment;
     std::vector<std::string> program;
     bool trace = false;
@@ -55,6 +56,7 @@ int run(const run_settings& settings) {
     }
     for (const auto& [name, value] : *added) options.environment.push_back(name + "=" + value);
     options.root = settings.root;
+    options.network = settings.network;
     options.arguments = settings.program;
     if (settings.trace) options.trace = write_trace;
 
@@ -100,6 +102,7 @@ command add_run(CLI::App& app, int& argc, char** argv) {
     app.add_option("--memory", settings->memory,
                    "Memory of the guest: MB, or with a unit (512M, 1G)")
         ->capture_default_str();
+    add_network_option(app, settings->network);
     app.add_flag("--trace", settings->trace,
                  "Show every system call with its arguments and result, on stderr");
     app.add_option("PROGRAM", *shown,
@@ -114,6 +117,7 @@ command add_run(CLI::App& app, int& argc, char** argv) {
         "\nExamples:\n"
         "  hearth run -- /usr/bin/env\n"
         "  hearth run --memory 256M -- busybox ls -l /usr\n"
+        "  hearth run --network example.com:443 -- curl -s https://example.com\n"
         "  hearth run --trace -- ./bootstrap 2>trace.txt\n"
         "  hearth run --root /srv/debian --env LANG=C -- /bin/ls /");
     if (argc > 1 && app.get_name() == argv[1]) {

@@ -36,6 +36,16 @@ struct function_config {
     hearth::isolation isolation = isolation::environment;
     /// Take a snapshot after init and start environments from it. Off: every start is cold.
     bool snapshot = true;
+    /// What it may reach beside the Runtime API: "none"; "all"; or a list, separated by commas, of
+    /// host:port, address(:port), network/prefix(:port) and *.domain:port, where a port may be a
+    /// range: "db.example.com:5432,10.0.0.0/8:8000-8999,[2001:db8::1]:443". A name allows the
+    /// addresses it resolves to for the function, and other names do not resolve. This machine
+    /// (loopback, the addresses of its interfaces), its link (169.254.0.0/16 and fe80::/10, where
+    /// clouds keep their metadata services) and multicast are reached only by an entry that names
+    /// them for themselves, as 127.0.0.1:5432 does. Connections do not survive a snapshot: in a
+    /// clone they are reset. At most 256 sockets and 100 new connections a second, in an
+    /// environment.
+    std::string network = "none";
     std::map<std::string, std::string> environment{};        ///< at most 4 KiB in all
 };
 

@@ -171,6 +171,8 @@ struct run_options {
     std::function<void(std::string_view)> trace;
     /// A stop request ends the guest: errc of the result is `asio::error::operation_aborted`.
     std::stop_token stop;
+    /// As function_config::network.
+    std::string network = "none";
     /// As in runtime_options.
     int kick_signal_offset = 7;
 };

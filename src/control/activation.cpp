@@ -61,6 +61,7 @@ result<worker::version_spec> control_plane::impl::make_spec(
                                 .pool = run.pool,
                                 .isolation = run.isolation,
                                 .snapshot = run.snapshot,
+                                .network = run.network,
                                 .log_group = c.settings.logging.log_group,
                                 .environment = std::move(environment)};
 }

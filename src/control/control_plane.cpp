@@ -4,6 +4,7 @@
 #include "control/validation.hpp"
 #include "image/package_source.hpp"
 #include "image/sha256.hpp"
+#include "net/policy.hpp"
 
 #include <hearth/control.hpp>
 #include <hearth/observer.hpp>
@@ -591,6 +592,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
         .ephemeral_storage = config.ephemeral_storage,
         .environment = config.environment};
     HEARTH_CHECK(control::check_settings(settings));
+    HEARTH_CHECK(net::policy::parse(config.network));
 
     // A zip that is to be stored is read once, so that what is checked is what is kept.
     std::optional<std::string> zip;
@@ -609,7 +611,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
     auto e = std::make_shared<entry>();
     e->durable = zip.has_value();
     HEARTH_TRY(e->layers, image::package_image::load_layers(config.layers, *code));
-    e->policy = {config.pool, config.isolation, config.snapshot};
+    e->policy = {config.pool, config.isolation, config.snapshot, config.network};
     e->stored.current = {.function_name = name.name,
                          .function_arn = impl_->arn_of(name.name),
                          .settings = std::move(settings),

@@ -1,5 +1,7 @@
 #include "control/run_policy.hpp"
 
+#include "net/policy.hpp"
+
 namespace hearth::control {
 namespace {
 
@@ -26,6 +28,12 @@ result<run_policy> with_variables(run_policy policy,
             policy.isolation = isolation::tenant;
         else
             return unknown_value(v->first, v->second, "'environment', 'invocation' or 'tenant'");
+    }
+    if (const auto v = environment.find("HEARTH_NETWORK"); v != environment.end()) {
+        if (const auto parsed = net::policy::parse(v->second); parsed.has_error())
+            return error(errc::invalid_argument,
+                         "The environment variable HEARTH_NETWORK: " + parsed.error().message());
+        policy.network = v->second;
     }
     return policy;
 }

@@ -5,6 +5,7 @@
 ///
 ///   HEARTH_SNAPSHOT   on | off
 ///   HEARTH_ISOLATION  environment | invocation | tenant
+///   HEARTH_NETWORK    none | all | a list: see net/policy.hpp
 
 #include <hearth/error.hpp>
 #include <hearth/pool_policy.hpp>
@@ -18,6 +19,7 @@ struct run_policy {
     pool_policy pool;
     hearth::isolation isolation = isolation::environment;
     bool snapshot = true;
+    std::string network = "none";
 };
 
 /// @errors errc::invalid_argument: a value that is none of the above

@@ -5,6 +5,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/files.cpp
     sys/ioctl.cpp
     sys/open.cpp
+    sys/outside.cpp
     sys/path.cpp
     sys/pipe.cpp
     sys/poll.cpp
@@ -23,6 +24,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     vfs/mappable.cpp
     vfs/memory_tree.cpp
     vfs/open.cpp
+    vfs/outside.cpp
     vfs/presets.cpp
     vfs/proc_cpuinfo.cpp
     vfs/procfs.cpp

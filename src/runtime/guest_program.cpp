@@ -88,7 +88,7 @@ result<guest_program> program_of_root(const guest_program_request& r) {
         p.version = fmt::format("{}:{}:{}.{:09}:{}.{:09}", st.st_ino, st.st_size, st.st_mtim.tv_sec,
                                 st.st_mtim.tv_nsec, st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
     const std::array shown{here, directory};
-    HEARTH_TRY(auto layout, guest::vfs::host_root(r.root, r.tmp_size, shown));
+    HEARTH_TRY(auto layout, guest::vfs::host_root(r.root, r.tmp_size, shown, r.network));
     HEARTH_TRY(p.files, guest::vfs::filesystem::create(std::move(layout)));
     return p;
 }

@@ -30,6 +30,7 @@ struct guest_program_request {
     const std::filesystem::path& working_directory;
     const std::filesystem::path& root;
     byte_count tmp_size;
+    bool network = false;  ///< it has one: names are asked of the host
 };
 
 /// Of `root`, which the guest sees whole. @errors as run_program

@@ -1,6 +1,7 @@
 #include "base/deadline_watch.hpp"
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
+#include "net/guest_network.hpp"
 #include "runtime/guest_program.hpp"
 #include "sandbox/sandbox.hpp"
 #include "vmm/kvm.hpp"
@@ -124,8 +125,11 @@ class host_streams final : public detail::sandbox_streams {
     const run_options& options_;
 };
 
-/// No service listens; only the guest's timers and the owner's stop need to get through.
-class interrupts final : public detail::sandbox_services, private deadline_watch::entry {
+/// No service listens; only the guest's timers, its connections' news and the owner's stop need to
+/// get through.
+class interrupts final : public detail::sandbox_services,
+                         public net::listener,
+                         private deadline_watch::entry {
   public:
     interrupts() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
     ~interrupts() override { watch_.disarm(*this); }
@@ -156,6 +160,8 @@ class interrupts final : public detail::sandbox_services, private deadline_watch
         if (fds[0].revents) (void)!::read(event_.get(), &drained, sizeof drained);
     }
 
+    void network_ready() noexcept override { wake(); }
+
   private:
     bool listens(std::uint32_t, std::uint16_t) override { return false; }
     bool serve(guest::kernel&) override { return false; }
@@ -166,6 +172,9 @@ class interrupts final : public detail::sandbox_services, private deadline_watch
     void expire() noexcept override { poke(); }
     void poke() noexcept {
         if (auto* s = sandbox_.load()) s->kick();
+        wake();
+    }
+    void wake() noexcept {
         const std::uint64_t one = 1;
         (void)!::write(event_.get(), &one, sizeof one);
     }
@@ -183,9 +192,11 @@ result<run_status> run_program(const run_options& options) {
     if (options.kick_signal_offset < 0 || signal > SIGRTMAX)
         return error(errc::invalid_argument, "kick_signal_offset is beyond SIGRTMAX");
 
+    HEARTH_TRY(auto policy, net::policy::parse(options.network));
+    const bool has_network = !policy.none();
     HEARTH_TRY(auto program, detail::program_of_root({options.arguments, options.environment,
                                                       options.working_directory, options.root,
-                                                      options.tmp_size}));
+                                                      options.tmp_size, has_network}));
     HEARTH_TRY(const auto kvm, vmm::kvm::open());
 
     run_status status;
@@ -201,8 +212,16 @@ result<run_status> run_program(const run_options& options) {
 
     host_streams streams(options);
     interrupts services;
-    detail::sandbox sandbox(
-        std::move(shell), {options.memory, std::move(program.files), &streams, &services, tracing});
+    net::engine engine;
+    std::optional<net::guest_network> network;
+    if (has_network)
+        network.emplace(engine, std::make_shared<net::rules>(std::move(policy)), services);
+    detail::sandbox sandbox(std::move(shell), {.memory = options.memory,
+                                               .filesystem = std::move(program.files),
+                                               .streams = &streams,
+                                               .services = &services,
+                                               .tracing = tracing,
+                                               .network = network ? &*network : nullptr});
     HEARTH_CHECK(sandbox.load(program.what));
     status.load = lap();
 

@@ -79,6 +79,7 @@ result<void> sandbox::load(const program& what) {
         HEARTH_CHECK(shell_.make_blank());
     }
     shell_.blank = false;
+    if (options_.network) options_.network->close_all();
     guest::initial_parameters first;
     first.first_frame = vmm::layout::first_free;
     first.end_frame = vmm::gpa{memory().size()};
@@ -217,6 +218,7 @@ void sandbox::become_clone_of(std::shared_ptr<const snapshot_image> image) {
 }
 
 void sandbox::renew_identity() {
+    if (options_.network) options_.network->close_all();
     guest::renew_identity(kernel_->state(), memory(), [this](std::span<std::byte> out) {
         give_random(random_record::source::at_random, out);
     });
@@ -322,6 +324,7 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
 /// Carries a step over to the vCPU; the outcome when that ends the run.
 std::optional<run_outcome> sandbox::apply(guest::step step) {
     watch_timer();
+    close_gone_sockets();
     if (broken_) {
         ended_ = true;
         return run_poisoned{broken_->message()};
@@ -372,7 +375,18 @@ void sandbox::watch_timer() {
                                       : std::nullopt);
 }
 
+/// The last descriptor of each is closed.
+void sandbox::close_gone_sockets() {
+    auto& gone = kernel_->state().vfs.gone_outside;
+    if (gone.empty()) [[likely]]
+        return;
+    for (const std::uint32_t id : gone)
+        if (options_.network) options_.network->close(id);
+    gone.clear();
+}
+
 run_outcome sandbox::park() {
+    close_gone_sockets();
     parked_ = true;
     run_parked parked;
     if (const auto deadline = kernel_->wait_deadline())

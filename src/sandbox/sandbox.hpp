@@ -64,6 +64,7 @@ struct sandbox_options {
     sandbox_services* services = nullptr;  ///< outlives the sandbox; may be null
     bool tracing = false;
     random_record* randomness = nullptr;  ///< gets what the guest gets; outlives it; may be null
+    guest::outbound* network = nullptr;   ///< outlives the sandbox; may be null: no way out
 };
 
 /// What to start in a sandbox.
@@ -163,6 +164,7 @@ class sandbox final : private guest::host {
     bool input_ready() override;
     terminal terminal_of(guest::stream which) override;
     bool service_listens(std::uint32_t address, std::uint16_t port) override;
+    guest::outbound* network() override { return options_.network; }
     vmm::fpu_state read_fpu() override;
     bool write_fpu(const vmm::fpu_state& state) override;
     bool tracing() const override { return options_.tracing; }
@@ -172,6 +174,7 @@ class sandbox final : private guest::host {
     vmm::vvar& vvar_page() noexcept;
     void refresh_clock();
     void watch_timer();
+    void close_gone_sockets();
     std::optional<run_outcome> apply(guest::step step);
     run_outcome park();
 

@@ -15,13 +15,13 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1400);
+HEARTH_PINNED(detail::snapshot_image, 1424);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1104);
+HEARTH_PINNED(kernel_state, 1128);
 HEARTH_PINNED(process_state, 2720);
 HEARTH_PINNED(task_state, 560);
 HEARTH_PINNED(task_waiting, 216);
@@ -49,7 +49,7 @@ HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 128);
 
-HEARTH_PINNED(vfs::vfs_state, 472);
+HEARTH_PINNED(vfs::vfs_state, 496);
 HEARTH_PINNED(vfs::mapped_file, 56);
 HEARTH_PINNED(vfs::lock_place, 48);
 HEARTH_PINNED(vfs::file_lock, 32);
@@ -74,6 +74,7 @@ HEARTH_PINNED(vfs::service_socket, 4);
 HEARTH_PINNED(vfs::unconnected_socket, 128);
 HEARTH_PINNED(vfs::listening_socket, 224);
 HEARTH_PINNED(vfs::datagram_socket, 336);
+HEARTH_PINNED(vfs::host_socket, 16);
 HEARTH_PINNED(vfs::socket_name, 64);
 HEARTH_PINNED(vfs::socket_key, 48);
 HEARTH_PINNED(vfs::peer_credentials, 12);

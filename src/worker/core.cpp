@@ -337,7 +337,7 @@ result<core::environment_ptr> core::reattach(environment_ptr e, work_order w) {
 
 result<core::assigned> core::start(work_order w, start_kind kind, const version_entry& version) {
     const version_spec& spec = version.data->spec;
-    auto e = std::make_unique<environment>(version.data, options_, watch_);
+    auto e = std::make_unique<environment>(version.data, options_, watch_, network_);
     e->id = w.id;
     const auto begin = [&]() -> result<void> {
         if (version.data->files.has_error()) return version.data->files.error();

@@ -6,10 +6,11 @@
 /// holds it, so a handle that outlives its runtime still finds a closed door instead of nothing.
 ///
 /// Lock order: core::mutex_ → environment's waker mutex → a waiting thread's or the async queue's
-/// mutex. The deadline watch's mutex stands before the waker mutex too. Nothing is created,
-/// destroyed, restored, run, or told to an observer under core::mutex_.
+/// mutex. The deadline watch's mutex and the network engine's stand before the waker mutex too.
+/// Nothing is created, destroyed, restored, run, or told to an observer under core::mutex_.
 
 #include "base/deadline_watch.hpp"
+#include "net/engine.hpp"
 #include "pool/pool_fsm.hpp"
 #include "vmm/kvm.hpp"
 #include "worker/environment.hpp"
@@ -173,6 +174,7 @@ class core {
     const int kick_signal_;
     vmm::kvm kvm_;
     deadline_watch watch_;
+    net::engine network_;
     init_runner run_init_;
     const std::unique_ptr<snapshot_store> store_;
 

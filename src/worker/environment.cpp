@@ -23,12 +23,14 @@ std::int64_t realtime_ms() {
 
 detail::sandbox_options options_of(const version_data& version,
                                    detail::sandbox_streams& streams,
-                                   detail::sandbox_services& services) {
+                                   detail::sandbox_services& services,
+                                   guest::outbound* network) {
     detail::sandbox_options o;
     o.memory = version.spec.memory;
     o.filesystem = *version.files;
     o.streams = &streams;
     o.services = &services;
+    o.network = network;
     return o;
 }
 
@@ -36,12 +38,16 @@ detail::sandbox_options options_of(const version_data& version,
 
 environment::environment(std::shared_ptr<const version_data> version,
                          const worker_options& options,
-                         deadline_watch& watch)
+                         deadline_watch& watch,
+                         net::engine& network)
     : version_(std::move(version)),
       spec_(version_->spec),
       options_(options),
       watch_(watch),
-      api_(spec_.snapshot) {}
+      api_(spec_.snapshot) {
+    if (version_->network)
+        network_.emplace(network, version_->network, static_cast<net::listener&>(*this));
+}
 
 environment::~environment() {
     watch_.disarm(*this);
@@ -54,7 +60,7 @@ void environment::set_timer(std::optional<detail::monotonic_time> at) {
 }
 
 void environment::open(detail::shell shell) {
-    auto options = options_of(*version_, *this, *this);
+    auto options = options_of(*version_, *this, *this, network_ ? &*network_ : nullptr);
     const std::lock_guard lock(waker_mutex_);
     sandbox_.emplace(std::move(shell), std::move(options));
 }
@@ -186,6 +192,7 @@ std::optional<detail::shell> environment::give_up() {
     if (sandbox_ && !poisoned_) shell.emplace(std::move(*sandbox_).take_shell());
     sandbox_.reset();
     at_rest_.reset();
+    if (network_) network_->close_all();
     phase_ = phase::dead;
     return shell;
 }
@@ -236,6 +243,7 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
     for (;;) {
         if (on_interrupt()) return std::nullopt;
         if (preempt.exchange(false, std::memory_order_relaxed)) return pause{{}, true};
+        network_news_.store(false);
         auto outcome = sandbox_->run(scope);
         if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
             on_parked();
@@ -428,6 +436,13 @@ void environment::interrupt(reason r) noexcept {
     if (waker_) waker_->wake();
 }
 
+/// A guest that runs sees for itself, at its next system call or slice.
+void environment::network_ready() noexcept {
+    const std::lock_guard lock(waker_mutex_);
+    network_news_.store(true);
+    if (waker_) waker_->wake();
+}
+
 void environment::kick() noexcept {
     const std::lock_guard lock(waker_mutex_);
     if (sandbox_) sandbox_->kick();
@@ -435,7 +450,7 @@ void environment::kick() noexcept {
 
 bool environment::set_waker(waker* w) noexcept {
     const std::lock_guard lock(waker_mutex_);
-    if (interrupts_.load(std::memory_order_acquire)) return false;
+    if (interrupts_.load(std::memory_order_acquire) || network_news_.load()) return false;
     waker_ = w;
     return true;
 }

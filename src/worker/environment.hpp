@@ -9,6 +9,7 @@
 /// environment's life.
 
 #include "base/deadline_watch.hpp"
+#include "net/guest_network.hpp"
 #include "pool/ids.hpp"
 #include "sandbox/sandbox.hpp"
 #include "worker/failure.hpp"
@@ -45,7 +46,8 @@ class waker {
 
 class environment final : private detail::sandbox_streams,
                           private detail::sandbox_services,
-                          private deadline_watch::entry {
+                          private deadline_watch::entry,
+                          private net::listener {
   public:
     enum class reason : unsigned { timeout = 1, cancelled = 2, shutdown = 4 };
 
@@ -55,10 +57,11 @@ class environment final : private detail::sandbox_streams,
         std::chrono::nanoseconds vm_time{};
     };
 
-    /// `options` and `watch` outlive the environment. It has no shell yet.
+    /// `options`, `watch` and `network` outlive the environment. It has no shell yet.
     environment(std::shared_ptr<const version_data> version,
                 const worker_options& options,
-                deadline_watch& watch);
+                deadline_watch& watch,
+                net::engine& network);
     ~environment();
     environment(const environment&) = delete;
     environment& operator=(const environment&) = delete;
@@ -141,8 +144,8 @@ class environment final : private detail::sandbox_streams,
     /// Reusable, and out of reach of whoever interrupts: what came too late for the phase that is
     /// over must not meet the next.
     void forget_interrupts() noexcept;
-    /// While set, `interrupt` calls it. @return false, and not set, when an interrupt is there
-    /// already
+    /// While set, `interrupt` and news of the guest's connections call it. @return false, and not
+    /// set, when there is one already
     [[nodiscard]] bool set_waker(waker* w) noexcept;
     void clear_waker() noexcept;
 
@@ -172,6 +175,8 @@ class environment final : private detail::sandbox_streams,
     void set_timer(std::optional<detail::monotonic_time> at) override;
     // deadline_watch::entry
     void expire() noexcept override { interrupt(reason::timeout); }
+    // net::listener
+    void network_ready() noexcept override;
 
     /// A timer of the guest (alarm, setitimer) is due while its code runs: only a kick gets in
     /// between.
@@ -226,11 +231,13 @@ class environment final : private detail::sandbox_streams,
     bool poisoned_ = false;    ///< the shell is no good
 
     std::atomic<unsigned> interrupts_{0};
+    std::atomic<bool> network_news_{false};  ///< since the guest was last looked after
     std::mutex waker_mutex_;  // a leaf; guards waker_, and sandbox_'s coming and going
     waker* waker_ = nullptr;
 
     std::shared_ptr<const detail::snapshot_image> at_rest_;  ///< while detached or suspended
     std::uint64_t calls_before_ = 0;                         ///< of the sandboxes it had
+    std::optional<net::guest_network> network_;  ///< moves with the guest from shell to shell
     // Last: it calls what stands above until it is gone.
     std::optional<detail::sandbox> sandbox_;  ///< none while it has no shell
 };

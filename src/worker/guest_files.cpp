@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "guest/vfs/filesystem.hpp"
+#include "net/rules.hpp"
 
 #include <utility>
 
@@ -22,7 +23,11 @@ result<std::shared_ptr<guest::vfs::filesystem>> guest_files(const version_spec& 
 std::shared_ptr<const version_data> make_version_data(version_spec spec,
                                                       const worker_options& options) {
     auto files = guest_files(spec, options);
-    return std::make_shared<const version_data>(version_data{std::move(spec), std::move(files)});
+    std::shared_ptr<net::rules> network;
+    if (auto policy = net::policy::parse(spec.network); policy && !policy->none())
+        network = std::make_shared<net::rules>(std::move(*policy));
+    return std::make_shared<const version_data>(
+        version_data{std::move(spec), std::move(files), std::move(network)});
 }
 
 }  // namespace hearth::worker

@@ -95,6 +95,7 @@ std::string snapshot_store::key_of(const version_spec& spec) const {
     codec::put(w, spec.ephemeral_storage.bytes());
     codec::put(w, spec.log_group);
     codec::put(w, spec.environment);
+    codec::put(w, spec.network);
     codec::put(w, region_);
     codec::put(w, guest_root_);
     if (spec.runtime) {

@@ -45,6 +45,7 @@ struct version_spec {
     pool_policy pool;
     hearth::isolation isolation = isolation::environment;
     bool snapshot = true;
+    std::string network = "none";  ///< as net::policy::parse takes it
     std::string log_group;  ///< empty: /aws/lambda/NAME
     std::map<std::string, std::string> environment;
 };

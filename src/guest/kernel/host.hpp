@@ -4,6 +4,7 @@
 /// registers. Resources, so never part of `kernel_state`. Implemented by the sandbox; by a fake in
 /// unit tests. Called on the sandbox's owner thread only.
 
+#include "guest/kernel/outbound.hpp"
 #include "vmm/vcpu_state.hpp"
 
 #include <chrono>
@@ -49,6 +50,9 @@ class host {
     /// True when a service of ours listens at this IPv4 address and port (host byte order): the
     /// Runtime API.
     virtual bool service_listens(std::uint32_t address, std::uint16_t port) = 0;
+
+    /// The way out of the guest; null: there is none.
+    virtual outbound* network() { return nullptr; }
 
     /// Vector state of the running task, for signal frames.
     virtual vmm::fpu_state read_fpu() = 0;

@@ -65,6 +65,9 @@ void renew_identity(kernel_state& state,
         (void)space.write(process.mm.random_bytes,
                           bytes);  // unmapped or read-only by now: its affair
     }
+    for (auto& [id, d] : state.vfs.descriptions)
+        if (auto* socket = std::get_if<vfs::host_socket>(&d.body)) socket->id = 0;
+    state.vfs.gone_outside.clear();
     state.native.event.reset();
     state.native.reply.reset();
     state.native.busy = false;

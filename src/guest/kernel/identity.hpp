@@ -35,10 +35,11 @@ struct initial_parameters {
 /// One process with one task, no memory mapped, no descriptor open: exec fills them in.
 kernel_state make_initial_state(const initial_parameters& parameters);
 
-/// What two clones of one snapshot must not share: the boot id and AT_RANDOM's bytes; and an event
-/// or reply in flight is nobody's. The clock needs nothing (the sandbox lets it go on), nor does
-/// getrandom, which asks the host each time, nor do process ids, which each guest has to itself. A
-/// program's own generators are seeded already: see the restore hooks.
+/// What two clones of one snapshot must not share: the boot id, AT_RANDOM's bytes, and sockets that
+/// lead out of the guest, which look reset; and an event or reply in flight is nobody's. The clock
+/// needs nothing (the sandbox lets it go on), nor does getrandom, which asks the host each time,
+/// nor do process ids, which each guest has to itself. A program's own generators are seeded
+/// already: see the restore hooks.
 void renew_identity(kernel_state& state,
                     vmm::guest_memory& memory,
                     const std::function<void(std::span<std::byte>)>& random);

@@ -72,6 +72,8 @@ outcome<std::int32_t> readable_bytes(task& t, const vfs::description& d) {
         if (const auto it = state.connections.find(socket->connection);
             it != state.connections.end())
             n = it->second.to_guest.size();
+    } else if (const auto* outside = std::get_if<vfs::host_socket>(&d.body)) {
+        if (auto* network = t.kernel().host().network()) n = network->unread(outside->id);
     } else if (std::holds_alternative<vfs::tree_file>(d.body) ||
                std::holds_alternative<vfs::tmpfs_file>(d.body)) {
         auto a = vfs::attributes_of(files::context_of(t), files::tree_of(t), d);

@@ -1,6 +1,7 @@
 /// Sending and receiving on sockets: man 2 send, recv, sendmsg, recvmsg, sendmmsg, recvmmsg.
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/outside.hpp"
 #include "guest/sys/socket.hpp"
 #include "guest/sys/socket_address.hpp"
 #include "guest/sys/time.hpp"
@@ -127,7 +128,8 @@ sysret send(task& t,
     if (flags & ~send_flags) return sysret::error(EINVAL);
     vfs::vfs_state& state = files::state_of(t);
     const int family = vfs::family_of(state, *o->description);
-    const bool datagrams = std::holds_alternative<vfs::datagram_socket>(o->description->body);
+    const bool datagrams = std::holds_alternative<vfs::datagram_socket>(o->description->body) ||
+                           outside::has_datagrams(*o->description);
 
     vfs::send_request request;
     socket_address::target to;
@@ -136,9 +138,14 @@ sysret send(task& t,
         if (!raw) return raw.error();
         auto name = socket_address::decode(family, *raw);
         if (!name) return name.error();
-        auto found = socket_address::find_target(t, family, std::move(*name));
-        if (!found) return found.error();
-        to = std::move(*found);
+        if (outside::has_datagrams(*o->description) || outside::leads_out(t, *o, *name)) {
+            if (auto made = outside::make(t, *o, *name); !made) return made.error();
+            to.name = std::move(*name);
+        } else {
+            auto found = socket_address::find_target(t, family, std::move(*name));
+            if (!found) return found.error();
+            to = std::move(*found);
+        }
         request.to = &to.name;
         request.node = to.node;
     } else if (address && family == AF_UNIX) {
@@ -160,7 +167,10 @@ sysret send(task& t,
     for (;;) {
         const bool offered = done == 0 && (!stream || !held.extra.rights.empty());
         request.extra = offered ? held.extra : vfs::ancillary{};
-        auto n = vfs::send(state, o->id, from, request);
+        auto* host_socket = std::get_if<vfs::host_socket>(&o->description->body);
+        auto n = host_socket ? vfs::outside::send(t.kernel().host().network(), *host_socket, from,
+                                                  request.to)
+                             : vfs::send(state, o->id, from, request);
         if (!n) {
             if (n.error().number == EAGAIN) {
                 if (request.blocked_by != description_id{}) {
@@ -209,7 +219,10 @@ sysret receive(task& t,
     more.family = vfs::family_of(state, *o->description);
     to.skip(done);
     for (;;) {
-        auto got = vfs::receive(state, o->id, to, flags & MSG_PEEK);
+        auto* host_socket = std::get_if<vfs::host_socket>(&o->description->body);
+        auto got = host_socket ? vfs::outside::receive(t.kernel().host().network(), *host_socket,
+                                                       to, flags & MSG_PEEK)
+                               : vfs::receive(state, o->id, to, flags & MSG_PEEK);
         if (!got) {
             if (got.error().number == EAGAIN)
                 return wait_or_again(t, *o, POLLIN, flags, done, SO_RCVTIMEO);

@@ -1,6 +1,7 @@
 #include "guest/sys/socket.hpp"
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/outside.hpp"
 #include "guest/sys/socket_address.hpp"
 #include "guest/vfs/service_sockets.hpp"
 #include "guest/vfs/socket.hpp"
@@ -80,6 +81,8 @@ sysret give_name(task& t, int fd, bool peer, guest_ptr<void> address, guest_ptr<
     outcome<vfs::socket_name> name = vfs::name_of(state, d);
     if (const auto* service = std::get_if<vfs::service_socket>(&d.body))
         name = service_name(t, *service, peer);
+    else if (const auto* socket = std::get_if<vfs::host_socket>(&d.body))
+        name = vfs::outside::name(t.kernel().host().network(), *socket, peer);
     else if (peer)
         name = vfs::peer_of(state, d);
     if (!name) return name.error();
@@ -132,19 +135,22 @@ sysret sys_connect(task& t, int fd, guest_ptr<const void> address, int length) {
     vfs::vfs_state& state = files::state_of(t);
     vfs::description& d = *o->description;
     const bool datagrams = std::holds_alternative<vfs::datagram_socket>(d.body);
-    if (datagrams && raw->size() >= sizeof(sa_family_t) && (*raw)[0] == std::byte{AF_UNSPEC} &&
-        (*raw)[1] == std::byte{0}) {
+    if ((datagrams || outside::has_datagrams(d)) && raw->size() >= sizeof(sa_family_t) &&
+        (*raw)[0] == std::byte{AF_UNSPEC} && (*raw)[1] == std::byte{0}) {
         vfs::disconnect(state, o->id);
+        outside::disconnect(t, d);
         return 0;
     }
     if (std::holds_alternative<vfs::listening_socket>(d.body)) return sysret::error(EINVAL);
-    if (!datagrams && !std::holds_alternative<vfs::unconnected_socket>(d.body))
+    const bool outside_already = std::holds_alternative<vfs::host_socket>(d.body);
+    if (!datagrams && !outside_already && !std::holds_alternative<vfs::unconnected_socket>(d.body))
         return sysret::error(EISCONN);
     const int family = vfs::family_of(state, d);
     auto name = socket_address::decode(family, *raw);
     if (!name) return name.error();
     if (family == AF_INET)
         if (auto service = connect_service(t, d, *name)) return std::move(*service);
+    if (outside_already || outside::leads_out(t, *o, *name)) return outside::connect(t, *o, *name);
     auto to = socket_address::find_target(t, family, std::move(*name));
     if (!to) return to.error();
     const auto connected = vfs::connect(state, o->id, to->name, to->node, credentials_of(t));
@@ -242,6 +248,10 @@ sysret sys_shutdown(task& t, int fd, int how) {
         if (how != SHUT_WR) c.guest_reads_none = true;
         ++c.activity;
         return 0;
+    }
+    if (const auto* socket = std::get_if<vfs::host_socket>(&o->description->body)) {
+        auto shut = vfs::outside::shut_down(t.kernel().host().network(), *socket, how);
+        return shut ? sysret(0) : sysret(shut.error());
     }
     auto shut = vfs::shut_down(state, o->id, how);
     return shut ? sysret(0) : sysret(shut.error());

@@ -1,4 +1,5 @@
 #include "guest/sys/files.hpp"
+#include "guest/sys/outside.hpp"
 #include "guest/sys/socket.hpp"
 #include "guest/vfs/socket.hpp"
 
@@ -101,6 +102,8 @@ sysret sys_getsockopt(
     if (level == SOL_SOCKET) {
         switch (option) {
             case SO_ERROR:
+                if (auto* socket = std::get_if<vfs::host_socket>(&d.body))
+                    return give(vfs::outside::take_error(t.kernel().host().network(), *socket));
                 return give(vfs::take_error(state, d));
             case SO_TYPE:
                 return give(type);
@@ -182,6 +185,7 @@ sysret sys_setsockopt(
     if (level == SOL_SOCKET && (option == SO_SNDBUF || option == SO_RCVBUF))
         kept = std::clamp<std::int64_t>(kept, 1152, buffer_size) * 2;
     d.socket_options[{level, option}] = kept;
+    outside::set_option(t, d, level, option, *v);
     return 0;
 }
 

@@ -104,6 +104,14 @@ struct datagram_socket {
     std::uint64_t activity = 0;
     bool operator==(const datagram_socket&) const = default;
 };
+/// A socket that leads out of the guest, by its id in the host's hands (guest/kernel/outbound.hpp).
+/// A clone has none of its snapshot's: they are reset.
+struct host_socket {
+    std::uint32_t id = 0;  ///< 0: reset
+    int family = 0, type = 0;
+    bool told = false;  ///< of the reset
+    bool operator==(const host_socket&) const = default;
+};
 struct event_counter {
     std::uint64_t count = 0;
     bool semaphore = false;
@@ -169,6 +177,7 @@ struct description {
                  unconnected_socket,
                  listening_socket,
                  datagram_socket,
+                 host_socket,
                  event_counter,
                  timer_descriptor,
                  signal_descriptor,

@@ -1,6 +1,7 @@
 #include "guest/vfs/file_io.hpp"
 
 #include "guest/vfs/file_pages.hpp"
+#include "guest/vfs/outside.hpp"
 #include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
@@ -245,6 +246,10 @@ outcome<std::size_t> read(const context& c,
         return read_stream(c, standard->which, to);
     } else if (const auto* dev = std::get_if<device>(&d.body)) {
         return read_device(c, dev->kind, to);
+    } else if (auto* socket = std::get_if<host_socket>(&d.body)) {
+        auto got = outside::receive(c.host.network(), *socket, to, false);
+        if (!got) return got.error();
+        return got->length;
     } else if (is_socket(d)) {
         auto got = receive(state, id_of(d), to, false);
         if (!got) return got.error();
@@ -270,6 +275,8 @@ outcome<std::size_t> write(const context& c,
     if (const auto* standard = std::get_if<standard_stream>(&d.body))
         return write_stream(c, standard->which, from);
     if (const auto* dev = std::get_if<device>(&d.body)) return write_device(dev->kind, from);
+    if (auto* socket = std::get_if<host_socket>(&d.body))
+        return outside::send(c.host.network(), *socket, from, nullptr);
     if (is_socket(d)) {
         send_request plain;
         return send(state, id_of(d), from, plain);

@@ -69,7 +69,8 @@ result<filesystem_options> lambda_root(const image::package_image* package,
 /// where the caller stands and its program is. Those elsewhere are there anyway.
 result<filesystem_options> host_root(const std::filesystem::path& directory,
                                      byte_count tmp_size,
-                                     std::span<const std::filesystem::path> shown = {});
+                                     std::span<const std::filesystem::path> shown = {},
+                                     bool network = false);
 
 /// Where a path led.
 struct location {

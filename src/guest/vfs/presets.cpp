@@ -1,4 +1,5 @@
 #include "base/try.hpp"
+#include "guest/kernel/outbound.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "guest/vfs/host_tree.hpp"
 #include "guest/vfs/memory_tree.hpp"
@@ -10,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <span>
+#include <string_view>
 #include <system_error>
 
 namespace hearth::guest::vfs {
@@ -25,6 +27,12 @@ mount tree_mount(std::string point, std::shared_ptr<const tree> what) {
     return m;
 }
 
+mount text_mount(std::string point, std::string_view text) {
+    nodes file;
+    file[""] = memory_tree::text(std::string(text));
+    return tree_mount(std::move(point), std::make_shared<const memory_tree>(std::move(file)));
+}
+
 mount special_mount(std::string point, mount::kind what, std::uint32_t permissions) {
     mount m;
     m.point = std::move(point);
@@ -32,6 +40,9 @@ mount special_mount(std::string point, mount::kind what, std::uint32_t permissio
     m.permissions = permissions;
     return m;
 }
+
+/// An /etc/hosts.
+constexpr std::string_view own_names = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// man 4 null, man 4 random; numbers from Documentation/admin-guide/devices.txt.
 std::shared_ptr<const tree> devices() {
@@ -99,12 +110,11 @@ result<filesystem_options> lambda_root(const image::package_image* package,
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/"
         "nologin\n");
     n["etc/group"] = memory_tree::text("root:x:0:\nnogroup:x:65534:\n");
-    n["etc/hosts"] = memory_tree::text("127.0.0.1 localhost\n::1 localhost\n");
+    n["etc/hosts"] = memory_tree::text(std::string(own_names));
     n["etc/hostname"] = memory_tree::text("localhost\n");
     n["etc/nsswitch.conf"] = memory_tree::text("passwd: files\ngroup: files\nhosts: files dns\n");
-    // No network yet: a resolver that asks loopback fails at once instead of waiting.
-    n["etc/resolv.conf"] =
-        memory_tree::text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    // Answered by the host where the function has a network; else not reached, and said so at once.
+    n["etc/resolv.conf"] = memory_tree::text(std::string(resolver_configuration));
     for (const char* file :
          {"etc/ld.so.cache", "etc/ld.so.conf", "etc/localtime", "etc/mime.types"})
         copy_etc_file(n, guest_root, file);
@@ -143,13 +153,19 @@ result<filesystem_options> lambda_root(const image::package_image* package,
 
 result<filesystem_options> host_root(const fs::path& directory,
                                      byte_count tmp_size,
-                                     std::span<const fs::path> shown) {
+                                     std::span<const fs::path> shown,
+                                     bool network) {
     filesystem_options options;
     options.tmp_size = tmp_size;
     HEARTH_TRY(auto root, host_tree::open(directory));
     options.mounts.push_back(tree_mount("/", std::move(root)));
     options.mounts.push_back(tree_mount("/sys", std::make_shared<const memory_tree>(nodes{})));
     add_own(options.mounts);
+    if (network) {
+        // Names are asked of the host, so that those the network lists open their addresses.
+        options.mounts.push_back(text_mount("/etc/resolv.conf", resolver_configuration));
+        options.mounts.push_back(text_mount("/etc/hosts", own_names));
+    }
     for (const fs::path& place : shown) {
         const std::string point = place.lexically_normal().string();
         const bool known =

@@ -1,6 +1,7 @@
 #include "guest/vfs/readiness.hpp"
 
 #include "guest/kernel/signals.hpp"
+#include "guest/vfs/outside.hpp"
 #include "guest/vfs/service_sockets.hpp"
 #include "guest/vfs/socket.hpp"
 
@@ -112,6 +113,8 @@ short poll_events(const asker& who, description_id id) {
         events = of_listener(*listener);
     if (const auto* datagrams = std::get_if<datagram_socket>(&d->body))
         events = of_datagrams(state, *datagrams);
+    if (const auto* socket = std::get_if<host_socket>(&d->body))
+        events = outside::poll(h.network(), *socket);
     if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(who, *set);
     if (const auto* counter = std::get_if<event_counter>(&d->body))
         events = (counter->count ? readable : 0) |
@@ -127,6 +130,8 @@ short poll_events(const asker& who, description_id id) {
 
 std::uint64_t activity_of(const asker& who, const description& d) {
     const vfs_state& state = who.state.vfs;
+    if (const auto* socket = std::get_if<host_socket>(&d.body))
+        return who.h.network() ? who.h.network()->activity(socket->id) : 0;
     if (const auto* end = std::get_if<pipe_end>(&d.body))
         if (const auto it = state.pipes.find(end->pipe); it != state.pipes.end())
             return it->second.activity;

@@ -164,13 +164,15 @@ bool is_socket(const description& d) {
            std::holds_alternative<service_socket>(d.body) ||
            std::holds_alternative<unconnected_socket>(d.body) ||
            std::holds_alternative<listening_socket>(d.body) ||
-           std::holds_alternative<datagram_socket>(d.body);
+           std::holds_alternative<datagram_socket>(d.body) ||
+           std::holds_alternative<host_socket>(d.body);
 }
 
 int family_of(const vfs_state& state, const description& d) {
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body)) return idle->family;
     if (const auto* l = std::get_if<listening_socket>(&d.body)) return l->family;
     if (const auto* g = std::get_if<datagram_socket>(&d.body)) return g->family;
+    if (const auto* h = std::get_if<host_socket>(&d.body)) return h->family;
     if (const auto* end = std::get_if<pair_end>(&d.body))
         if (const auto it = state.pairs.find(end->pair); it != state.pairs.end())
             return it->second.families[end->side];
@@ -181,6 +183,7 @@ int type_of(const vfs_state& state, const description& d) {
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body)) return idle->type;
     if (const auto* l = std::get_if<listening_socket>(&d.body)) return l->type;
     if (std::holds_alternative<datagram_socket>(d.body)) return SOCK_DGRAM;
+    if (const auto* h = std::get_if<host_socket>(&d.body)) return h->type;
     if (const auto* end = std::get_if<pair_end>(&d.body))
         if (const auto it = state.pairs.find(end->pair); it != state.pairs.end())
             return it->second.type;
@@ -333,6 +336,10 @@ description_id find_receiver(const vfs_state& state,
     const socket_name& to = request.to ? *request.to : mine.peer;
     return find_bound(
         state, request.to ? key_of(mine.family, SOCK_DGRAM, to, request.node) : mine.peer_key, to);
+}
+
+bool is_served(const vfs_state& state, int type, const socket_name& at) {
+    return find_bound(state, key_of(at.family, type, at, inode_id::none), at) != description_id{};
 }
 
 void disconnect(vfs_state& state, description_id id) {

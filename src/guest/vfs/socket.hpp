@@ -98,6 +98,8 @@ outcome<std::size_t> send(vfs_state& state,
 [[nodiscard]] description_id find_receiver(const vfs_state& state,
                                            const datagram_socket& mine,
                                            const send_request& request);
+/// Something of this type listens or is bound there.
+[[nodiscard]] bool is_served(const vfs_state& state, int type, const socket_name& at);
 /// Whether the datagram socket takes another message.
 [[nodiscard]] bool has_room(const vfs_state& state, const datagram_socket& socket);
 

@@ -50,6 +50,8 @@ void let_go(vfs_state& state, description_id id, description& d) {
         close_listener(state, id, *listener);
     if (auto* datagrams = std::get_if<datagram_socket>(&d.body))
         close_datagrams(state, id, *datagrams);
+    if (const auto* socket = std::get_if<host_socket>(&d.body); socket && socket->id)
+        state.gone_outside.push_back(socket->id);
     if (const auto* socket = std::get_if<service_socket>(&d.body))
         close_service(state, socket->connection);
 }

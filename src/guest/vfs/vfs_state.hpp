@@ -39,6 +39,7 @@ struct vfs_state {
     std::map<socket_key, std::vector<description_id>> socket_names;
     std::size_t socket_bytes = 0;  ///< in the queues of all sockets but the services' connections
     std::size_t in_flight = 0;     ///< descriptors in those queues
+    std::vector<std::uint32_t> gone_outside;  ///< host sockets to be closed; soon
     std::uint32_t next_id = 1;  ///< of descriptions, pipes, pairs and connections alike
     std::uint16_t next_port = 32768;
     std::uint32_t epoll_sets =
