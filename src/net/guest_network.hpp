@@ -12,6 +12,8 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace hearth::net {
 
@@ -56,6 +58,8 @@ class guest_network final : public guest::outbound {
         std::uint64_t token = 0;
         std::shared_ptr<std::atomic<std::uint64_t>> edges;
         std::uint64_t calls = 0;  ///< of the guest, that may have armed it again
+        /// What poll found, and `activity` before it: good until there is news.
+        std::optional<std::pair<std::uint64_t, short>> seen;
     };
     /// Tokens that come back with time.
     struct bucket {

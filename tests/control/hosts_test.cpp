@@ -37,16 +37,19 @@ TEST_CASE("a version goes to the host whose room fits it best, and to none witho
           std::string::npos);
 }
 
-TEST_CASE("what a function says of its snapshot and isolation is heeded or refused") {
+TEST_CASE("what a function says of its snapshot, isolation and network is heeded or refused") {
     using hearth::control::with_variables;
     auto p = with_variables({}, {{"HEARTH_SNAPSHOT", "off"}, {"HEARTH_ISOLATION", "tenant"}});
     REQUIRE(p.has_value());
     CHECK_FALSE(p->snapshot);
     CHECK(p->isolation == hearth::isolation::tenant);
     CHECK(with_variables({}, {})->snapshot);
+    CHECK(with_variables({}, {})->network == "none");
+    CHECK(with_variables({}, {{"HEARTH_NETWORK", "db:5432,10.0.0.0/8"}})->network ==
+          "db:5432,10.0.0.0/8");
     for (const auto& [name, value] :
          {std::pair{"HEARTH_SNAPSHOT", "maybe"}, std::pair{"HEARTH_ISOLATION", "none"},
-          std::pair{"HEARTH_ISOLATION", ""}}) {
+          std::pair{"HEARTH_ISOLATION", ""}, std::pair{"HEARTH_NETWORK", "db"}}) {
         const auto refused = with_variables({}, {{name, value}});
         REQUIRE(refused.has_error());
         CHECK(refused.error() == hearth::errc::invalid_argument);

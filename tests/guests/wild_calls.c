@@ -1,8 +1,10 @@
 /* System calls without sense: every number, arguments that are small, large, pointers good and bad, from several
    processes and threads at once. Only the host is judged: it must outlive this and say how it ended.
-   wild_calls SEED CALLS */
+   wild_calls SEED CALLS [TCP-PORT UDP-PORT]: those of echoing servers outside */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -88,7 +90,15 @@ static void* wild(void* seed) {
 
 static void ignore(int n) { (void)n; }
 
-static void make_objects(void) {
+static int leading_out(int type, const char* port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(port))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int s = socket(AF_INET, type, 0);
+    if (connect(s, (void*)&to, sizeof to) != 0) perror("connect");
+    return s;
+}
+
+static void make_objects(char** ports) {
     edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     edge += 4096;
     mprotect(edge, 4096, PROT_NONE);
@@ -103,6 +113,7 @@ static void make_objects(void) {
                         (int)syscall(SYS_timerfd_create, 1, 0), open("/tmp/wild", O_RDWR | O_CREAT, 0600),
                         open("/tmp", O_RDONLY | O_DIRECTORY), open("/proc/self/maps", O_RDONLY),
                         open("/dev/zero", O_RDWR), socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+    if (ports[0]) *at++ = leading_out(SOCK_STREAM, ports[0]), *at++ = leading_out(SOCK_DGRAM, ports[1]);
     for (unsigned i = 0; i < sizeof made / sizeof *made; i++)
         if (made[i] >= 0) *at++ = made[i];
     fd_count = (int)(at - fds);
@@ -113,7 +124,7 @@ int main(int argc, char** argv) {
     calls = argc > 2 ? atol(argv[2]) : 500;
     arena = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(arena, 0x11, 65536);
-    make_objects();
+    make_objects(argv + (argc > 4 ? 3 : argc));
     struct sigaction sa = {.sa_handler = ignore};
     sigaction(SIGALRM, &sa, NULL);
     for (int p = 0; p < 3; p++)

@@ -1,6 +1,8 @@
-/// System calls without sense from several processes and threads. What is judged is the host: it outlives
-/// them, says how the guest ended, and holds nothing afterwards that it did not hold before.
+/// System calls without sense from several processes and threads. What is judged is the host: it
+/// outlives them, says how the guest ended, and holds nothing afterwards that it did not hold
+/// before.
 
+#include "echo_server.hpp"
 #include "programs.hpp"
 
 #include <catch2/catch.hpp>
@@ -21,8 +23,13 @@ std::ptrdiff_t descriptors() {
 
 /// Stops a guest that goes on for too long: ending by this is as good as any.
 hearth::result<hearth::run_status> run_for(std::chrono::seconds limit, const std::string& seed) {
+    const hearth::testing::echo_server outside;
     programs::ended e;
-    auto options = programs::options_for({programs::guest("wild_calls"), seed, "1500"}, e);
+    auto options =
+        programs::options_for({programs::guest("wild_calls"), seed, "1500",
+                               std::to_string(outside.tcp_port), std::to_string(outside.udp_port)},
+                              e);
+    options.network = outside.named();
     options.memory = hearth::byte_count(64 << 20);
     std::stop_source stop;
     options.stop = stop.get_token();
@@ -39,6 +46,7 @@ hearth::result<hearth::run_status> run_for(std::chrono::seconds limit, const std
         over = true;
     }
     done.notify_all();
+    CHECK(e.errors.find("connect: ") == std::string::npos);
     return ended;
 }
 
