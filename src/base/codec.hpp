@@ -5,8 +5,8 @@
 /// optionals by their kind. Numbers are as x86-64 holds them, lengths 64 bits.
 ///
 /// Reading is for hostile bytes: every length is held against what is left before anything is
-/// made, every index and enumerator is checked, the keys of a map ascend, and the nesting is that
-/// of the types, so it is finite. What is read is well-formed as a C++ value; whether it makes
+/// made, every index and enumerator is checked, the keys of a map or set ascend, and the nesting is
+/// that of the types, so it is finite. What is read is well-formed as a C++ value; whether it makes
 /// sense is for its owner (or a checksum) to know.
 ///
 /// A class with private members names them in one line:
@@ -124,7 +124,7 @@ void put(W& w, const T& v) {
     } else if constexpr (kinds::byte_block<T>) {
         put(w, std::uint64_t{v.size()});
         w.bytes(v.data(), v.size());
-    } else if constexpr (kinds::sequence<T> || kinds::is<T, std::map>) {
+    } else if constexpr (kinds::sequence<T> || kinds::is<T, std::map> || kinds::is<T, std::set>) {
         put(w, std::uint64_t{v.size()});
         for (const auto& element : v) put(w, element);
     } else if constexpr (kinds::is_array<T>) {
@@ -224,6 +224,16 @@ bool get(R& r, T& v) {
             if (!get(r, v.try_emplace(v.end(), std::move(key))->second)) return false;
         }
         return true;
+    } else if constexpr (kinds::is<T, std::set>) {
+        std::uint64_t n = 0;
+        if (!get(r, n) || n > r.left()) return false;
+        v.clear();
+        for (; n != 0; --n) {
+            typename T::key_type key{};
+            if (!get(r, key) || (!v.empty() && !v.key_comp()(*v.rbegin(), key))) return false;
+            v.insert(v.end(), std::move(key));
+        }
+        return true;
     } else if constexpr (kinds::is_array<T>) {
         for (auto& element : v)
             if (!get(r, element)) return false;
@@ -247,14 +257,15 @@ class schema {
     void add() {
         text_ += typeid(T).name();
         text_ += ' ';
-        if constexpr (!kinds::is<T, std::map> && !kinds::is<T, std::deque>)
+        if constexpr (!kinds::is<T, std::map> && !kinds::is<T, std::set> &&
+                      !kinds::is<T, std::deque>)
             text_ += std::to_string(sizeof(T));
         text_ += '\n';
         if (!seen_.insert(typeid(T).name()).second) return;
         if constexpr (std::is_enum_v<T>) {
             text_ += std::to_string(enumerators<T>) + '\n';
         } else if constexpr (kinds::is<T, std::optional> || kinds::sequence<T> ||
-                             kinds::is_array<T>) {
+                             kinds::is<T, std::set> || kinds::is_array<T>) {
             add<typename T::value_type>();
         } else if constexpr (kinds::shared_value<T>) {
             // A type that holds its own kind ends here: it has been seen.

@@ -9,6 +9,9 @@
 #include <cstring>
 #include <deque>
 #include <iterator>
+#include <optional>
+#include <span>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -37,8 +40,11 @@ struct page_list {
         items.push_back({at, copies.back().bytes.data()});
         return copies.back().bytes.data();
     }
+    /// A page that several entries point to was found at each.
     void sort() {
-        std::ranges::sort(items, {}, [](const item& i) { return i.at; });
+        std::ranges::sort(items, {}, &item::at);
+        const auto again = std::ranges::unique(items, {}, &item::at);
+        items.erase(again.begin(), again.end());
     }
 };
 
@@ -68,41 +74,66 @@ result<gpa> own_frame(guest::kernel_state& state, guest::mm::mm_state& mm, page_
     return *frame;
 }
 
+/// The tables and pages of one space, for a root.
+result<void> add_space(page_list& pages,
+                       vmm::guest_memory& memory,
+                       guest::kernel_state& state,
+                       guest::mm::mm_state& mm) {
+    const auto add_table = [&](gpa at) { pages.items.push_back({at, memory.base() + at.value}); };
+    if (mm.root != vmm::layout::pml4) add_table(mm.root);
+    for (const page_table& t : mm.tables) {
+        if (t.level != 1) {
+            add_table(t.frame);
+            continue;
+        }
+        std::byte* const copy = pages.add_copy(t.frame);
+        std::memcpy(copy, memory.base() + t.frame.value, page_size);
+        auto* const entries = reinterpret_cast<page_entry*>(copy);
+        for (std::size_t i = 0; i < table_entries; ++i) {
+            page_entry& e = entries[i];
+            if (e.has(page_entry::of_file)) e = {};  // the file has the contents itself
+            if (!e.touched()) continue;              // empty, or its frame is still zero
+            const bool written = e.has(page_entry::dirty);
+            e.raw &= ~(page_entry::dirty | page_entry::fresh);
+            const std::byte* const bytes = memory.base() + e.frame().value;
+            if (!e.has(page_entry::window)) {
+                pages.items.push_back({e.frame(), bytes});
+            } else if (written) {
+                HEARTH_TRY(const gpa frame, own_frame(state, mm, e));
+                if (!guest::mm::copy_from_window(pages.add_copy(frame), bytes, page_size))
+                    return file_cut_short();
+                constexpr std::uint64_t gone =
+                    page_entry::frame_mask | page_entry::window | page_entry::charged;
+                e.raw = (e.raw & ~gone) | frame.value;
+            }
+        }
+    }
+    return {};
+}
+
+/// The tables that the space with this root had in a snapshot.
+std::span<const page_table> tables_of(const guest::kernel_state& state, gpa root) {
+    std::span<const page_table> found;
+    guest::for_each_space(state, [&](const guest::mm::mm_state& mm) {
+        if (mm.root == root) found = mm.tables;
+    });
+    return found;
+}
+
 }  // namespace
 
 result<std::shared_ptr<const memory_image>> capture_root(vmm::guest_memory& memory,
                                                          guest::kernel_state& state) {
     page_list pages;
     add_fixed_tables(pages, memory);
-    for (auto& [id, process] : state.processes) {
-        for (const page_table& t : process.mm.tables) {
-            if (t.level != 1) {
-                pages.items.push_back({t.frame, memory.base() + t.frame.value});
-                continue;
-            }
-            std::byte* const copy = pages.add_copy(t.frame);
-            std::memcpy(copy, memory.base() + t.frame.value, page_size);
-            auto* const entries = reinterpret_cast<page_entry*>(copy);
-            for (std::size_t i = 0; i < table_entries; ++i) {
-                page_entry& e = entries[i];
-                if (e.has(page_entry::of_file)) e = {};  // the file has the contents itself
-                if (!e.touched()) continue;              // empty, or its frame is still zero
-                const bool written = e.has(page_entry::dirty);
-                e.raw &= ~(page_entry::dirty | page_entry::fresh);
-                const std::byte* const bytes = memory.base() + e.frame().value;
-                if (!e.has(page_entry::window)) {
-                    pages.items.push_back({e.frame(), bytes});
-                } else if (written) {
-                    HEARTH_TRY(const gpa frame, own_frame(state, process.mm, e));
-                    if (!guest::mm::copy_from_window(pages.add_copy(frame), bytes, page_size))
-                        return file_cut_short();
-                    constexpr std::uint64_t gone =
-                        page_entry::frame_mask | page_entry::window | page_entry::charged;
-                    e.raw = (e.raw & ~gone) | frame.value;
-                }
-            }
-        }
-    }
+    std::optional<error> fault;
+    guest::for_each_space(state, [&](guest::mm::mm_state& mm) {
+        if (fault) return;
+        if (auto added = add_space(pages, memory, state, mm); added.has_error())
+            fault = added.error();
+    });
+    if (fault) return *fault;
+    state.frames.forget_left_written();
     pages.sort();
 
     HEARTH_TRY(auto builder, memory_image::builder::create(byte_count(memory.size())));
@@ -128,12 +159,13 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
             was ? std::memcmp(bytes, was, page_size) == 0 : all_zero({bytes, page_size});
         if (!same) pages.items.push_back({at, bytes});
     };
-    const auto& root_tables = root.kernel.processes.begin()->second.mm.tables;
+    const auto& left_written = state.frames.left_written();
     static constexpr page_entry none[table_entries] = {};
-    for (const auto& [id, process] : state.processes) {
-        const auto& tables = process.mm.tables;
-        for (std::size_t n = 0; n < tables.size(); ++n) {
-            const page_table& t = tables[n];
+    bool cut_short = false;
+    guest::for_each_space(state, [&](const guest::mm::mm_state& mm) {
+        const auto root_tables = tables_of(root.kernel, mm.root);
+        for (std::size_t n = 0; n < mm.tables.size(); ++n) {
+            const page_table& t = mm.tables[n];
             if (t.level != 1) continue;  // they follow from the list of tables
             // The root's stand first in every clone's list. (Where one did not, its pages would
             // only be compared for nothing.)
@@ -148,15 +180,20 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
                     e = {};
                     of_files = true;
                 }
-                if (!differ(e, before[i]) && !contents_differ(e, before[i])) continue;
-                changed = true;
+                if (!differ(e, before[i]) && !contents_differ(e, before[i])) {
+                    if (left_written.empty() || !e.touched() ||
+                        !left_written.contains(e.frame().value / page_size))
+                        continue;
+                } else {
+                    changed = true;
+                }
                 if (!e.touched()) continue;
                 const std::byte* const bytes = memory.base() + e.frame().value;
                 if (!e.has(page_entry::window)) {
                     add_if_changed(e.frame(), bytes);
                 } else if (e.has(page_entry::dirty)) {
-                    if (!guest::mm::copy_from_window(pages.add_copy(e.frame()), bytes, page_size))
-                        return file_cut_short();
+                    cut_short = cut_short || !guest::mm::copy_from_window(pages.add_copy(e.frame()),
+                                                                          bytes, page_size);
                 }
             }
             if (!changed) continue;
@@ -168,7 +205,8 @@ result<memory_diff> capture_written(vmm::guest_memory& memory,
             for (std::size_t i = 0; i < table_entries; ++i)
                 copy[i] = now[i].has(page_entry::of_file) ? page_entry{} : now[i];
         }
-    }
+    });
+    if (cut_short) return file_cut_short();
     pages.sort();
 
     memory_diff diff;
@@ -186,8 +224,9 @@ std::uint64_t private_pages(const vmm::guest_memory& memory,
                             bool has_root) {
     const std::uint64_t written = has_root ? page_entry::dirty : used_bits;
     std::uint64_t pages = 0;
-    for (const auto& [id, process] : state.processes) {
-        for (const page_table& t : process.mm.tables) {
+    std::unordered_set<std::uint64_t> shared;  // counted once
+    guest::for_each_space(state, [&](const guest::mm::mm_state& mm) {
+        for (const page_table& t : mm.tables) {
             ++pages;
             if (t.level != 1) continue;
             const page_entry* const entries = entries_at(memory, t.frame);
@@ -195,10 +234,13 @@ std::uint64_t private_pages(const vmm::guest_memory& memory,
                 const page_entry e = entries[i];
                 // A file's page is the page cache's until it is written.
                 const auto bits = e.has(page_entry::window) ? page_entry::dirty : written;
-                pages += (e.raw & bits) != 0 ? 1 : 0;
+                if ((e.raw & bits) == 0) continue;
+                if (state.frames.is_shared(e.frame()) && !shared.insert(e.frame().value).second)
+                    continue;
+                ++pages;
             }
         }
-    }
+    });
     return pages;
 }
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -24,13 +26,25 @@ using window_map = std::map<std::uint64_t, file_window>;
 namespace layout = vmm::layout;
 
 constexpr page_entry no_entries[table_entries] = {};
-constexpr std::uint64_t link = page_entry::present | page_entry::writable | page_entry::user;
 
-guest::mm::mm_state& memory_of(guest::kernel_state& state) noexcept {
-    return state.processes.begin()->second.mm;
+template <class State>
+auto spaces_of(State& state) {
+    std::vector<decltype(&state.retired.front())> spaces;
+    guest::for_each_space(state, [&](auto& mm) { spaces.push_back(&mm); });
+    return spaces;
 }
-const guest::mm::mm_state& memory_of(const guest::kernel_state& state) noexcept {
-    return state.processes.begin()->second.mm;
+
+/// The window that holds a page, in one of several spaces; null: it is no window's.
+template <class Spaces>
+const window_map::value_type* window_at(const Spaces& spaces, std::uint64_t page) {
+    for (const auto& space : spaces) {
+        const window_map& windows = std::to_address(space)->windows;
+        const auto next = windows.upper_bound(page);
+        if (next != windows.begin() &&
+            page - std::prev(next)->first < std::prev(next)->second.pages)
+            return &*std::prev(next);
+    }
+    return nullptr;
 }
 
 bool same_mapping(const file_window& a, const file_window& b) noexcept {
@@ -50,8 +64,13 @@ class transition {
           memory_(s.vm.memory()),
           image_(image),
           root_(*s.root),
-          target_(memory_of(image.kernel)),
-          state_(state) {}
+          target_(spaces_of(image.kernel)),
+          state_(state) {
+        for (auto& space : s.spaces) live_.push_back(&space);
+        several_ = live_.size() > 1 || target_.size() > 1;
+        std::ranges::set_union(s.left_written, state.frames.left_written(),
+                               std::back_inserter(left_written_));
+    }
 
     /// False, and nothing has changed: the tables that stand in memory and the snapshot's are in
     /// each other's way.
@@ -60,9 +79,12 @@ class transition {
 
   private:
     struct leaf {
-        gva start;
         gpa frame;
         bool live = false, wanted = false;
+    };
+    struct new_table {
+        gpa root;
+        page_table table;
     };
     struct page_copy {
         gpa frame;
@@ -74,6 +96,12 @@ class transition {
         if (const std::byte* p = image_.written.page(at)) return p;
         return root_.base->page(at);
     }
+    [[nodiscard]] bool left_written(gpa frame) const noexcept {
+        return !left_written_.empty() &&
+               std::ranges::binary_search(left_written_, frame.value / page_size);
+    }
+    bool plan_space(const shell::space* live, const guest::mm::mm_state& wanted);
+    bool keep_table(guest::mm::mm_state& mm, const page_table& t);
     void compare(const leaf& t);
     void drop_stale();
     result<void> change_windows();
@@ -84,12 +112,19 @@ class transition {
     vmm::guest_memory& memory_;
     const snapshot_image& image_;
     const snapshot_image& root_;
-    const guest::mm::mm_state& target_;
+    std::vector<const guest::mm::mm_state*> target_;  // the snapshot's spaces
+    std::vector<const shell::space*> live_;           // those that stand in memory
+    bool several_ = false;                            // a frame may have several owners
     guest::kernel_state& state_;
 
     std::vector<leaf> leaves_;
-    std::vector<page_table> new_tables_;   // the snapshot's, not there yet; parents first
-    std::vector<page_table> kept_tables_;  // there, not the snapshot's; they count as used
+    std::vector<gpa> new_roots_;         // the snapshot's, not there yet
+    std::vector<new_table> new_tables_;  // the same; parents first
+    // There, not the snapshot's: tables in spaces of it by root, and whole spaces. They count as
+    // used.
+    std::vector<guest::mm::mm_state> kept_spaces_;
+    std::uint64_t kept_tables_ = 0;
+    std::vector<std::uint64_t> left_written_;  // pages, ascending
     std::vector<std::pair<gpa, page_entry>>
         stale_;                // frames some entry pointed to, with that entry
     std::vector<gpa> placed_;  // frames that changed entries point to now
@@ -97,33 +132,60 @@ class transition {
 };
 
 bool transition::plan() {
-    if (shell_.tables == target_.tables) {
-        for (const page_table& t : target_.tables)
-            if (t.level == 1) leaves_.push_back({t.start, t.frame, true, true});
+    for (const guest::mm::mm_state* wanted : target_) {
+        const auto live = std::ranges::find(live_, wanted->root, &shell::space::root);
+        if (live == live_.end()) new_roots_.push_back(wanted->root);
+        if (!plan_space(live == live_.end() ? nullptr : *live, *wanted)) return false;
+    }
+    for (const shell::space* live : live_) {
+        if (std::ranges::find(target_, live->root, &guest::mm::mm_state::root) != target_.end())
+            continue;
+        if (!state_.frames.allocate_at(live->root)) return false;
+        guest::mm::mm_state& mm = kept_spaces_.emplace_back();
+        mm.root = live->root;
+        for (const page_table& t : live->tables)
+            if (!keep_table(mm, t)) return false;
+    }
+    // A guest that spread its pages far must not cost the next ones their memory.
+    return kept_tables_ <= std::max<std::uint64_t>(16, state_.frames.limit_pages() / 64);
+}
+
+bool transition::plan_space(const shell::space* space, const guest::mm::mm_state& target) {
+    if (space && space->tables == target.tables) {
+        for (const page_table& t : target.tables)
+            if (t.level == 1) leaves_.push_back({t.frame, true, true});
         return true;
     }
     using place = std::pair<std::uint32_t, gva>;
     std::map<place, gpa> live, wanted;
-    for (const page_table& t : shell_.tables) live.emplace(place{t.level, t.start}, t.frame);
-    for (const page_table& t : target_.tables) {
+    if (space)
+        for (const page_table& t : space->tables) live.emplace(place{t.level, t.start}, t.frame);
+    for (const page_table& t : target.tables) {
         const place here{t.level, t.start};
         wanted.emplace(here, t.frame);
         if (const auto it = live.find(here); it != live.end()) {
             if (it->second != t.frame) return false;
         } else {
-            new_tables_.push_back(t);
+            new_tables_.push_back({target.root, t});
         }
-        if (t.level == 1) leaves_.push_back({t.start, t.frame, live.contains(here), true});
+        if (t.level == 1) leaves_.push_back({t.frame, live.contains(here), true});
     }
-    for (const page_table& t : shell_.tables) {
-        if (wanted.contains({t.level, t.start})) continue;
-        // Not where the snapshot has a table or data of its own.
-        if (!state_.frames.allocate_at(t.frame)) return false;
-        kept_tables_.push_back(t);
-        if (t.level == 1) leaves_.push_back({t.start, t.frame, true, false});
-    }
-    // A guest that spread its pages far must not cost the next ones their memory.
-    return kept_tables_.size() <= std::max<std::uint64_t>(16, state_.frames.limit_pages() / 64);
+    if (!space) return true;
+    guest::mm::mm_state kept;
+    kept.root = target.root;
+    for (const page_table& t : space->tables)
+        if (!wanted.contains({t.level, t.start}) && !keep_table(kept, t)) return false;
+    if (!kept.tables.empty()) kept_spaces_.push_back(std::move(kept));
+    return true;
+}
+
+bool transition::keep_table(guest::mm::mm_state& mm, const page_table& t) {
+    // Not where the snapshot has a table or data of its own.
+    if (!state_.frames.allocate_at(t.frame)) return false;
+    mm.tables.push_back(t);
+    ++kept_tables_;
+    if (t.level == 1) leaves_.push_back({t.frame, true, false});
+    return true;
 }
 
 /// Stores what changed in one leaf table and notes whose pages must be looked after.
@@ -135,7 +197,9 @@ void transition::compare(const leaf& t) {
         const page_entry was = live ? live[i] : page_entry{};
         const page_entry now = want[i];
         if (!differ(was, now)) [[likely]] {
-            if (!contents_differ(was, now)) [[likely]]
+            // With several owners of a frame, one whose entry stays keeps it as well.
+            if (several_ && now.touched()) placed_.push_back(now.frame());
+            if (!contents_differ(was, now) && !left_written(now.frame())) [[likely]]
                 continue;
             copies_.push_back({was.frame(), was.has(page_entry::window), !now.touched()});
             live[i].raw = now.raw | (was.raw & used_bits);
@@ -170,42 +234,55 @@ void transition::drop_stale() {
                (kept(i + n) && !window) == keep)
             touched |= stale_[i + n++].second.touched();
         if (touched) {
-            if (keep)
+            if (keep) {
                 memory_.drop_translations(first, n * page_size);
-            else
+                // Who does not have it any more may have written it for those who do.
+                for (std::size_t k = 0; several_ && k < n; ++k)
+                    copies_.push_back({first + k * page_size, false, false});
+            } else {
                 memory_.discard(first, n * page_size);
+            }
         }
         i += n;
     }
 }
 
 result<void> transition::change_windows() {
-    for (const auto& [first, w] : shell_.windows) {
-        const auto it = target_.windows.find(first);
-        if (it != target_.windows.end() && same_mapping(it->second, w)) continue;
-        HEARTH_CHECK(memory_.unmap_file(gpa{first * page_size}, w.pages * page_size));
+    const auto stands = [&](const auto& spaces, const window_map::value_type& w) {
+        const auto* const other = window_at(spaces, w.first);
+        return other && other->first == w.first && same_mapping(other->second, w.second);
+    };
+    for (const shell::space* space : live_) {
+        for (const auto& w : space->windows) {
+            if (!stands(target_, w))
+                HEARTH_CHECK(
+                    memory_.unmap_file(gpa{w.first * page_size}, w.second.pages * page_size));
+        }
     }
-    for (const auto& [first, w] : target_.windows) {
-        const auto it = shell_.windows.find(first);
-        if (it != shell_.windows.end() && same_mapping(it->second, w)) continue;
-        HEARTH_CHECK(map_window(memory_, first, w));
+    for (const guest::mm::mm_state* space : target_) {
+        for (const auto& w : space->windows)
+            if (!stands(live_, w)) HEARTH_CHECK(map_window(memory_, w.first, w.second));
     }
     return {};
 }
 
 void transition::link_tables() {
-    for (const page_table& t : new_tables_) {
+    for (const gpa root : new_roots_)
+        std::fill_n(entries_at(memory_, root), table_entries, page_entry{});
+    for (const auto& [root, t] : new_tables_) {
         page_entry* const entries = entries_at(memory_, t.frame);
         const std::byte* const bytes = t.level == 1 ? page(t.frame) : nullptr;
         if (bytes)
             std::memcpy(entries, bytes, page_size);
         else
             std::fill_n(entries, table_entries, page_entry{});
-        gpa parent = layout::pml4;
+        if (t.level == 2 && t.start == guest::mm::system_pd_start)
+            entries[table_entries - 1].raw = guest::mm::system_link;
+        gpa parent = root;
         for (const unsigned shift : {39U, 30U, 21U}) {
             page_entry& e = entries_at(memory_, parent)[(t.start.value >> shift) & 511];
             if (shift == 12 + 9 * t.level) {
-                e.raw = t.frame.value | link;
+                e.raw = t.frame.value | guest::mm::table_link;
                 break;
             }
             HEARTH_ASSERT(e.has(page_entry::present));  // parents stand first in the list
@@ -227,9 +304,8 @@ result<void> transition::copy_pages() {
                 return error(errc::io_failed, "a mapped file was cut short");
         } else {
             const std::uint64_t number = c.frame.value / page_size;
-            auto w = target_.windows.upper_bound(number);
-            HEARTH_ASSERT(w != target_.windows.begin());
-            --w;
+            const auto* const w = window_at(target_, number);
+            HEARTH_ASSERT(w);
             const std::uint64_t offset = w->second.offset + (number - w->first) * page_size;
             if (guest::mm::read_backing(w->second.file, offset, {into, page_size}) !=
                 static_cast<std::int64_t>(page_size))
@@ -242,11 +318,19 @@ result<void> transition::copy_pages() {
 result<std::uint64_t> transition::perform() {
     for (const leaf& t : leaves_) compare(t);
     if (!stale_.empty()) drop_stale();
-    if (shell_.windows != target_.windows) HEARTH_CHECK(change_windows());
+    const bool same_windows = std::ranges::equal(live_, target_, {}, &shell::space::windows,
+                                                 &guest::mm::mm_state::windows);
+    if (!same_windows) HEARTH_CHECK(change_windows());
     link_tables();
     HEARTH_CHECK(copy_pages());
-    auto& tables = memory_of(state_).tables;
-    tables.insert(tables.end(), kept_tables_.begin(), kept_tables_.end());
+    for (guest::mm::mm_state& kept : kept_spaces_) {
+        const auto spaces = spaces_of(state_);
+        const auto of = std::ranges::find(spaces, kept.root, &guest::mm::mm_state::root);
+        if (of == spaces.end())
+            state_.retired.push_back(std::move(kept));
+        else
+            (*of)->tables.insert((*of)->tables.end(), kept.tables.begin(), kept.tables.end());
+    }
     return copies_.size();
 }
 
@@ -272,8 +356,7 @@ result<void> map_root(shell& s, const std::shared_ptr<const snapshot_image>& roo
     const bool used = !s.blank;
     s.root.reset();
     s.blank = false;
-    s.tables.clear();
-    s.windows.clear();
+    s.forget_layout();
     if (used) HEARTH_CHECK(memory.make_blank(layout::first_free));
     set_fixed_tables(memory, root->base.get());
     for (const auto& e : root->base->extents()) {
@@ -282,12 +365,12 @@ result<void> map_root(shell& s, const std::shared_ptr<const snapshot_image>& roo
         const gpa first = std::max(e.first, layout::first_free);
         if (first < end) HEARTH_CHECK(memory.map_snapshot(first, end - first, root->base->fd()));
     }
-    const auto& mm = memory_of(root->kernel);
-    for (const auto& [first, w] : mm.windows) HEARTH_CHECK(map_window(memory, first, w));
+    for (const guest::mm::mm_state* mm : spaces_of(root->kernel)) {
+        for (const auto& [first, w] : mm->windows) HEARTH_CHECK(map_window(memory, first, w));
+        s.spaces.push_back({mm->root, mm->tables, mm->windows});
+    }
     if (used) HEARTH_CHECK(s.vm.drop_all_translations());
     s.root = root;
-    s.tables = mm.tables;
-    s.windows = mm.windows;
     return {};
 }
 
@@ -300,9 +383,21 @@ result<void> shell::make_blank() {
     HEARTH_CHECK(vm.drop_all_translations());
     blank = true;
     root.reset();
-    tables.clear();
-    windows.clear();
+    forget_layout();
     return {};
+}
+
+void shell::keep_layout(guest::kernel_state& state) {
+    forget_layout();
+    guest::for_each_space(state, [&](guest::mm::mm_state& mm) {
+        spaces.push_back({mm.root, std::move(mm.tables), std::move(mm.windows)});
+    });
+    left_written = state.frames.left_written();
+}
+
+void shell::forget_layout() noexcept {
+    spaces.clear();
+    left_written.clear();
 }
 
 result<memory_restored> restore_memory(shell& s,
@@ -314,7 +409,7 @@ result<memory_restored> restore_memory(shell& s,
     if (s.root == root) {
         change.emplace(s, *image, state);
         if (!change->plan()) {
-            // plan() may have counted tables that now go.
+            // plan() has counted tables that now go.
             state.frames = image->kernel.frames;
             change.reset();
         }
@@ -323,8 +418,7 @@ result<memory_restored> restore_memory(shell& s,
         HEARTH_CHECK(map_root(s, root));
         done.remapped = true;
         if (image == root) {
-            s.tables.clear();
-            s.windows.clear();
+            s.forget_layout();
             return done;
         }
         change.emplace(s, *image, state);
@@ -332,8 +426,7 @@ result<memory_restored> restore_memory(shell& s,
             return error(errc::sandbox_poisoned, "a snapshot's page tables contradict its root's");
     }
     const auto copied = change->perform();
-    s.tables.clear();
-    s.windows.clear();
+    s.forget_layout();
     if (copied.has_error()) {
         s.root.reset();  // half of it stands: whoever comes next maps everything anew
         return copied.error();

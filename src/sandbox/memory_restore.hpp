@@ -13,6 +13,9 @@
 /// translations to the frame it pointed to are dropped. A table is never taken out and its frame
 /// never used for another range: tables that the last guest made stay, empty, and are counted to
 /// the next one. When that cannot be (the frame is in use in the snapshot), memory is mapped anew.
+///
+/// A guest with several processes has several spaces, each known by its root. Whole spaces that the
+/// last guest made stay in the same way, empty, for processes to come.
 
 #include "guest/kernel/kernel_state.hpp"
 #include "sandbox/shell.hpp"
@@ -29,8 +32,9 @@ struct memory_restored {
     std::uint64_t copied = 0;  ///< pages written back
 };
 
-/// `s.tables` and `s.windows` say what stands in the shell; they come out empty. `state` is a copy
-/// of `image->kernel`; it comes out knowing tables that stay. After a failure the shell is no good.
+/// The shell says what stands in it (`spaces`, `left_written`) and comes out saying nothing.
+/// `state` is a copy of `image->kernel`; it comes out knowing tables that stay. After a failure the
+/// shell is no good.
 /// @errors errc::no_room, io_failed
 result<memory_restored> restore_memory(shell& s,
                                        const std::shared_ptr<const snapshot_image>& image,

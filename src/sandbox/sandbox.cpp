@@ -146,14 +146,9 @@ void sandbox::enter_running_task() noexcept {
 
 result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     if (!kernel_ || ended_) return error(errc::not_snapshotable, "the guest is not at rest");
-    if (kernel_->state().processes.size() > 1)
-        return error(errc::not_snapshotable, "it has more than one process");
-    // It left the memory it began in to a child (clone with CLONE_VM, then exec).
-    if (kernel_->state().processes.begin()->second.mm.root != vmm::layout::pml4)
-        return error(errc::not_snapshotable, "its first process has changed its page tables");
     auto image = std::make_shared<snapshot_image>();
     image->kernel = kernel_->state();
-    guest::forget_retired(image->kernel, memory());
+    guest::forget_retired(image->kernel);
     guest::vfs::put_back_pages(image->kernel, memory());
     image->registers = registers_;
     image->parked = parked_;
@@ -166,7 +161,7 @@ result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {
     if (const auto& root = shell_.root ? shell_.root : origin_) {
         image->root = root;
         image->base = root->base;
-        HEARTH_TRY(image->written, capture_written(memory(), kernel_->state(), *root));
+        HEARTH_TRY(image->written, capture_written(memory(), image->kernel, *root));
     } else {
         HEARTH_TRY(image->base, capture_root(memory(), image->kernel));
     }
@@ -228,15 +223,8 @@ void sandbox::renew_identity() {
 void sandbox::keep_layout() {
     if (!kernel_) return;
     guest::vfs::discard_pages(kernel_->state(), memory());
-    // Tables of other processes are more than it remembers: whoever comes next maps everything anew.
-    const auto& state = kernel_->state();
-    if (state.processes.size() > 1 || !state.retired.empty() ||
-        state.processes.begin()->second.mm.root != vmm::layout::pml4)
-        shell_.root.reset();
     vcpu().set_root(vmm::layout::pml4);
-    auto& mm = kernel_->state().processes.begin()->second.mm;
-    shell_.tables = std::move(mm.tables);
-    shell_.windows = std::move(mm.windows);
+    shell_.keep_layout(kernel_->state());
 }
 
 shell sandbox::take_shell() && {

@@ -15,13 +15,13 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1424);
+HEARTH_PINNED(detail::snapshot_image, 1472);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1128);
+HEARTH_PINNED(kernel_state, 1176);
 HEARTH_PINNED(process_state, 2720);
 HEARTH_PINNED(task_state, 560);
 HEARTH_PINNED(task_waiting, 216);
@@ -47,7 +47,7 @@ HEARTH_PINNED(mm::protection, 3);
 HEARTH_PINNED(mm::file_backing, 80);
 HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
-HEARTH_PINNED(mm::frame_allocator, 128);
+HEARTH_PINNED(mm::frame_allocator, 176);
 
 HEARTH_PINNED(vfs::vfs_state, 496);
 HEARTH_PINNED(vfs::mapped_file, 56);

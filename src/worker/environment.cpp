@@ -169,11 +169,14 @@ const detail::snapshot_image* environment::root() const noexcept {
 }
 
 byte_count environment::held() const noexcept {
-    // The kernel state's own size, about: tables of files, tasks and mappings.
-    constexpr std::size_t state = 24u << 10;
-    return at_rest_
-               ? byte_count(at_rest_->written.bytes.size() + at_rest_->fpu.xsave.size() + state)
-               : byte_count{};
+    if (!at_rest_) return {};
+    // The kernel state's own size, about: tables of files, tasks and mappings of a process.
+    constexpr std::size_t process = 24u << 10;
+    const auto& kernel = at_rest_->kernel;
+    std::size_t held = at_rest_->written.bytes.size() + at_rest_->fpu.xsave.size() +
+                       kernel.processes.size() * process;
+    for (const auto& [tid, task] : kernel.tasks) held += task.fpu.xsave.size();
+    return byte_count(held);
 }
 
 result<void> environment::attach(resources r) {

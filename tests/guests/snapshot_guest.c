@@ -5,6 +5,8 @@
 #define HEARTH_GUEST_ABI_ONLY
 #include <hearth/guest.h>
 
+#include "secret.h"
+
 #include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,31 +35,12 @@ static char* shared_page;  /* a shared mapping of a file in /tmp */
 static int shared_file;
 static volatile sig_atomic_t alarms;
 
-enum { word = 8, small = 5 * 4096, big = 1 << 20 };
+enum { small = 5 * 4096, big = 1 << 20 };
 
-/* The secret: eight bytes that stand nowhere until `dirty` puts them there; the search never has them in a
- * register of its own either. */
-static volatile unsigned long long one_half = 0x5ec7e75ec7e71234ull, other_half = 0x0123456789abcdefull;
-static unsigned long long secret(void) { return one_half ^ other_half; }
-static int is_secret(const void* at) {
-    unsigned long long here;
-    memcpy(&here, at, word);
-    return (here ^ one_half) == other_half;
-}
 static void on_alarm(int n) {
     (void)n;
     ++alarms;
 }
-static void fill(void* at, size_t length) {
-    const unsigned long long s = secret();
-    for (size_t i = 0; i + word <= length; i += word) memcpy((char*)at + i, &s, word);
-}
-static size_t occurrences(const char* from, const char* to) {
-    size_t n = 0;
-    for (; from + word <= to; from += word) n += (size_t)is_secret(from);
-    return n;
-}
-
 static int vectors_hold_secret(void) {
     unsigned char out[4 * 32];
     __asm__ volatile(
@@ -129,20 +112,7 @@ static void mess(void) {
 }
 
 static size_t search(char* report, size_t room) {
-    size_t found = 0;
-    char line[512];
-    FILE* maps = fopen("/proc/self/maps", "r");
-    static char* ranges[256][2];
-    int n = 0;
-    while (fgets(line, sizeof line, maps) && n < 256) {
-        unsigned long from, to;
-        char rights[5];
-        if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) != 3 || rights[0] != 'r') continue;
-        ranges[n][0] = (char*)from;
-        ranges[n++][1] = (char*)to;
-    }
-    fclose(maps);
-    for (int i = 0; i < n; ++i) found += occurrences(ranges[i][0], ranges[i][1]);
+    const size_t found = occurrences_in_memory();
     unsigned long gs = 0;
     syscall(SYS_arch_prctl, ARCH_GET_GS, &gs);
     struct sigaction action;
@@ -151,15 +121,10 @@ static size_t search(char* report, size_t room) {
     getitimer(ITIMER_REAL, &timer);
     int open_fds = 0;
     for (int i = 0; i < 64; ++i) open_fds += fcntl(i, F_GETFD) >= 0;
-    /* New memory must be zero, whatever held the frames before. */
-    size_t unclean = 0;
-    char* fresh = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    for (size_t i = 0; i < 2 << 20; ++i) unclean += fresh[i] != 0;
-    munmap(fresh, 2 << 20);
     return (size_t)snprintf(report, room,
                             "memory=%zu file=%d gs=%lx handler=%d timer=%d fds=%d unclean=%zu", found,
                             access("/tmp/secret", F_OK) == 0, gs, action.sa_handler == on_alarm,
-                            timer.it_value.tv_sec != 0, open_fds, unclean);
+                            timer.it_value.tv_sec != 0, open_fds, unclean_new_memory());
 }
 
 int main(int argc, char** argv) {

@@ -74,8 +74,7 @@ struct resident : vm_machine {
     }
     /// As sandbox::restore does.
     memory_restored restore(const saved& to) {
-        in.tables = w.state.tables;
-        in.windows = w.state.windows;
+        in.spaces = {{w.state.root, w.state.tables, w.state.windows}};
         guest::kernel_state state = to.image->kernel;
         const auto done = detail::restore_memory(in, to.image, state);
         INFO((done.has_error() ? done.error().message() : ""));

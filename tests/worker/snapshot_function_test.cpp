@@ -5,6 +5,7 @@
 
 #include <boost/asio.hpp>
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include <filesystem>
 #include <fstream>
@@ -440,4 +441,33 @@ TEST_CASE("a cold environment is detached and suspended like the restored ones, 
     CHECK(w->metrics().pool.cold_starts == 1);
     CHECK(soon([&] { return w->metrics().pool.shells <= 3; }));
     CHECK(w->metrics().pool.idle == 6);
+}
+
+TEST_CASE("a function of several processes starts restored, is reset, and moves between shells") {
+    auto o = options();
+    o.detach_after = 20ms;
+    auto w = make(o);
+    auto f = w->deploy(spec("snapshot_family"));
+    const auto first = ask(*f, "count");
+    CHECK(first.report.start == start_kind::cold);
+    CHECK(first.payload == "1, 1, 2, file=0");
+    CHECK(ask(*f, "dirty").payload == "dirty, dirty, 2, file=0");
+    for (int i = 2; i < 4; ++i) {
+        REQUIRE(soon([&] { return w->metrics().pool.detached == 1; }));
+        const auto r = ask(*f, "count");
+        CHECK(r.report.reattached);
+        CHECK(r.payload == fmt::format("{}, {}, {}, file=0", i, i, 2 * i));
+    }
+    auto s = spec("snapshot_family");
+    s.isolation = isolation::invocation;
+    auto g = w->deploy(s);
+    REQUIRE(g->initialize().has_value());
+    for (int i = 0; i < 3; ++i) {
+        const auto r = ask(*g, "search");
+        CHECK(r.payload == "memory=0 unclean=0, memory=0 unclean=0, 0, file=0");
+        CHECK(r.report.start != start_kind::cold);
+        CHECK(ask(*g, "count").payload == "1, 1, 2, file=0");
+        ask(*g, i == 1 ? "mess" : "dirty");
+    }
+    CHECK(w->metrics().pool.cold_starts == 1);
 }

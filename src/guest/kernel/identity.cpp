@@ -74,9 +74,12 @@ void renew_identity(kernel_state& state,
     state.native.restored = true;
 }
 
-void forget_retired(kernel_state& state, const vmm::guest_memory& memory) {
-    for (const auto& mm : state.retired) mm::release_tables(mm, state.frames, memory);
-    state.retired.clear();
+void forget_retired(kernel_state& state) {
+    std::erase_if(state.retired, [&](const mm::mm_state& mm) {
+        if (mm.root == vmm::layout::pml4) return false;
+        mm::release_tables(mm, state.frames);
+        return true;
+    });
 }
 
 std::string format_boot_id(const identity& id) {

@@ -44,8 +44,9 @@ void renew_identity(kernel_state& state,
                     vmm::guest_memory& memory,
                     const std::function<void(std::span<std::byte>)>& random);
 
-/// Before a state goes into a snapshot: the tables that ended processes left are no part of it.
-void forget_retired(kernel_state& state, const vmm::guest_memory& memory);
+/// Before a state goes into a snapshot: the tables that ended processes left are no part of it, but
+/// for those that every guest has.
+void forget_retired(kernel_state& state);
 
 /// "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx", as /proc/sys/kernel/random/boot_id shows it.
 std::string format_boot_id(const identity& id);

@@ -155,6 +155,15 @@ inline const mm::mm_state& memory_of(const kernel_state& state, const process_st
     return p.memory_of ? state.processes.at(p.memory_of).mm : p.mm;
 }
 
+/// Calls `f(mm_state&)` for every space there are tables of: those that processes live in, by
+/// their ids, then those that wait for one.
+template <class State, class F>
+void for_each_space(State& state, F&& f) {
+    for (auto& [id, process] : state.processes)
+        if (process.memory_of == 0 && !process.ended) f(process.mm);
+    for (auto& mm : state.retired) f(mm);
+}
+
 static_assert(std::is_copy_constructible_v<kernel_state> &&
               std::is_copy_assignable_v<kernel_state>);
 static_assert(std::is_nothrow_move_constructible_v<kernel_state> ||

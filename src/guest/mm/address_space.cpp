@@ -152,7 +152,10 @@ void address_space::drop(gva start, gva end) {
         release_frames(run.first, run.pages, run.touched);
     };
     frame_run run;
-    tables_.for_each(start, end, [&](gva, page_entry& e) { run.add(std::exchange(e, {}), flush); });
+    tables_.for_each(start, end, [&](gva, page_entry& e) {
+        if (e.has(page_entry::shared | page_entry::dirty)) frames_.note_left_written(e.frame());
+        run.add(std::exchange(e, {}), flush);
+    });
     run.finish(flush);
 }
 

@@ -264,6 +264,6 @@ class address_space {
 [[nodiscard]] bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory);
 /// Counts the tables of a cleared mm_state with a root of its own as free. Nothing is zeroed and no
 /// translation dropped: for the state of a snapshot, whose memory does not hold them.
-void release_tables(const mm_state& state, frame_allocator& frames, const vmm::guest_memory& memory);
+void release_tables(const mm_state& state, frame_allocator& frames);
 
 }  // namespace hearth::guest::mm

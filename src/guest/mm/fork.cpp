@@ -17,7 +17,6 @@ namespace hearth::guest::mm {
 namespace {
 
 using vmm::page_size;
-namespace layout = vmm::layout;
 
 /// No fork leaves less guest-physical space than this, or a quarter of a small guest's: 64 MiB.
 /// Children that have not run yet are still to write their share of what they have in common, a
@@ -37,24 +36,16 @@ bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memo
             return false;
         }
     }
-    constexpr std::uint64_t link = page_entry::present | page_entry::writable | page_entry::user |
-                                   page_entry::accessed;
+    constexpr std::uint64_t link = table_link | page_entry::accessed;
     memory.word(*made[0] + 255 * 8) = made[1]->value | link;
     memory.word(*made[1] + 511 * 8) = made[2]->value | link;
-    memory.word(*made[2] + 511 * 8) = layout::system_pt.value | link;
+    memory.word(*made[2] + 511 * 8) = system_link;
     state.root = *made[0];
+    state.tables = {{system_pdpt_start, 3, *made[1]}, {system_pd_start, 2, *made[2]}};
     return true;
 }
 
-void release_tables(const mm_state& state,
-                    frame_allocator& frames,
-                    const vmm::guest_memory& memory) {
-    const auto child = [&](gpa table, std::uint64_t index) {
-        return gpa{memory.word(table + index * 8) & page_entry::frame_mask};
-    };
-    const gpa upper = child(state.root, 255);
-    frames.release(child(upper, 511), 1);
-    frames.release(upper, 1);
+void release_tables(const mm_state& state, frame_allocator& frames) {
     frames.release(state.root, 1);
     for (const page_table& t : state.tables) frames.release(t.frame, 1);
 }

@@ -86,7 +86,11 @@ std::optional<frame_allocator::run> frame_allocator::allocate_some(std::uint64_t
 
 void frame_allocator::release(gpa first, std::uint64_t pages) {
     HEARTH_ASSERT(pages <= used_);
-    give_back(first.value / page_size, pages);
+    const std::uint64_t page = first.value / page_size;
+    if (!left_written_.empty())
+        left_written_.erase(left_written_.lower_bound(page),
+                            left_written_.lower_bound(page + pages));
+    give_back(page, pages);
     used_ -= pages;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 
 namespace hearth::guest::mm {
@@ -59,6 +60,16 @@ class frame_allocator {
     }
     [[nodiscard]] bool any_shared() const noexcept { return !shared_.empty(); }
 
+    /// The owner through whose entry a shared frame was written leaves it to the others, in whose
+    /// entries that does not show.
+    void note_left_written(vmm::gpa frame) { left_written_.insert(frame.value / vmm::page_size); }
+    /// Their page numbers.
+    [[nodiscard]] const std::set<std::uint64_t>& left_written() const noexcept {
+        return left_written_;
+    }
+    /// Memory is a snapshot now, by which writing is judged.
+    void forget_left_written() noexcept { left_written_.clear(); }
+
     [[nodiscard]] std::uint64_t used_pages() const noexcept { return used_; }
     [[nodiscard]] std::uint64_t peak_pages() const noexcept { return peak_; }
     [[nodiscard]] std::uint64_t limit_pages() const noexcept { return limit_; }
@@ -77,7 +88,7 @@ class frame_allocator {
     friend struct codec::access;
     static auto fields(auto& self) {
         return std::tie(self.free_, self.used_, self.peak_, self.limit_, self.exhausted_,
-                        self.shared_);
+                        self.shared_, self.left_written_);
     }
     void take(std::map<std::uint64_t, std::uint64_t>::iterator from, std::uint64_t pages);
     void give_back(std::uint64_t first, std::uint64_t pages);
@@ -87,6 +98,7 @@ class frame_allocator {
     std::uint64_t used_ = 0, peak_ = 0, limit_ = 0;
     bool exhausted_ = false;
     std::map<std::uint64_t, std::uint32_t> shared_;  // page number → owners beside the first
+    std::set<std::uint64_t> left_written_;
 };
 
 }  // namespace hearth::guest::mm

@@ -1,15 +1,11 @@
 #include "guest/mm/page_tables.hpp"
 
-#include "vmm/x86_64/layout.hpp"
-
 #include <optional>
 
 namespace hearth::guest::mm {
 namespace {
 
 namespace layout = vmm::layout;
-
-constexpr std::uint64_t link = page_entry::present | page_entry::writable | page_entry::user;
 
 /// The tables that lead to the system area have fixed frames, and user mappings near it share them.
 std::optional<gpa> fixed_child(gpa table, std::size_t index) noexcept {
@@ -44,7 +40,7 @@ page_entry* page_tables::ensure(gva page) {
             std::optional<gpa> child = fixed_child(table, i);
             if (!child) child = frames_.allocate(1);
             if (!child) return nullptr;
-            e.raw = child->value | link;
+            e.raw = child->value | table_link;
             made_.push_back({{page.value >> shift << shift}, level, *child});
         }
         table = e.frame();

@@ -8,6 +8,7 @@
 #include "guest/guest_ptr.hpp"
 #include "guest/mm/frame_allocator.hpp"
 #include "vmm/guest_memory.hpp"
+#include "vmm/x86_64/layout.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +17,7 @@
 namespace hearth::guest::mm {
 
 /// A leaf entry. Empty (zero), present, or held: a frame is bound to the page, whose protection is
-/// PROT_NONE. The bits 9 to 11, 52 and 53 are ignored by the processor and are ours.
+/// PROT_NONE. The bits 9 to 11 and 52 to 54 are ignored by the processor and are ours.
 struct page_entry {
     static constexpr std::uint64_t present = 1, writable = 2, user = 4, accessed = 1 << 5,
                                    dirty = 1 << 6;
@@ -29,6 +30,9 @@ struct page_entry {
     static constexpr std::uint64_t fresh = std::uint64_t{1} << 52;
     /// The frame is a page of a file in guest memory, whatever happens to this entry.
     static constexpr std::uint64_t of_file = std::uint64_t{1} << 53;
+    /// A frame of shared memory: other entries may write to it too, so that it was written through
+    /// this one must not be forgotten with it.
+    static constexpr std::uint64_t shared = std::uint64_t{1} << 54;
     static constexpr std::uint64_t no_execute = std::uint64_t{1} << 63;
     static constexpr std::uint64_t frame_mask = 0x000f'ffff'ffff'f000;
 
@@ -45,14 +49,23 @@ struct page_entry {
 };
 static_assert(sizeof(page_entry) == 8);
 
-/// A table that some mapping needed: where it stands. The root and the fixed tables above the
-/// system area are not listed unless user mappings share them.
+/// A table that some mapping needed: where it stands. A root is not listed, nor are the fixed
+/// tables above the system area; of a space with a root of its own, the tables in their place are.
 struct page_table {
     gva start;                ///< of the range it answers for
     std::uint32_t level = 1;  ///< 1: leaf entries (2 MiB), 2: 1 GiB, 3: 512 GiB
     gpa frame;
     bool operator==(const page_table&) const = default;
 };
+
+/// How tables are linked, and how the system area's is in every space.
+inline constexpr std::uint64_t table_link =
+    page_entry::present | page_entry::writable | page_entry::user;
+inline constexpr std::uint64_t system_link =
+    vmm::layout::system_pt.value | table_link | page_entry::accessed;
+/// Where the tables begin that lead to the system area.
+inline constexpr gva system_pdpt_start{255ULL << 39},
+    system_pd_start{(255ULL << 39) | (511ULL << 30)};
 
 class page_tables {
   public:

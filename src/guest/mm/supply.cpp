@@ -171,8 +171,8 @@ address_space::supply address_space::supply_shared(const vma_map::value_type& ar
 }
 
 address_space::supply address_space::supply_anonymous(const vma& area, gva start, gva end) {
-    const std::uint64_t bits =
-        permission_bits(area.prot) | page_entry::owned | page_entry::fresh;
+    const std::uint64_t bits = permission_bits(area.prot) | page_entry::owned | page_entry::fresh |
+                               (area.shared_anonymous ? page_entry::shared : 0);
     while (start < end) {
         const auto stop = end_of_empty(start, end);
         if (!stop) return supply::out_of_memory;
