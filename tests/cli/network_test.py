@@ -1,7 +1,9 @@
 """Programs and functions that reach what their network names: servers on the host's loopback, and on a world
 outside that is made up for them, in a network and with an /etc/hosts of their own."""
 
+import base64
 import http.server
+import io
 import json
 import os
 import socket
@@ -11,8 +13,9 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 
-from harness import SKIPPED, hearth, main, test_case
+from harness import SKIPPED, hearth, main, server, test_case
 
 PYTHON = "/usr/bin/python3"
 OUTSIDE = "192.0.2.7"  # TEST-NET-1 (RFC 5737): this machine answers there without its being an address of it
@@ -167,6 +170,38 @@ EACCES
                         ["node", "-e", f"fetch('{url}').then(r => r.text()).then(t => process.stdout.write(t))"]):
             done = hearth("run", "--network", named, "--", *program)
             self.assertEqual((done.stdout, done.stderr, done.returncode), (b"hello from outside", b"", 0), program)
+
+    def test_functions_of_the_lambda_api_say_their_network_in_a_variable(self):
+        major = subprocess.run(["node", "--version"], capture_output=True, check=True).stdout[1:3].decode()
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as z:
+            z.writestr("index.mjs", f"""
+export const handler = async path => {{
+    try {{ return await (await fetch('http://listed.example:{self.port}' + path)).text() }}
+    catch (e) {{ return e.cause.code }}
+}}""")
+        with server("--data", str(self.scratch())) as s:
+            def create(name, variables):
+                return s.request("POST", "/2015-03-31/functions", json.dumps({
+                    "FunctionName": name, "Runtime": f"nodejs{major}.x", "Handler": "index.handler", "Timeout": 20,
+                    "Role": "arn:aws:iam::000000000000:role/any", "Environment": {"Variables": variables},
+                    "Code": {"ZipFile": base64.b64encode(code.getvalue()).decode()}}).encode())
+
+            def invoke(name, event):
+                for _ in range(400):
+                    state = json.loads(s.request("GET", f"/2015-03-31/functions/{name}/configuration")[2])["State"]
+                    if state != "Pending":
+                        break
+                    time.sleep(0.05)
+                return json.loads(s.invoke(name, json.dumps(event).encode())[2])
+
+            self.assertEqual(create("closed", {})[0], 201)
+            self.assertEqual(create("open", {"HEARTH_NETWORK": f"*.example:{self.port}"})[0], 201)
+            self.assertEqual([invoke("open", "/"), len(invoke("open", "/large"))], ["hello from outside", 300_000])
+            self.assertIn(invoke("closed", "/"), ("ENOTFOUND", "EAI_AGAIN"))
+            status, _, body = create("wrong", {"HEARTH_NETWORK": "everything"})
+            self.assertEqual(status, 400)
+            self.assertIn(b"HEARTH_NETWORK", body)
 
     def test_redis(self):
         directory = self.scratch()

@@ -1,7 +1,5 @@
 #include "guest/sys/outside.hpp"
 
-#include "guest/sys/socket_address.hpp"
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -13,8 +11,6 @@ namespace hearth::guest::outside {
 namespace {
 
 outbound* network_of(task& t) { return t.kernel().host().network(); }
-
-bool is_internal(const vfs::socket_name& name) { return name.is_any() || name.is_loopback(); }
 
 /// Datagrams need no connection that a snapshot could have cut.
 bool begins_anew(const vfs::host_socket& socket) {
@@ -69,16 +65,11 @@ bool leads_out(task& t, const files::opened& o, const vfs::socket_name& to) {
     if (!network || to.family == AF_UNIX) return false;
     const vfs::description& d = *o.description;
     if (std::holds_alternative<vfs::host_socket>(d.body)) return true;
-    if (!is_internal(to)) return true;
+    if (to.is_any()) return false;  // the guest itself
+    if (!to.is_loopback()) return true;
     // The guest's own servers come first.
-    vfs::socket_name inside = to;
-    if (inside.is_any()) {
-        auto found = socket_address::find_target(t, to.family, inside);
-        if (!found) return false;
-        inside = std::move(found->name);
-    }
-    return network->may_reach(to.is_any() ? inside : to) &&
-           !vfs::is_served(files::state_of(t), vfs::type_of(files::state_of(t), d), inside);
+    const vfs::vfs_state& state = files::state_of(t);
+    return network->may_reach(to) && !vfs::is_served(state, vfs::type_of(state, d), to);
 }
 
 sysret connect(task& t, const files::opened& o, const vfs::socket_name& to) {
