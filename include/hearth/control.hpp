@@ -5,8 +5,10 @@
 ///
 /// A function is Pending until its package is checked and its init has run once in the background,
 /// then Active or Failed. While an update is under way, and when it fails, the code before it keeps
-/// serving. What an operation returns has been made durable first, when a data directory is used.
+/// serving. A published version goes through the same states by itself and never changes after. What
+/// an operation returns has been made durable first, when a data directory is used.
 
+#include <hearth/control_types.hpp>
 #include <hearth/error.hpp>
 #include <hearth/function.hpp>
 #include <hearth/metrics.hpp>
@@ -15,15 +17,10 @@
 
 #include <boost/asio/any_completion_handler.hpp>
 
-#include <chrono>
-#include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hearth {
 
@@ -31,115 +28,6 @@ class observer;
 namespace worker {
 class worker;
 }
-
-enum class function_state { pending, active, failed };
-enum class update_status { successful, failed, in_progress };
-/// AWS's words: "Pending", "InProgress", …
-std::string_view to_string(function_state) noexcept;
-std::string_view to_string(update_status) noexcept;
-
-struct vpc_settings {
-    std::vector<std::string> subnet_ids{}, security_group_ids{};
-    bool operator==(const vpc_settings&) const = default;
-};
-
-struct file_system_settings {
-    std::string arn{}, local_mount_path{};
-    bool operator==(const file_system_settings&) const = default;
-};
-
-struct logging_settings {
-    std::string log_format = "Text";
-    std::string application_log_level{}, system_log_level{};  ///< with JSON only; empty: not set
-    std::string log_group{};                                  ///< empty: /aws/lambda/NAME
-    bool operator==(const logging_settings&) const = default;
-};
-
-/// What a caller may set, by CreateFunction and UpdateFunctionConfiguration alike.
-struct function_settings {
-    std::string runtime = "provided.al2023";
-    std::string role{};
-    std::string handler{};
-    std::string description{};
-    std::chrono::milliseconds timeout = std::chrono::seconds(3);
-    byte_count memory = byte_count(128ull << 20);
-    byte_count ephemeral_storage = byte_count(512ull << 20);
-    std::map<std::string, std::string> environment{};
-    logging_settings logging{};  ///< reaches the function; managed runtimes act on it
-    // Accepted, kept and echoed; nothing here acts on them yet.
-    vpc_settings vpc{};
-    std::string dead_letter_target_arn{};
-    std::string kms_key_arn{};
-    std::string tracing_mode = "PassThrough";
-    std::vector<file_system_settings> file_systems{};
-    std::string snap_start = "None";
-    bool operator==(const function_settings&) const = default;
-};
-
-/// AWS's FunctionConfiguration.
-struct function_configuration {
-    std::string function_name{};
-    std::string function_arn{};
-    std::string version = "$LATEST";
-    function_settings settings{};
-    std::uint64_t code_size = 0;
-    std::string code_sha256{};    ///< base64
-    std::string last_modified{};  ///< "2023-04-05T06:07:08.123+0000"
-    std::string revision_id{};    ///< a UUID, new with every change
-    function_state state = function_state::pending;
-    std::string state_reason{}, state_reason_code{};
-    update_status last_update = update_status::successful;
-    std::string last_update_reason{}, last_update_reason_code{};
-    bool operator==(const function_configuration&) const = default;
-};
-
-struct create_function_request {
-    std::string function_name{};  ///< plain, partial ARN or full ARN, without a version
-    std::string zip_file{};       ///< the bytes
-    function_settings settings{};
-    std::map<std::string, std::string> tags{};
-};
-
-struct update_function_code_request {
-    std::string function_name{};
-    std::string zip_file{};
-    std::string revision_id{};  ///< empty: no precondition
-    bool dry_run = false;       ///< check everything, change nothing
-};
-
-/// Fields without a value stay as they are.
-struct update_function_configuration_request {
-    std::string function_name{};
-    std::string revision_id{};
-    std::optional<std::string> runtime{}, role{}, handler{}, description{};
-    std::optional<std::chrono::milliseconds> timeout{};
-    std::optional<byte_count> memory{}, ephemeral_storage{};
-    std::optional<std::map<std::string, std::string>> environment{};
-    std::optional<vpc_settings> vpc{};
-    std::optional<std::string> dead_letter_target_arn{}, kms_key_arn{}, tracing_mode{},
-        snap_start{};
-    std::optional<std::vector<file_system_settings>> file_systems{};
-    std::optional<logging_settings> logging{};
-};
-
-struct function_description {
-    function_configuration configuration{};
-    std::map<std::string, std::string> tags{};
-    /// False for a function of `runtime::deploy` whose package is not a zip.
-    bool has_zip = false;
-};
-
-struct function_page {
-    std::vector<function_configuration> functions{};  ///< by name
-    std::string next_marker{};                        ///< empty: the last page
-};
-
-struct account_settings {
-    std::uint64_t total_code_size_limit = 0, code_size_unzipped_limit = 0,
-                  code_size_zipped_limit = 0;
-    std::uint64_t concurrent_executions = 0, unreserved_concurrent_executions = 0;
-    std::uint64_t total_code_size = 0, function_count = 0;
-};
 
 struct control_options {
     /// Created if absent. Empty: functions live in memory only.
@@ -169,8 +57,9 @@ class control_plane {
     control_plane(const control_plane&) = delete;
     control_plane& operator=(const control_plane&) = delete;
 
-    // AWS's operations. A name is plain, a partial or a full ARN. Each blocks for disk at most,
-    // never for a guest.
+    // AWS's operations. A name is plain, a partial or a full ARN, and may end in ":QUALIFIER": a
+    // version, an alias or $LATEST, which is the same as giving it apart. Each blocks for disk at
+    // most, never for a guest.
 
     /// @errors errc::already_exists, invalid_argument, unsupported, bad_package, package_too_large,
     ///         code_storage_exceeded, storage_failed, shutting_down
@@ -178,16 +67,45 @@ class control_plane {
     /// @errors errc::not_found, invalid_argument
     [[nodiscard]] result<function_description> get_function(std::string_view name,
                                                             std::string_view qualifier = {}) const;
+    /// $LATEST of every function, or with `all_versions` all there is.
     /// @errors errc::invalid_argument for a marker that no listing gave
     [[nodiscard]] result<function_page> list_functions(std::string_view marker = {},
-                                                       std::size_t max_items = 50) const;
+                                                       std::size_t max_items = 50,
+                                                       bool all_versions = false) const;
     /// @errors as create_function, and errc::not_found, conflict, precondition_failed
     result<function_configuration> update_function_code(update_function_code_request request);
     result<function_configuration> update_function_configuration(
         update_function_configuration_request request);
-    /// Invocations under way finish. @errors errc::not_found, invalid_argument, storage_failed
+    /// The function with all its versions and aliases, or one version that no alias names.
+    /// Invocations under way finish.
+    /// @errors errc::not_found, invalid_argument, conflict, storage_failed
     result<void> delete_function(std::string_view name, std::string_view qualifier = {});
     [[nodiscard]] account_settings get_account_settings() const;
+
+    // Versions and aliases (versions.cpp, aliases.cpp).
+
+    /// $LATEST as it is now becomes a version that never changes; the last one again if nothing has
+    /// changed since.
+    /// @errors errc::not_found, invalid_argument, precondition_failed, conflict, not_ready,
+    ///         code_storage_exceeded, storage_failed, shutting_down
+    result<function_configuration> publish_version(publish_version_request request);
+    [[nodiscard]] result<function_page> list_versions(std::string_view name,
+                                                      std::string_view marker = {},
+                                                      std::size_t max_items = 50) const;
+    /// @errors errc::not_found, already_exists, invalid_argument, storage_failed
+    result<alias_configuration> create_alias(create_alias_request request);
+    /// @errors as create_alias, and errc::precondition_failed
+    result<alias_configuration> update_alias(update_alias_request request);
+    [[nodiscard]] result<alias_configuration> get_alias(std::string_view function,
+                                                        std::string_view alias) const;
+    /// Deleting what is not there is success, as at AWS.
+    result<void> delete_alias(std::string_view function, std::string_view alias);
+    /// @param version  if not empty, only the aliases that lead there
+    [[nodiscard]] result<alias_page> list_aliases(std::string_view function,
+                                                  std::string_view version = {},
+                                                  std::string_view marker = {},
+                                                  std::size_t max_items = 50) const;
+
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;
 
@@ -215,7 +133,8 @@ class control_plane {
 
     /// `runtime::deploy`: creates or replaces, at once Active, init left to the first invocation
     /// unless `pool.min_idle` asks. Durable only if the package is a zip; the pool policy is never
-    /// stored.
+    /// stored. Versions and aliases stay, unless what is durable takes the place of what is not, or
+    /// the reverse: then they go.
     result<function_configuration> deploy(const function_config& config);
 
     /// Functions registered at this moment.

@@ -10,7 +10,6 @@
 namespace hearth {
 namespace {
 
-using control::entry_ptr;
 using failure = control_plane::impl::activation_failure;
 
 /// AWS's StateReasonCode for our errors (botocore 2026, shape StateReasonCode).
@@ -73,29 +72,29 @@ result<std::shared_ptr<const image::package_image>> control_plane::impl::read_im
     return image::package_image::from_zip(zip);
 }
 
-void control_plane::impl::start_activation(entry_ptr e, std::uint64_t generation) {
-    boost::asio::post(activations_, [this, e = std::move(e), generation] {
+void control_plane::impl::start_activation(target t, std::uint64_t generation) {
+    boost::asio::post(activations_, [this, t = std::move(t), generation] {
         // A stop leaves the rest Pending in the storage; the next start takes it up.
-        if (!draining_) activate(e, generation);
+        if (!draining_) activate(t, generation);
     });
 }
 
-void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation) {
+void control_plane::impl::activate(const target& t, std::uint64_t generation) {
     function_configuration candidate;
     std::shared_ptr<const image::package_image> code;
     control::run_policy policy;
     {
         const auto guard = registry_.lock();
-        if (e->generation != generation) return;
-        candidate = e->candidate();
-        code = e->candidate_image;
-        policy = e->policy;
+        if (t.version->generation != generation) return;
+        candidate = t.version->candidate();
+        code = t.version->candidate_image;
+        policy = t.version->policy;
     }
     auto ready = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         if (!code) {
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
-        HEARTH_TRY(auto spec, make_spec(candidate, code, e->layers, policy));
+        HEARTH_TRY(auto spec, make_spec(candidate, code, t.version->layers, policy));
         HEARTH_TRY(auto version, hosts_.deploy(std::move(spec)));
         HEARTH_CHECK(version->initialize());
         return version;
@@ -103,21 +102,22 @@ void control_plane::impl::activate(const entry_ptr& e, std::uint64_t generation)
     if (ready.has_error() && ready.error() == errc::shutting_down)
         return;  // as in start_activation
     if (ready.has_error())
-        finish_activation(e, generation, nullptr, explain(ready.error()));
+        finish_activation(t, generation, nullptr, explain(ready.error()));
     else
-        finish_activation(e, generation, std::move(*ready), std::nullopt);
+        finish_activation(t, generation, std::move(*ready), std::nullopt);
 }
 
-void control_plane::impl::finish_activation(const entry_ptr& e,
+void control_plane::impl::finish_activation(const target& t,
                                             std::uint64_t generation,
                                             std::shared_ptr<worker::deployed_version> version,
                                             const std::optional<activation_failure>& failed) {
     const std::scoped_lock changes(changes_);
-    control::stored_function next;
+    control::stored_version next;
     {
         const auto guard = registry_.lock();
-        if (e->generation != generation) return;  // updated again or deleted meanwhile
-        next = e->stored;
+        // Updated again or deleted meanwhile.
+        if (t.version->generation != generation) return;
+        next = t.version->stored;
     }
     const std::string old_code = next.current.code_sha256;
     const std::string new_code = next.update ? next.update->code_sha256 : old_code;
@@ -140,52 +140,54 @@ void control_plane::impl::finish_activation(const entry_ptr& e,
     next.update.reset();
     next.current.revision_id = control::make_uuid();
     // If the disk fails us here, the stored state stays Pending and the next start activates again.
-    if (auto stored = store(*e, next); stored.has_error()) tell(stored.error().message());
+    if (auto stored = store(*t.function, *t.version, next); stored.has_error())
+        tell(stored.error().message());
     std::shared_ptr<worker::deployed_version> replaced;  // let go of outside the lock
     {
         const auto guard = registry_.lock();
-        e->stored = next;
-        e->candidate_image.reset();
+        t.version->stored = next;
+        t.version->candidate_image.reset();
         if (version) {
-            replaced = std::exchange(e->serving, std::move(version));
+            replaced = std::exchange(t.version->serving, std::move(version));
         }
     }
     if (new_code != old_code) drop_package_if_unused(failed ? new_code : old_code);
     if (failed)
-        tell("function " + next.current.function_name +
+        tell("version " + next.current.version + " of function " + next.current.function_name +
              " could not be made ready: " + failed->reason);
 }
 
-result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(const entry_ptr& e) {
-    const std::scoped_lock one_at_a_time(e->loading);
+result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(
+    const control::version_ptr& v) {
+    const std::scoped_lock one_at_a_time(v->loading);
     function_configuration current;
     control::run_policy policy;
     std::uint64_t generation = 0;
     {
         const auto guard = registry_.lock();
-        if (e->serving) return e->serving;
-        current = e->stored.current;
-        policy = e->policy;
-        generation = e->generation;
+        if (v->serving) return v->serving;
+        current = v->stored.current;
+        policy = v->policy;
+        generation = v->generation;
     }
     if (draining_) return error(errc::shutting_down);
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
-        HEARTH_TRY(auto spec, make_spec(current, std::move(code), e->layers, policy));
+        HEARTH_TRY(auto spec, make_spec(current, std::move(code), v->layers, policy));
         return hosts_.deploy(std::move(spec));
     }();
     if (version.has_error() && version.error() == errc::no_room) return version.error();
     if (version.has_error()) {
-        tell("function " + current.function_name +
+        tell("version " + current.version + " of function " + current.function_name +
              " cannot be loaded: " + version.error().message());
         return error(errc::not_ready,
                      "The function's stored package cannot be used: " + version.error().message());
     }
     const auto guard = registry_.lock();
     // An update that finished meanwhile has put its own there.
-    if (e->serving) return e->serving;
-    if (e->stored.current.revision_id == current.revision_id || e->generation == generation)
-        e->serving = *version;
+    if (v->serving) return v->serving;
+    if (v->stored.current.revision_id == current.revision_id || v->generation == generation)
+        v->serving = *version;
     return version;
 }
 

@@ -3,9 +3,12 @@
 /// The body of `control_plane`.
 ///
 /// Locks, outermost first:
-///   changes_          one change of the registry at a time; held over the storage's writes
-///   entry::loading    one lazy load per function; held over disk reads
-///   registry's mutex  leaf; guards every entry's fields
+///   changes_                one change of the registry at a time; held over the storage's writes
+///   version_entry::loading  one lazy load per version; held over disk reads
+///   registry's mutex        leaf; guards every entry's and version's fields, and routing_
+///
+/// Its members stand in a file per concept: names.cpp, functions.cpp, versions.cpp, aliases.cpp,
+/// activation.cpp, invocation.cpp, deploy.cpp; control_plane.cpp is the rest.
 /// None is held while a guest runs.
 
 #include "control/function_name.hpp"
@@ -13,6 +16,7 @@
 #include "control/registry.hpp"
 #include "control/storage.hpp"
 #include "image/managed_runtime.hpp"
+#include "sched/random.hpp"
 
 #include <hearth/control.hpp>
 
@@ -37,29 +41,38 @@ struct control_plane::impl {
     /// not_found
     [[nodiscard]] result<control::function_name> parse(std::string_view text,
                                                        std::string_view qualifier) const;
-    [[nodiscard]] std::string arn_of(std::string_view name) const;
+    [[nodiscard]] std::string arn_of(std::string_view name, std::string_view qualifier = {}) const;
     [[nodiscard]] error not_found(const control::function_name& name) const;
-    [[nodiscard]] result<control::entry_ptr> find(std::string_view text,
-                                                  std::string_view qualifier = {}) const;
+    /// The function, whatever its qualifier. @errors as parse, and errc::not_found
+    [[nodiscard]] result<control::entry_ptr> find(const control::function_name& name) const;
+    /// For operations on the function itself, which `text` names without a qualifier or with
+    /// $LATEST.
+    [[nodiscard]] result<control::entry_ptr> find_unqualified(std::string_view text) const;
+    struct target {
+        control::entry_ptr function;
+        control::version_ptr version;
+    };
+    /// The version that the name leads to; an alias to its FunctionVersion.
+    [[nodiscard]] result<target> find_version(const control::function_name& name) const;
 
     // Invocations.
     struct admission {
-        control::entry_ptr entry;
+        control::version_ptr entry;
         std::shared_ptr<worker::deployed_version> version;  ///< null: `load` it first
     };
+    /// An alias is routed by its weights.
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
-    /// After a restart: reads the package and deploys it. Blocks for the disk. A failure makes the
-    /// function Failed.
-    result<std::shared_ptr<worker::deployed_version>> load(const control::entry_ptr& e);
+    /// After a restart: reads the package and deploys it. Blocks for the disk.
+    result<std::shared_ptr<worker::deployed_version>> load(const control::version_ptr& v);
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
     [[nodiscard]] std::string invoked_arn(std::string_view name, std::string_view qualifier) const;
 
     // Activations (activation.cpp).
-    void start_activation(control::entry_ptr e, std::uint64_t generation);
-    void activate(const control::entry_ptr& e, std::uint64_t generation);
-    void finish_activation(const control::entry_ptr& e,
+    void start_activation(target t, std::uint64_t generation);
+    void activate(const target& t, std::uint64_t generation);
+    void finish_activation(const target& t,
                            std::uint64_t generation,
                            std::shared_ptr<worker::deployed_version> version,
                            const std::optional<activation_failure>& failure);
@@ -74,12 +87,32 @@ struct control_plane::impl {
 
     // Changes; `changes_` is held by the caller.
     result<void> check_code_storage(std::uint64_t added) const;
-    result<void> store(const control::entry& e, const control::stored_function& next);
+    /// Writes what one of the entry's versions, or what the attributes are to be.
+    result<void> store(const control::entry& e,
+                       const control::version_entry& v,
+                       const control::stored_version& next);
+    result<void> store(const control::entry& e, const control::function_attributes& next);
+    /// Writes it, then makes it so.
+    result<void> change_attributes(const control::entry_ptr& e, control::function_attributes next);
     void drop_package_if_unused(const std::string& code_sha256);
     /// Puts `next` in the place of what the function is to run and starts its activation.
     result<function_configuration> replace(const control::entry_ptr& e,
                                            function_configuration next,
                                            std::shared_ptr<const image::package_image> code);
+    /// A version that is what $LATEST is or is to be, and the attributes that go with it.
+    struct publication {
+        control::function_attributes attributes;
+        control::version_ptr version;
+        bool is_new = true;  ///< false: nothing has changed since the last one, which `version` is
+    };
+    [[nodiscard]] publication prepare_version(const control::entry& e,
+                                              const function_configuration& latest,
+                                              std::shared_ptr<const image::package_image> code,
+                                              const std::optional<std::string>& description) const;
+    /// Refused while an alias leads there.
+    result<void> delete_version(const control::entry_ptr& e, const control::function_name& name);
+    /// Stores the version, adds it to the function and starts its activation.
+    result<function_configuration> publish(const control::entry_ptr& e, publication what);
 
     void tell(std::string_view message) const;
 
@@ -90,6 +123,7 @@ struct control_plane::impl {
     const std::unique_ptr<control::storage> storage_;
     control::registry registry_;
     std::mutex changes_;
+    mutable sched::random_source routing_;  ///< under the registry's mutex
     std::atomic<bool> draining_ = false;
     // Last, so that they are joined before anything their jobs use goes away. Loads have a thread
     // of their own: an invocation must not wait behind somebody else's ten-second init.
@@ -98,6 +132,20 @@ struct control_plane::impl {
 };
 
 namespace control {
+
+/// AWS returns at most so many items in a page, whatever MaxItems says.
+inline constexpr std::size_t max_page = 50;
+/// How many a page is to have. @errors errc::invalid_argument, in AWS's words: over `limit`, or zero
+result<std::size_t> page_size(std::size_t max_items, std::size_t limit = 10000);
+
+error revision_mismatch();
+/// What keeps a version from being changed or published now.
+error busy(const version_entry& v);
+
+/// "7"; nothing for what is no version number as AWS writes them.
+std::optional<std::uint64_t> version_number(std::string_view text) noexcept;
+/// Null when the function has no such version or alias. An alias leads to its FunctionVersion.
+version_ptr find_version(const entry& e, std::string_view qualifier);
 
 std::string make_uuid();
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".

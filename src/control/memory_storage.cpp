@@ -9,9 +9,14 @@ namespace {
 /// copy.
 class memory_storage final : public storage {
   public:
-    result<std::vector<stored_function>> load() override { return std::vector<stored_function>(); }
+    result<std::vector<loaded_function>> load() override { return std::vector<loaded_function>(); }
     result<void> put(const stored_function&) override { return {}; }
+    result<void> put_version(const function_configuration&) override { return {}; }
+    result<void> put_both(const stored_function&, const function_configuration&) override {
+        return {};
+    }
     result<void> remove(const std::string&) override { return {}; }
+    result<void> remove_version(const std::string&, std::uint64_t) override { return {}; }
 
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);

@@ -35,6 +35,22 @@ void describe(Visitor& v, Configuration& c) {
     describe_settings(v, c.settings);
 }
 
+template <class Visitor, class Alias>
+void describe_alias(Visitor& v, Alias& a) {
+    v("alias_arn", a.alias_arn), v("name", a.name), v("function_version", a.function_version);
+    v("description", a.description), v("revision_id", a.revision_id);
+    v("additional_version_weights", a.additional_version_weights);
+}
+
+template <class Visitor, class Attributes>
+void describe_attributes(Visitor& v, Attributes& a) {
+    v("tags", a.tags), v("last_version", a.last_version);
+    v("published_description", a.published_description), v("aliases", a.aliases);
+}
+
+using alias_map = std::map<std::string, alias_configuration, std::less<>>;
+using weight_map = std::map<std::string, double>;
+
 struct writer {
     json::object& to;
 
@@ -48,6 +64,14 @@ struct writer {
         to[name] = json::value_from(list);
     }
     void operator()(const char* name, const string_map& map) { to[name] = json::value_from(map); }
+    void operator()(const char* name, const weight_map& map) { to[name] = json::value_from(map); }
+    void operator()(const char* name, const alias_map& map) {
+        json::array& array = to[name].emplace_array();
+        for (const auto& [key, alias] : map) {
+            writer item{array.emplace_back(json::object()).get_object()};
+            describe_alias(item, alias);
+        }
+    }
     void operator()(const char* name, const std::vector<file_system_settings>& list) {
         json::array& array = to[name].emplace_array();
         for (const auto& each : list)
@@ -67,6 +91,17 @@ struct reader {
     void operator()(const char* name, std::uint64_t& n) { get(name, n); }
     void operator()(const char* name, std::vector<std::string>& list) { get(name, list); }
     void operator()(const char* name, string_map& map) { get(name, map); }
+    void operator()(const char* name, weight_map& map) { get(name, map); }
+    void operator()(const char* name, alias_map& map) {
+        const json::value* value = from.if_contains(name);
+        if (!value) return;
+        for (const json::value& each : value->as_array()) {
+            alias_configuration alias;
+            reader item{each.as_object()};
+            describe_alias(item, alias);
+            map.insert_or_assign(alias.name, std::move(alias));
+        }
+    }
     void operator()(const char* name, byte_count& n) {
         std::uint64_t bytes = n.bytes();
         get(name, bytes);
@@ -109,29 +144,47 @@ function_configuration read(const json::value& from) {
     return c;
 }
 
-}  // namespace
-
-std::string to_json(const stored_function& function) {
-    json::object document;
-    document["current"] = written(function.current);
-    if (function.update) document["update"] = written(*function.update);
-    document["tags"] = json::value_from(function.tags);
-    return json::serialize(document);
-}
-
-result<stored_function> from_json(std::string_view text) {
+/// What `read` makes of the document, or why it is damaged.
+template <class Read>
+auto read_record(std::string_view text, Read read_document)
+    -> result<decltype(read_document(json::value()))> {
     try {
-        const json::value document = json::parse(json::string_view(text.data(), text.size()));
-        stored_function function;
-        function.current = read(document.at("current"));
-        if (const json::value* update = document.as_object().if_contains("update"))
-            function.update = read(*update);
-        function.tags = json::value_to<string_map>(document.at("tags"));
-        return function;
+        return read_document(json::parse(json::string_view(text.data(), text.size())));
     } catch (const std::exception& e) {
         return error(errc::storage_failed,
                      std::string("a stored function is damaged: ") + e.what());
     }
+}
+
+}  // namespace
+
+std::string to_json(const stored_function& function) {
+    json::object document;
+    document["current"] = written(function.latest.current);
+    if (function.latest.update) document["update"] = written(*function.latest.update);
+    writer w{document};
+    describe_attributes(w, function.attributes);
+    return json::serialize(document);
+}
+
+std::string to_json(const function_configuration& version) {
+    return json::serialize(written(version));
+}
+
+result<stored_function> from_json(std::string_view text) {
+    return read_record(text, [](const json::value& document) {
+        stored_function function;
+        function.latest.current = read(document.at("current"));
+        if (const json::value* update = document.as_object().if_contains("update"))
+            function.latest.update = read(*update);
+        reader r{document.as_object()};
+        describe_attributes(r, function.attributes);
+        return function;
+    });
+}
+
+result<function_configuration> version_from_json(std::string_view text) {
+    return read_record(text, [](const json::value& document) { return read(document); });
 }
 
 }  // namespace hearth::control

@@ -1,14 +1,16 @@
 #pragma once
 
-/// A stored function as a JSON document, the form of the database's records. Fields are added,
-/// never renamed: a reader takes a default for what an older writer did not know.
+/// A stored function or published version as a JSON document, the form of the database's records.
+/// Fields are added, never renamed: a reader takes a default for what an older writer did not know.
 
 #include "control/storage.hpp"
 
 namespace hearth::control {
 
 std::string to_json(const stored_function& function);
-/// @errors errc::storage_failed: not JSON, or a field of the wrong type
+std::string to_json(const function_configuration& version);
+/// @errors errc::storage_failed: not JSON, or a field of the wrong type; so the next
 result<stored_function> from_json(std::string_view text);
+result<function_configuration> version_from_json(std::string_view text);
 
 }  // namespace hearth::control

@@ -35,12 +35,21 @@ void registry::visit_after(std::string_view marker,
     }
 }
 
+void registry::visit_from(std::string_view first,
+                          const std::function<bool(const entry&)>& visit) const {
+    const auto guard = lock();
+    for (auto at = entries_.lower_bound(first); at != entries_.end() && visit(*at->second); ++at) {
+    }
+}
+
 std::uint64_t registry::total_code_size() const {
     std::uint64_t total = 0;
     visit_after({}, [&](const entry& e) {
-        total += e.stored.current.code_size;
-        if (e.stored.update && e.stored.update->code_sha256 != e.stored.current.code_sha256)
-            total += e.stored.update->code_size;
+        e.each_version([&](const version_entry& v) {
+            total += v.stored.current.code_size;
+            if (v.stored.update && v.stored.update->code_sha256 != v.stored.current.code_sha256)
+                total += v.stored.update->code_size;
+        });
         return true;
     });
     return total;
@@ -49,8 +58,11 @@ std::uint64_t registry::total_code_size() const {
 bool registry::uses_package(std::string_view code_sha256) const {
     bool used = false;
     visit_after({}, [&](const entry& e) {
-        used = e.durable && (e.stored.current.code_sha256 == code_sha256 ||
-                             (e.stored.update && e.stored.update->code_sha256 == code_sha256));
+        if (!e.durable) return true;
+        e.each_version([&](const version_entry& v) {
+            used = used || v.stored.current.code_sha256 == code_sha256 ||
+                   (v.stored.update && v.stored.update->code_sha256 == code_sha256);
+        });
         return !used;
     });
     return used;

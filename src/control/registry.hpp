@@ -1,8 +1,8 @@
 #pragma once
 
 /// The functions of one control plane, by name. The mutex is a leaf and held for map operations
-/// only, so an invocation's lookup never waits for a disk. An entry's fields are read and written
-/// under it.
+/// only, so an invocation's lookup never waits for a disk. The fields of entries and versions are
+/// read and written under it.
 
 #include "control/run_policy.hpp"
 #include "control/storage.hpp"
@@ -21,9 +21,9 @@
 
 namespace hearth::control {
 
-struct entry {
-    stored_function stored;
-    bool durable = true;  ///< the storage knows it; false for packages that are not zips
+/// $LATEST, or a published version.
+struct version_entry {
+    stored_version stored;
     run_policy policy;
     /// Merged; null: none. Only deploy gives them, so they live as long as the entry.
     std::shared_ptr<const image::package_image> layers;
@@ -44,6 +44,23 @@ struct entry {
     }
 };
 
+using version_ptr = std::shared_ptr<version_entry>;
+
+struct entry {
+    function_attributes attributes;
+    bool durable = true;  ///< the storage knows it; false for packages that are not zips
+    version_ptr latest = std::make_shared<version_entry>();  ///< never null
+    std::map<std::uint64_t, version_ptr> published;          ///< by number
+
+    [[nodiscard]] const std::string& name() const { return latest->stored.current.function_name; }
+    /// $LATEST first, then by number.
+    template <class Visit>
+    void each_version(Visit visit) const {
+        visit(*latest);
+        for (const auto& [number, version] : published) visit(*version);
+    }
+};
+
 using entry_ptr = std::shared_ptr<entry>;
 
 class registry {
@@ -56,7 +73,10 @@ class registry {
     /// Calls `visit` for each function after `marker`, in order of name, until it returns false.
     void visit_after(std::string_view marker, const std::function<bool(const entry&)>& visit) const;
 
-    /// The bytes of all packages, each counted as often as functions use it (as AWS does).
+    /// The same from that name on.
+    void visit_from(std::string_view first, const std::function<bool(const entry&)>& visit) const;
+
+    /// The bytes of all packages, each counted as often as versions use it (as AWS does).
     [[nodiscard]] std::uint64_t total_code_size() const;
     [[nodiscard]] bool uses_package(std::string_view code_sha256) const;
 

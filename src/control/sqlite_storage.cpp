@@ -11,6 +11,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <cstdint>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -19,8 +22,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Written to user_version. 1: table functions (name, document).
-constexpr int schema_version = 1;
+/// Written to user_version. A database of an older one is brought here step by step, in one
+/// transaction.
+///   1  table functions (name, document)
+///   2  table versions (name, version, document): the published ones
+constexpr int schema_version = 2;
+constexpr const char* steps[] = {
+    "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
+    "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
+    " PRIMARY KEY (name, version)) STRICT;",
+};
+static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
 constexpr int application_id = 0x48727448;
 
@@ -148,45 +160,77 @@ class sqlite_storage final : public storage {
         return std::unique_ptr<storage>(std::move(self));
     }
 
-    result<std::vector<stored_function>> load() override {
+    result<std::vector<loaded_function>> load() override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr select, prepare("SELECT document FROM functions ORDER BY name"));
-        std::vector<stored_function> functions;
+        std::map<std::string, loaded_function> by_name;
         std::set<std::string> named;
-        int step = sqlite3_step(select.get());
-        for (; step == SQLITE_ROW; step = sqlite3_step(select.get())) {
-            const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(select.get(), 0));
-            HEARTH_TRY(stored_function function,
-                       from_json({text ? text : "", static_cast<std::size_t>(
-                                                        sqlite3_column_bytes(select.get(), 0))}));
-            named.insert(image::hex_of_base64_digest(function.current.code_sha256));
-            if (function.update)
-                named.insert(image::hex_of_base64_digest(function.update->code_sha256));
-            functions.push_back(std::move(function));
-        }
-        if (step != SQLITE_DONE) return failed("cannot be read");
+        const auto keep = [&](const function_configuration& c) {
+            named.insert(image::hex_of_base64_digest(c.code_sha256));
+        };
+        HEARTH_CHECK(each_row("SELECT name, document FROM functions", [&](const auto& row) -> result<void> {
+            HEARTH_TRY(stored_function function, from_json(row.text(1)));
+            keep(function.latest.current);
+            if (function.latest.update) keep(*function.latest.update);
+            by_name[std::string(row.text(0))].function = std::move(function);
+            return {};
+        }));
+        HEARTH_CHECK(
+            each_row("SELECT name, version, document FROM versions", [&](const auto& row) -> result<void> {
+                HEARTH_TRY(function_configuration version, version_from_json(row.text(2)));
+                keep(version);
+                const auto function = by_name.find(std::string(row.text(0)));
+                if (function == by_name.end() || row.number(1) < 1)
+                    return error(errc::storage_failed,
+                                 "the database " + file_.string() +
+                                     " is damaged: a version without a function");
+                function->second.versions.emplace(static_cast<std::uint64_t>(row.number(1)),
+                                                  std::move(version));
+                return {};
+            }));
         packages_.sweep(named);
+        std::vector<loaded_function> functions;
+        for (auto& [name, function] : by_name) functions.push_back(std::move(function));
         return functions;
     }
 
     result<void> put(const stored_function& function) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO functions (name, document) VALUES (?1, ?2) "
-                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
-        const std::string document = to_json(function);
-        bind(insert, 1, function.current.function_name);
-        bind(insert, 2, document);
-        if (sqlite3_step(insert.get()) != SQLITE_DONE) return failed("cannot be written");
-        return {};
+        return write(function);
+    }
+
+    result<void> put_version(const function_configuration& version) override {
+        const std::scoped_lock lock(mutex_);
+        return write(version);
+    }
+
+    result<void> put_both(const stored_function& function,
+                          const function_configuration& version) override {
+        const std::scoped_lock lock(mutex_);
+        return together([&]() -> result<void> {
+            HEARTH_CHECK(write(function));
+            return write(version);
+        });
     }
 
     result<void> remove(const std::string& name) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM functions WHERE name = ?1"));
+        return together([&]() -> result<void> {
+            HEARTH_TRY(statement_ptr versions, prepare("DELETE FROM versions WHERE name = ?1"));
+            bind(versions, 1, name);
+            HEARTH_CHECK(run(versions));
+            HEARTH_TRY(statement_ptr function, prepare("DELETE FROM functions WHERE name = ?1"));
+            bind(function, 1, name);
+            return run(function);
+        });
+    }
+
+    result<void> remove_version(const std::string& name, std::uint64_t version) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement,
+                   prepare("DELETE FROM versions WHERE name = ?1 AND version = ?2"));
         bind(statement, 1, name);
-        if (sqlite3_step(statement.get()) != SQLITE_DONE) return failed("cannot be written");
-        return {};
+        sqlite3_bind_int64(statement.get(), 2, static_cast<sqlite3_int64>(version));
+        return run(statement);
     }
 
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
@@ -229,17 +273,73 @@ class sqlite_storage final : public storage {
         HEARTH_CHECK(
             execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
                     "PRAGMA busy_timeout = 5000"));
-        if (!is_new) return {};
-        return execute(
-            "BEGIN IMMEDIATE;"
-            "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;"
-            "PRAGMA application_id = " +
-            std::to_string(application_id) +
-            ";"
-            "PRAGMA user_version = " +
-            std::to_string(schema_version) +
-            ";"
-            "COMMIT");
+        if (version == schema_version) return {};
+        std::string sql = "BEGIN IMMEDIATE;";
+        for (int step = version; step < schema_version; ++step) sql += steps[step];
+        sql += "PRAGMA application_id = " + std::to_string(application_id) +
+               ";PRAGMA user_version = " + std::to_string(schema_version) + ";COMMIT";
+        return execute(sql);
+    }
+
+    // With mutex_ held.
+    result<void> write(const stored_function& function) {
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO functions (name, document) VALUES (?1, ?2) "
+                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
+        const std::string document = to_json(function);
+        bind(insert, 1, function.latest.current.function_name);
+        bind(insert, 2, document);
+        return run(insert);
+    }
+
+    result<void> write(const function_configuration& version) {
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO versions (name, version, document) VALUES (?1, ?2, ?3) "
+                           "ON CONFLICT (name, version) DO UPDATE SET document = "
+                           "excluded.document"));
+        const std::string document = to_json(version);
+        bind(insert, 1, version.function_name);
+        sqlite3_bind_int64(insert.get(), 2, std::atoll(version.version.c_str()));
+        bind(insert, 3, document);
+        return run(insert);
+    }
+
+    /// One transaction.
+    template <class Change>
+    result<void> together(Change change) {
+        HEARTH_CHECK(execute("BEGIN IMMEDIATE"));
+        if (result<void> changed = change(); changed.has_error()) {
+            sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+            return changed;
+        }
+        return execute("COMMIT");
+    }
+
+    struct row_view {
+        sqlite3_stmt* at;
+        [[nodiscard]] std::string_view text(int column) const {
+            const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(at, column));
+            return {text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(at, column))};
+        }
+        [[nodiscard]] std::int64_t number(int column) const {
+            return sqlite3_column_int64(at, column);
+        }
+    };
+
+    /// Until the visitor returns an error.
+    template <class Visit>
+    result<void> each_row(const char* sql, Visit visit) {
+        HEARTH_TRY(statement_ptr select, prepare(sql));
+        int step = sqlite3_step(select.get());
+        for (; step == SQLITE_ROW; step = sqlite3_step(select.get()))
+            HEARTH_CHECK(visit(row_view{select.get()}));
+        if (step != SQLITE_DONE) return failed("cannot be read");
+        return {};
+    }
+
+    result<void> run(const statement_ptr& statement) {
+        if (sqlite3_step(statement.get()) != SQLITE_DONE) return failed("cannot be written");
+        return {};
     }
 
     result<void> execute(const std::string& sql) {

@@ -16,7 +16,9 @@
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,23 +28,52 @@
 
 namespace hearth::control {
 
-/// A function as stored: what serves, and beside it the update that is to replace it.
-struct stored_function {
+/// What a function is beside its versions.
+struct function_attributes {
+    std::map<std::string, std::string> tags;
+    /// The highest number ever published; numbers are not used again. Zero: none.
+    std::uint64_t last_version = 0;
+    /// $LATEST's description when that was published, as the version may have been given another.
+    std::string published_description;
+    std::map<std::string, alias_configuration, std::less<>> aliases;  ///< by name
+    bool operator==(const function_attributes&) const = default;
+};
+
+/// A version as stored: what serves, and beside it the update that is to replace it ($LATEST only).
+struct stored_version {
     function_configuration current;
     std::optional<function_configuration> update;
-    std::map<std::string, std::string> tags;
+    bool operator==(const stored_version&) const = default;
+};
+
+/// The record of a function: $LATEST and the attributes. Published versions have records of their
+/// own.
+struct stored_function {
+    stored_version latest;
+    function_attributes attributes;
     bool operator==(const stored_function&) const = default;
+};
+
+struct loaded_function {
+    stored_function function;
+    std::map<std::uint64_t, function_configuration> versions;  ///< published ones, by number
 };
 
 class storage {
   public:
     virtual ~storage() = default;
     /// Every function, by name. Called once, first.
-    virtual result<std::vector<stored_function>> load() = 0;
+    virtual result<std::vector<loaded_function>> load() = 0;
     /// Inserts or replaces the function of that name.
     virtual result<void> put(const stored_function& function) = 0;
-    /// Removing what is not there is success.
+    /// Inserts or replaces a published version of a function that is there.
+    virtual result<void> put_version(const function_configuration& version) = 0;
+    /// The function and a published version of it: both or neither.
+    virtual result<void> put_both(const stored_function& function,
+                                  const function_configuration& version) = 0;
+    /// The function and its versions. Removing what is not there is success, here and below.
     virtual result<void> remove(const std::string& name) = 0;
+    virtual result<void> remove_version(const std::string& name, std::uint64_t version) = 0;
     /// Named by the SHA-256 of its content, in hex; putting the same again is success.
     virtual result<void> put_package(const std::string& sha256, std::string_view zip) = 0;
     /// @errors errc::storage_failed also when the content no longer has that SHA-256

@@ -206,6 +206,50 @@ result<void> check_qualifier(std::string_view qualifier) {
                      "Member must satisfy regular expression pattern: (|[a-zA-Z0-9$_-]+)");
 }
 
+result<void> check_description(std::string_view description) {
+    return check_length("description", description, 256);
+}
+
+result<void> check_alias_name(std::string_view name) {
+    if (name.empty())
+        return violation("name", name, "Member must have length greater than or equal to 1");
+    HEARTH_CHECK(check_length("name", name, 128));
+    const auto is_name_char = [](char c) { return is_alnum(c) || c == '_' || c == '-'; };
+    if (std::ranges::all_of(name, is_name_char) && !std::ranges::all_of(name, is_digit)) return {};
+    return violation("name", name,
+                     "Member must satisfy regular expression pattern: "
+                     "(?!^[0-9]+$)([a-zA-Z0-9-_]+)");
+}
+
+result<void> check_alias_version(std::string_view version) {
+    if (version == "$LATEST" || (!version.empty() && version.size() <= 1024 &&
+                                 std::ranges::all_of(version, is_digit)))
+        return {};
+    return violation("functionVersion", version,
+                     "Member must satisfy regular expression pattern: (\\$LATEST|[0-9]+)");
+}
+
+result<void> check_weights(const std::map<std::string, double>& weights) {
+    constexpr std::string_view member = "routingConfig.additionalVersionWeights";
+    if (weights.size() > 1)
+        return error(errc::invalid_argument,
+                     "Number of items in AdditionalVersionWeights cannot be greater than 1");
+    for (const auto& [version, weight] : weights) {
+        if (version.empty() || version.size() > 1024 || !std::ranges::all_of(version, is_digit))
+            return violation(member, "{" + version + "=" + fmt::format("{}", weight) + "}",
+                             "Map keys must satisfy constraint: [Member must have length less than "
+                             "or equal to 1024, Member must have length greater than or equal to "
+                             "1, Member must satisfy regular expression pattern: [0-9]+, Member "
+                             "must not be null]");
+        if (!(weight >= 0 && weight <= 1))
+            return violation(member, "{" + version + "=" + fmt::format("{}", weight) + "}",
+                             "Map value must satisfy constraint: [Member must have value less than "
+                             "or equal to 1.0, Member must have value greater than or equal to "
+                             "0.0, Member must not be null]");
+    }
+    return {};
+}
+
 result<void> check_settings(const function_settings& s) {
     HEARTH_CHECK(check_runtime(s.runtime));
     HEARTH_CHECK(check_length("handler", s.handler, 128));
@@ -213,7 +257,7 @@ result<void> check_settings(const function_settings& s) {
             s.handler, [](char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0'; }))
         return violation("handler", s.handler,
                          "Member must satisfy regular expression pattern: [^\\s]+");
-    HEARTH_CHECK(check_length("description", s.description, 256));
+    HEARTH_CHECK(check_description(s.description));
     if (s.timeout < 1ms || s.timeout > 900s) {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(s.timeout).count();
         return violation("timeout", std::to_string(seconds),

@@ -22,5 +22,11 @@ result<void> check_settings(const function_settings& settings);
 result<void> check_role(const std::string& role);
 result<void> check_tags(const std::map<std::string, std::string>& tags);
 result<void> check_qualifier(std::string_view qualifier);
+result<void> check_description(std::string_view description);
+result<void> check_alias_name(std::string_view name);
+/// The shape Version: $LATEST or a number.
+result<void> check_alias_version(std::string_view version);
+/// RoutingConfig: one version at most, and its weight from 0 to 1.
+result<void> check_weights(const std::map<std::string, double>& weights);
 
 }  // namespace hearth::control

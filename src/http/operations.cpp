@@ -36,16 +36,16 @@ constexpr row rows[] = {
     {verb::delete_, "DeleteEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
     {verb::get,     "GetEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
     {verb::put,     "UpdateEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},
-    {verb::post,    "CreateAlias", "/2015-03-31/functions/{}/aliases", operation::absent, ""},
-    {verb::get,     "ListAliases", "/2015-03-31/functions/{}/aliases", operation::absent, ""},
-    {verb::delete_, "DeleteAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
-    {verb::get,     "GetAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
-    {verb::put,     "UpdateAlias", "/2015-03-31/functions/{}/aliases/{}", operation::absent, ""},
+    {verb::post,    "CreateAlias", "/2015-03-31/functions/{}/aliases", operation::create_alias, ""},
+    {verb::get,     "ListAliases", "/2015-03-31/functions/{}/aliases", operation::list_aliases, ""},
+    {verb::delete_, "DeleteAlias", "/2015-03-31/functions/{}/aliases/{}", operation::delete_alias, ""},
+    {verb::get,     "GetAlias", "/2015-03-31/functions/{}/aliases/{}", operation::get_alias, ""},
+    {verb::put,     "UpdateAlias", "/2015-03-31/functions/{}/aliases/{}", operation::update_alias, ""},
     {verb::post,    "AddPermission", "/2015-03-31/functions/{}/policy", operation::absent, ""},
     {verb::get,     "GetPolicy", "/2015-03-31/functions/{}/policy", operation::absent, ""},
     {verb::delete_, "RemovePermission", "/2015-03-31/functions/{}/policy/{}", operation::absent, ""},
-    {verb::get,     "ListVersionsByFunction", "/2015-03-31/functions/{}/versions", operation::absent, ""},
-    {verb::post,    "PublishVersion", "/2015-03-31/functions/{}/versions", operation::absent, ""},
+    {verb::get,     "ListVersionsByFunction", "/2015-03-31/functions/{}/versions", operation::list_versions_by_function, ""},
+    {verb::post,    "PublishVersion", "/2015-03-31/functions/{}/versions", operation::publish_version, ""},
     {verb::get,     "ListTags", "/2017-03-31/tags/{}", operation::absent, ""},
     {verb::post,    "TagResource", "/2017-03-31/tags/{}", operation::absent, ""},
     {verb::delete_, "UntagResource", "/2017-03-31/tags/{}", operation::absent, ""},
@@ -118,14 +118,17 @@ std::string_view next_segment(std::string_view& path) {
     return segment;
 }
 
-/// Whether the (still encoded) path matches, and its first parameter.
-bool matches(std::string_view pattern, std::string_view path, std::string_view& argument) {
-    argument = {};
+/// Whether the (still encoded) path matches, and its first two parameters.
+bool matches(std::string_view pattern,
+             std::string_view path,
+             std::string_view& argument,
+             std::string_view& second) {
+    argument = second = {};
     while (!pattern.empty() && !path.empty()) {
         const std::string_view expected = next_segment(pattern), given = next_segment(path);
         if (expected != "{}" && expected != given) return false;
         if (expected == "{}" && given.empty()) return false;
-        if (expected == "{}" && argument.empty()) argument = given;
+        if (expected == "{}") (argument.empty() ? argument : second) = given;
     }
     return pattern.empty() && path.empty();
 }
@@ -149,12 +152,12 @@ std::optional<route> find_route(verb method, std::string_view target) {
     while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
 
     for (const row& each : rows) {
-        std::string_view argument;
-        if (each.method != method || !matches(each.path, path, argument)) continue;
+        std::string_view argument, second;
+        if (each.method != method || !matches(each.path, path, argument, second)) continue;
         if (!each.query.empty() && !contains(query, each.query)) continue;
-        auto decoded = percent_decode(argument);
-        if (!decoded) return std::nullopt;
-        route found{each.op, each.name, std::move(*decoded), {}};
+        auto decoded = percent_decode(argument), decoded_second = percent_decode(second);
+        if (!decoded || !decoded_second) return std::nullopt;
+        route found{each.op, each.name, std::move(*decoded), std::move(*decoded_second), {}};
         while (!query.empty()) {
             const std::string_view pair = query.substr(0, query.find('&'));
             query.remove_prefix(std::min(pair.size() + 1, query.size()));

@@ -24,6 +24,13 @@ enum class operation {
     update_function_code,
     update_function_configuration,
     delete_function,
+    publish_version,
+    list_versions_by_function,
+    create_alias,
+    get_alias,
+    update_alias,
+    delete_alias,
+    list_aliases,
     get_account_settings,
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,    ///< not AWS's: for Prometheus
@@ -33,8 +40,10 @@ struct route {
     operation op = operation::absent;
     std::string_view name{};  ///< AWS's, a literal
     std::string argument{};   ///< the first path parameter, percent-decoded
+    std::string second{};     ///< the second
     std::vector<std::pair<std::string, std::string>> query{};
 
+    /// Its first value; empty: not given.
     [[nodiscard]] std::string_view parameter(std::string_view key) const {
         for (const auto& [name_, value] : query)
             if (name_ == key) return value;

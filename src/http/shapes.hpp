@@ -20,21 +20,25 @@ struct shape_fault {
 template <class T>
 using shaped = boost::system::result<T, shape_fault>;
 
-/// Refuses what Hearth does not do yet (layers, images, publishing, …) by name; ignores unknown
-/// members.
+/// Refuses what Hearth does not do yet (layers, images, …) by name; ignores unknown members.
 shaped<create_function_request> read_create_function(std::string_view body);
 shaped<update_function_code_request> read_update_function_code(std::string_view body);
 shaped<update_function_configuration_request> read_update_function_configuration(
     std::string_view body);
 
-/// `qualifier`, if given, shows in the ARN as AWS has it. Listings leave the state out, as AWS
-/// does.
+shaped<publish_version_request> read_publish_version(std::string_view body);
+shaped<create_alias_request> read_create_alias(std::string_view body);
+shaped<update_alias_request> read_update_alias(std::string_view body);
+
+/// `qualifier`, if given, shows in the ARN as AWS has it.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});
 /// `code_location` empty: the function has no zip to download.
-std::string write_description(const function_description& d,
-                              std::string_view qualifier,
-                              std::string_view code_location);
-std::string write_page(const function_page& page);
+std::string write_description(const function_description& d, std::string_view code_location);
+/// Listings leave the state out, as AWS does. `list` is the member's name; with `qualified` the ARNs
+/// show the versions.
+std::string write_page(const function_page& page, std::string_view list, bool qualified);
+std::string write_alias(const alias_configuration& a);
+std::string write_page(const alias_page& page);
 std::string write_account_settings(const account_settings& s);
 
 [[noreturn]] void throw_exception_from_error(const shape_fault& f, const boost::source_location&);

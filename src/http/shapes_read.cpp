@@ -1,103 +1,10 @@
-#include "http/shapes.hpp"
+#include "http/json_reader.hpp"
 #include "http/text.hpp"
 
-#include <boost/json.hpp>
-
-#include <exception>
+#include <algorithm>
 
 namespace hearth::http {
 namespace {
-
-namespace json = boost::json;
-
-/// Inside this file only: carries a fault from deep in a document to the function that reads it.
-struct fault_thrown {
-    shape_fault fault;
-};
-
-[[noreturn]] void wrong_type(std::string_view member, std::string_view wanted) {
-    throw fault_thrown{
-        {shape_fault::kind::wrong_type,
-         error(errc::invalid_argument, std::string(member) + " must be " + std::string(wanted))}};
-}
-[[noreturn]] void refuse(errc code, std::string why) {
-    throw fault_thrown{{shape_fault::kind::refused, error(code, std::move(why))}};
-}
-[[noreturn]] void must_not_be_null(std::string_view member) {
-    refuse(errc::invalid_argument, "1 validation error detected: Value null at '" +
-                                       std::string(member) +
-                                       "' failed to satisfy constraint: Member must not be null");
-}
-
-/// A JSON object whose members are taken by name; null is the same as absent.
-class reader {
-  public:
-    explicit reader(const json::object& from) : from_(from) {}
-
-    [[nodiscard]] const json::value* find(std::string_view name) const {
-        const json::value* v = from_.if_contains(json::string_view(name.data(), name.size()));
-        return v && !v->is_null() ? v : nullptr;
-    }
-    [[nodiscard]] std::optional<std::string> text(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return std::nullopt;
-        if (!v->is_string()) wrong_type(name, "a string");
-        return std::string(v->get_string());
-    }
-    [[nodiscard]] std::optional<std::int64_t> number(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return std::nullopt;
-        if (!v->is_int64()) wrong_type(name, "an integer");
-        return v->get_int64();
-    }
-    [[nodiscard]] bool flag(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return false;
-        if (!v->is_bool()) wrong_type(name, "true or false");
-        return v->get_bool();
-    }
-    [[nodiscard]] std::optional<reader> object(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return std::nullopt;
-        if (!v->is_object()) wrong_type(name, "an object");
-        return reader(v->get_object());
-    }
-    [[nodiscard]] std::optional<std::vector<std::string>> texts(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return std::nullopt;
-        if (!v->is_array()) wrong_type(name, "a list");
-        std::vector<std::string> list;
-        for (const json::value& each : v->get_array()) {
-            if (!each.is_string()) wrong_type(name, "a list of strings");
-            list.emplace_back(each.get_string());
-        }
-        return list;
-    }
-    [[nodiscard]] std::optional<std::map<std::string, std::string>> text_map(
-        std::string_view name) const {
-        const auto members = object(name);
-        if (!members) return std::nullopt;
-        std::map<std::string, std::string> map;
-        for (const auto& [key, value] : members->from_) {
-            if (!value.is_string()) wrong_type(name, "a map of strings");
-            map.emplace(key, value.get_string());
-        }
-        return map;
-    }
-    /// Whether the member says anything: not null, not empty.
-    [[nodiscard]] bool says_something(std::string_view name) const {
-        const json::value* v = find(name);
-        if (!v) return false;
-        if (v->is_string()) return !v->get_string().empty();
-        if (v->is_array()) return !v->get_array().empty();
-        if (v->is_object()) return !v->get_object().empty();
-        return true;
-    }
-    [[nodiscard]] const json::object& members() const { return from_; }
-
-  private:
-    const json::object& from_;
-};
 
 byte_count mebibytes(std::int64_t n) {
     // What is negative or absurd becomes zero or the most there is: the range check then refuses
@@ -119,13 +26,10 @@ void refuse_unsupported(const reader& r) {
         {"TenancyConfig", "TenancyConfig is not supported by this server yet"},
         {"CapacityProviderConfig", "Capacity providers are not supported by this server yet"},
         {"DurableConfig", "Durable functions are not supported by this server yet"},
-        {"PublishTo", "PublishTo is not supported by this server yet: there are no versions"},
+        {"PublishTo", "PublishTo is not supported by this server yet"},
     };
     for (const auto& [name, why] : absent)
         if (r.says_something(name)) refuse(errc::unsupported, why);
-    if (r.flag("Publish"))
-        refuse(errc::unsupported,
-               "Publish is not supported by this server yet: there are no versions, only $LATEST");
 }
 
 void check_package_type(const reader& r) {
@@ -235,21 +139,6 @@ void take(std::optional<T>& from, T& to) {
     if (from) to = std::move(*from);
 }
 
-template <class Read>
-auto read_document(std::string_view body, Read read)
-    -> shaped<decltype(read(std::declval<reader>()))> {
-    boost::system::error_code ec;
-    const json::value document = json::parse(json::string_view(body.data(), body.size()), ec);
-    if (ec || !document.is_object())
-        return shape_fault{shape_fault::kind::not_json,
-                           error(errc::invalid_argument, ec ? json_fault(body) : "not an object")};
-    try {
-        return read(reader(document.get_object()));
-    } catch (fault_thrown& thrown) {
-        return std::move(thrown.fault);
-    }
-}
-
 }  // namespace
 
 shaped<create_function_request> read_create_function(std::string_view body) {
@@ -277,6 +166,7 @@ shaped<create_function_request> read_create_function(std::string_view body) {
         take(given.snap_start, s.snap_start), take(given.file_systems, s.file_systems);
         take(given.logging, s.logging);
         request.tags = r.text_map("Tags").value_or(std::map<std::string, std::string>());
+        request.publish = r.flag("Publish");
         request.function_name = *name;
         request.zip_file = zip_file(*code);
         return request;
@@ -290,6 +180,7 @@ shaped<update_function_code_request> read_update_function_code(std::string_view 
         update_function_code_request request;
         request.revision_id = r.text("RevisionId").value_or("");
         request.dry_run = r.flag("DryRun");
+        request.publish = r.flag("Publish");
         request.zip_file = zip_file(r);
         return request;
     });

@@ -44,6 +44,11 @@ void add_state(const function_configuration& c, json::object& o) {
     add("LastUpdateStatusReasonCode", c.last_update_reason_code);
 }
 
+/// Every version has its snapshot; AWS calls it so where it was asked for.
+const char* optimization(const function_configuration& c) {
+    return c.version != "$LATEST" && c.settings.snap_start == "PublishedVersions" ? "On" : "Off";
+}
+
 /// The service model's FunctionConfiguration; as at AWS, what was never set is left out.
 json::object configuration(const function_configuration& c,
                            std::string_view qualifier,
@@ -67,7 +72,7 @@ json::object configuration(const function_configuration& c,
         {"PackageType", "Zip"},
         {"Architectures", {"x86_64"}},
         {"EphemeralStorage", {{"Size", s.ephemeral_storage.mebibytes()}}},
-        {"SnapStart", {{"ApplyOn", s.snap_start}, {"OptimizationStatus", "Off"}}},
+        {"SnapStart", {{"ApplyOn", s.snap_start}, {"OptimizationStatus", optimization(c)}}},
         {"LoggingConfig", logging(c)}};
     if (s.vpc != vpc_settings{})
         o["VpcConfig"] = {{"SubnetIds", json::value_from(s.vpc.subnet_ids)},
@@ -92,10 +97,8 @@ std::string write_configuration(const function_configuration& c, std::string_vie
     return json::serialize(configuration(c, qualifier, true));
 }
 
-std::string write_description(const function_description& d,
-                              std::string_view qualifier,
-                              std::string_view code_location) {
-    json::object o{{"Configuration", configuration(d.configuration, qualifier, true)}};
+std::string write_description(const function_description& d, std::string_view code_location) {
+    json::object o{{"Configuration", configuration(d.configuration, d.qualifier, true)}};
     // SDKs expect "S3" here; the location is this server's own.
     json::object code{{"RepositoryType", "S3"}};
     if (!code_location.empty()) code["Location"] = text(code_location);
@@ -107,10 +110,13 @@ std::string write_description(const function_description& d,
     return json::serialize(o);
 }
 
-std::string write_page(const function_page& page) {
+std::string write_page(const function_page& page, std::string_view list, bool qualified) {
     json::array functions;
-    for (const auto& each : page.functions) functions.push_back(configuration(each, {}, false));
-    json::object o{{"Functions", std::move(functions)}};
+    for (const auto& each : page.functions)
+        functions.push_back(configuration(
+            each, qualified ? std::string_view(each.version) : std::string_view(), false));
+    json::object o;
+    o[text(list)] = std::move(functions);
     if (!page.next_marker.empty()) o["NextMarker"] = page.next_marker;
     return json::serialize(o);
 }

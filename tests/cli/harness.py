@@ -89,14 +89,17 @@ class server:
         except urllib.error.HTTPError as e:
             return e.code, e.headers, e.read()
 
-    def create(self, name, zip_file=None, timeout=3):
+    def create(self, name, zip_file=None, timeout=3, runtime="provided.al2023", handler="bootstrap"):
         """Creates a function from a zip and waits until it is Active."""
         zip_file = zip_file or FUNCTIONS / "socket_bootstrap.zip"
         code, _, body = self.request("POST", "/2015-03-31/functions", json.dumps({
-            "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": timeout,
+            "FunctionName": name, "Runtime": runtime, "Handler": handler, "Timeout": timeout,
             "Role": "arn:aws:iam::000000000000:role/any",
             "Code": {"ZipFile": base64.b64encode(zip_file.read_bytes()).decode()}}).encode())
         assert code == 201, (code, body)
+        self.wait_active(name)
+
+    def wait_active(self, name):
         for _ in range(200):
             state = json.loads(self.request("GET", f"/2015-03-31/functions/{name}/configuration")[2])
             if state["State"] != "Pending":

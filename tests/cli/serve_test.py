@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+import zipfile
 
 from harness import hearth, main, server, test_case
 
@@ -22,6 +23,37 @@ class serve(test_case):
             status, _, body = two.invoke("hello", b'{"a":2}')
             self.assertEqual((status, json.loads(body)["event"]), (200, {"a": 2}))
             self.assertEqual(two.stop(signal.SIGINT), 0)
+
+    def test_a_function_sees_its_version_and_the_alias_it_was_called_by(self):
+        code = ("import os\n"
+                "def handler(event, context):\n"
+                "    return [os.environ['AWS_LAMBDA_FUNCTION_VERSION'], context.function_version,\n"
+                "            context.invoked_function_arn]\n")
+        package = self.scratch() / "code.zip"
+        with zipfile.ZipFile(package, "w") as out:
+            out.writestr("app.py", code)
+        data = self.scratch()
+        base = "/2015-03-31/functions/f"
+
+        def seen(one, name):
+            status, headers, body = one.invoke(name)
+            self.assertEqual((status, headers.get("X-Amz-Function-Error")), (200, None), body)
+            return [headers["X-Amz-Executed-Version"], *json.loads(body)]
+
+        with server("--data", data) as one:
+            one.create("f", package, timeout=20, runtime="python3.11", handler="app.handler")
+            code, _, body = one.request("POST", base + "/versions", b"{}")
+            self.assertEqual((code, json.loads(body)["State"]), (201, "Pending"))
+            one.wait_active("f:1")
+            code, _, body = one.request("POST", base + "/aliases", b'{"Name": "live", "FunctionVersion": "1"}')
+            arn = json.loads(body)["AliasArn"]
+            for _ in range(2):  # started, then reused
+                self.assertEqual(seen(one, "f:live"), ["1", "1", "1", arn])
+                self.assertEqual(seen(one, "f"), ["$LATEST", "$LATEST", "$LATEST", arn[:-len(":live")]])
+            self.assertEqual(seen(one, "f:1"), ["1", "1", "1", arn[:-len("live")] + "1"])
+            self.assertEqual(one.stop(), 0)
+        with server("--data", data) as two:
+            self.assertEqual(seen(two, "f:live"), ["1", "1", "1", arn])
 
     def test_a_stop_lets_a_running_invocation_finish(self):
         with server("--data", self.scratch()) as one:

@@ -14,16 +14,7 @@ namespace {
 
 using variables = std::map<std::string, std::string>;
 
-struct fixture {
-    fake_worker worker;
-    std::unique_ptr<control_plane> control = control_plane::create({}, worker).value();
-    ~fixture() { worker.release(); }
-
-    void create(const std::string& name, const std::string& mode = "echo") {
-        control->create_function(creation(name, mode)).value();
-        settle(*control, name);
-    }
-};
+using fixture = control_fixture;
 
 }  // namespace
 

@@ -38,4 +38,28 @@ inline function_configuration settle(const control_plane& control, const std::st
     throw std::runtime_error(name + " never settled");
 }
 
+/// A control plane without a data directory, over the fake worker.
+struct control_fixture {
+    fake_worker worker;
+    std::unique_ptr<control_plane> control = control_plane::create({}, worker).value();
+    ~control_fixture() { worker.release(); }
+
+    void create(const std::string& name, const std::string& mode = "echo") {
+        control->create_function(creation(name, mode)).value();
+        settle(*control, name);
+    }
+    function_configuration publish(const std::string& name) {
+        const auto made = control->publish_version({.function_name = name}).value();
+        return settle(*control, name + ":" + made.version);
+    }
+    /// So that the next `publish` has something to publish.
+    void change(const std::string& name, const std::string& description) {
+        update_function_configuration_request u;
+        u.function_name = name;
+        u.description = description;
+        control->update_function_configuration(std::move(u)).value();
+        settle(*control, name);
+    }
+};
+
 }  // namespace hearth::test

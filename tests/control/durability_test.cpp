@@ -169,3 +169,62 @@ TEST_CASE(
     server s(data.path());
     CHECK(s.control->get_function("f").error() == errc::not_found);
 }
+
+TEST_CASE("versions and aliases come back, each with its own package") {
+    const temporary_directory data;
+    function_configuration one;
+    {
+        server s(data.path());
+        auto request = creation("f");
+        request.publish = true;
+        s.control->create_function(request).value();
+        settle(*s.control, "f"), one = settle(*s.control, "f:1");
+        s.control->update_function_code({.function_name = "f", .zip_file = script_zip("2")})
+            .value();
+        settle(*s.control, "f");
+        s.control
+            ->create_alias({.function_name = "f", .name = "live", .function_version = "1"})
+            .value();
+        CHECK(packages_in(data.path()) == 2);
+    }
+    server s(data.path());
+    CHECK(packages_in(data.path()) == 2);
+    CHECK(s.control->get_function("f", "1").value().configuration == one);
+    CHECK(s.worker.live == 0);
+    CHECK(s.control->invoke("f:live", "3").value().executed_version == "1");
+    CHECK(s.worker.live == 1);
+    CHECK(s.control->read_package("f:1").value() == script_zip());
+    CHECK(s.control->publish_version({.function_name = "f"}).value().version == "2");
+    settle(*s.control, "f:2");
+    REQUIRE(s.control->delete_alias("f", "live").has_value());
+    REQUIRE(s.control->delete_function("f", "1").has_value());
+    CHECK(packages_in(data.path()) == 1);
+    REQUIRE(s.control->delete_function("f").has_value());
+    CHECK(packages_in(data.path()) == 0);
+}
+
+TEST_CASE("a version that a stop found Pending is taken up again, and no number is used twice") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        auto request = creation("f", "init_slow");
+        request.publish = true;
+        s.control->create_function(request).value();
+        std::thread later([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            s.worker.release();
+        });
+        s.control.reset();
+        later.join();
+    }
+    {
+        server s(data.path());
+        s.worker.release();
+        settle(*s.control, "f");
+        CHECK(settle(*s.control, "f:1").state == function_state::active);
+        REQUIRE(s.control->delete_function("f", "1").has_value());
+    }
+    server s(data.path());
+    CHECK(s.control->get_function("f", "1").error() == errc::not_found);
+    CHECK(s.control->publish_version({.function_name = "f"}).value().version == "2");
+}

@@ -23,7 +23,7 @@ namespace {
 
 stored_function sample(const std::string& name, const std::string& package) {
     stored_function f;
-    auto& c = f.current;
+    auto& c = f.latest.current;
     c.function_name = name;
     c.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:" + name;
     c.settings.role = "arn:aws:iam::000000000000:role/r";
@@ -40,7 +40,7 @@ stored_function sample(const std::string& name, const std::string& package) {
     c.state = hearth::function_state::active;
     c.last_update = hearth::update_status::failed;
     c.last_update_reason = "why";
-    f.tags = {{"team", "a"}};
+    f.attributes.tags = {{"team", "a"}};
     return f;
 }
 
@@ -67,12 +67,13 @@ void check_storage_failure(const fs::path& directory, const char* why) {
 TEST_CASE("a record read back is the record written") {
     stored_function f = sample("f", "zip");
     CHECK(hearth::control::from_json(to_json(f)).value() == f);
-    f.update = f.current;
-    f.update->settings.handler = "other";
-    f.update->last_update = hearth::update_status::in_progress;
+    f.latest.update = f.latest.current;
+    f.latest.update->settings.handler = "other";
+    f.latest.update->last_update = hearth::update_status::in_progress;
     CHECK(hearth::control::from_json(to_json(f)).value() == f);
     for (const char* bad : {"", "{}", "[]", R"({"current":{"state":9},"tags":{}})",
-                            R"({"current":{"role":1},"tags":{}})"})
+                            R"({"current":{"role":1},"tags":{}})",
+                            R"({"current":{},"aliases":[1]})", R"({"current":{},"last_version":-1})"})
         CHECK(hearth::control::from_json(bad).error() == errc::storage_failed);
 }
 
@@ -93,11 +94,65 @@ TEST_CASE("functions and packages outlive the storage object") {
     auto s = open_sqlite_storage(dir.path() / "data").value();
     const auto functions = s->load().value();
     REQUIRE(functions.size() == 2);
-    CHECK(functions[0] == sample("a", "zip-a"));
-    CHECK(functions[1] == sample("b", "zip-b"));
+    CHECK(functions[0].function == sample("a", "zip-a"));
+    CHECK(functions[1].function == sample("b", "zip-b"));
     CHECK(s->get_package(hex("zip-a")).value() == "zip-a");
     REQUIRE(s->remove_package(hex("zip-a")).has_value());
     CHECK(s->get_package(hex("zip-a")).error() == errc::storage_failed);
+}
+
+TEST_CASE("published versions are stored beside their function and go with it") {
+    const temporary_directory dir;
+    const auto version = [](const std::string& name, const std::string& number) {
+        auto c = sample(name, "zip-" + number).latest.current;
+        c.version = number;
+        return c;
+    };
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        for (const char* name : {"a", "b"}) REQUIRE(s->put(sample(name, "zip")).has_value());
+        auto f = sample("a", "zip");
+        f.attributes.last_version = 10;
+        f.attributes.aliases["live"] = {.alias_arn = "arn", .name = "live", .function_version = "2",
+                                        .description = "d",
+                                        .additional_version_weights = {{"10", 0.125}},
+                                        .revision_id = "r"};
+        REQUIRE(s->put_both(f, version("a", "2")).has_value());
+        REQUIRE(s->put_version(version("a", "10")).has_value());
+        REQUIRE(s->put_version(version("a", "3")).has_value());
+        REQUIRE(s->put_version(version("b", "1")).has_value());
+        REQUIRE(s->remove_version("a", 3).has_value());
+        REQUIRE(s->remove_version("a", 99).has_value());
+        REQUIRE(s->put_package(hex("zip-10"), "zip-10").has_value());
+        REQUIRE(s->remove("b").has_value());
+        CHECK(s->load().value().at(0).function == f);
+    }
+    auto s = open_sqlite_storage(dir.path()).value();
+    const auto loaded = s->load().value();
+    REQUIRE(loaded.size() == 1);
+    REQUIRE(loaded[0].versions.size() == 2);
+    CHECK(loaded[0].versions.at(2) == version("a", "2"));
+    CHECK(loaded[0].versions.at(10) == version("a", "10"));
+    CHECK(s->get_package(hex("zip-10")).has_value());  // a version uses it
+}
+
+TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
+    const temporary_directory dir;
+    { (void)open_sqlite_storage(dir.path()).value(); }
+    // As the first Hearth left it: no versions, records without what came later.
+    sql(dir.path() / "hearth.db",
+        "DROP TABLE versions; PRAGMA user_version = 1;"
+        "INSERT INTO functions VALUES ('old', '{\"current\":{\"function_name\":\"old\","
+        "\"version\":\"$LATEST\",\"handler\":\"h\",\"state\":1},\"tags\":{\"t\":\"v\"}}')");
+    auto s = open_sqlite_storage(dir.path()).value();
+    const auto loaded = s->load().value();
+    REQUIRE(loaded.size() == 1);
+    CHECK(loaded[0].function.latest.current.settings.handler == "h");
+    CHECK(loaded[0].function.attributes.tags.at("t") == "v");
+    CHECK(loaded[0].function.attributes.last_version == 0);
+    auto c = loaded[0].function.latest.current;
+    c.version = "1";
+    CHECK(s->put_version(c).has_value());
 }
 
 TEST_CASE("what a crash left in the packages is swept at the next start") {

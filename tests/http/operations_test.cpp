@@ -18,6 +18,8 @@ TEST_CASE("a target names an operation, its first parameter and its query") {
           operation::update_function_code);
     CHECK(find_route(verb::get, "/2015-03-31/functions/").value().op == operation::list_functions);
     CHECK(find_route(verb::get, "/2015-03-31/functions/f/aliases/live").value().name == "GetAlias");
+    CHECK(find_route(verb::get, "/2015-03-31/functions/f/aliases/li%76e").value().second == "live");
+    CHECK_FALSE(find_route(verb::get, "/2015-03-31/functions/f/aliases/%zz"));
     CHECK(find_route(verb::get, "https://host/2015-03-31/functions/f").value().argument == "f");
 }
 

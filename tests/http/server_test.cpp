@@ -142,11 +142,11 @@ TEST_CASE("names come percent-encoded, in absolute form, with or without a slash
 TEST_CASE("operations that come later are refused by name, and what AWS has not as unknown") {
     front_fixture f;
     raw_client c(f.front.port());
-    answer a = c.ask(request("GET", "/2015-03-31/functions/f/versions"));
+    answer a = c.ask(request("GET", "/2021-10-31/functions/f/urls"));
     CHECK(a.status == 501);
     CHECK(a.header("x-amzn-ErrorType") == "NotImplementedException");
     CHECK_THAT(std::string(a.json().at("message").as_string()),
-               Catch::Contains("ListVersionsByFunction"));
+               Catch::Contains("ListFunctionUrlConfigs"));
     CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers?find=LayerVersion&Arn=x")).body,
                Catch::Contains("GetLayerVersionByArn"));
     CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers")).body, Catch::Contains("ListLayers"));
@@ -155,6 +155,57 @@ TEST_CASE("operations that come later are refused by name, and what AWS has not 
     CHECK(c.ask(request("GET", "/2015-03-31/functions/f/")).status == 404);  // no such function
     a = c.ask("HEAD /2015-03-31/functions HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK(a.status == 404);
+}
+
+TEST_CASE("versions and aliases on the wire") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const std::string base = "/2015-03-31/functions/f";
+    answer a = c.ask(request("POST", base + "/versions", R"({"Description":"one"})"));
+    CHECK(a.status == 201);
+    CHECK(a.json().at("Version").as_string() == "1");
+    CHECK(a.json().at("State").as_string() == "Pending");
+    CHECK_THAT(std::string(a.json().at("FunctionArn").as_string()), Catch::EndsWith(":f:1"));
+    settle(*f.control, "f:1");
+    CHECK(c.ask(request("POST", base + "/versions")).json().at("Version").as_string() == "1");
+    const auto listed = c.ask(request("GET", base + "/versions")).json().at("Versions").as_array();
+    REQUIRE(listed.size() == 2);
+    CHECK_FALSE(listed.at(1).as_object().contains("State"));
+    CHECK_THAT(std::string(listed.at(0).at("FunctionArn").as_string()),
+               Catch::EndsWith(":f:$LATEST"));
+
+    a = c.ask(request("POST", base + "/aliases", R"({"Name":"live","FunctionVersion":"1"})"));
+    CHECK(a.status == 201);
+    CHECK_FALSE(a.json().as_object().contains("RoutingConfig"));
+    CHECK(c.ask(request("GET", base + "/aliases/live")).json().at("Name").as_string() == "live");
+    a = c.ask(invocation("f:live", "5"));
+    CHECK(a.body == "5");
+    CHECK(a.header("X-Amz-Executed-Version") == "1");
+    a = c.ask(request("GET", base + "?Qualifier=live"));
+    CHECK_THAT(a.body, Catch::Contains(":function:f:live\""));
+    CHECK(a.json().at("Code").at("Location").as_string() ==
+          "http://h:9/_hearth/functions/f:1/code.zip");
+    CHECK(c.ask(request("GET", "/_hearth/functions/f:1/code.zip")).body == script_zip());
+    for (const char* bad : {R"({"Name":"x"})", R"({"FunctionVersion":"1"})",
+                            R"({"Name":"x","FunctionVersion":"1","RoutingConfig":
+                                {"AdditionalVersionWeights":{"1":"0.5"}}})",
+                            R"({"Name":1,"FunctionVersion":"1"})", "[]", "{"})
+        CHECK(c.ask(request("POST", base + "/aliases", bad)).status == 400);
+    CHECK(c.ask(request("PUT", base + "/aliases/li%20ve", "{}")).status == 400);
+    CHECK(c.ask(request("PUT", base + "/aliases/absent", "{}")).status == 404);
+    a = c.ask(request("DELETE", base + "?Qualifier=1"));
+    CHECK(a.status == 409);
+    CHECK(a.header("x-amzn-ErrorType") == "ResourceConflictException");
+    CHECK(c.ask(request("DELETE", base + "/aliases/live")).status == 204);
+    CHECK(c.ask(request("DELETE", base + ":1")).status == 204);
+    CHECK(c.ask(invocation("f:1", "5")).status == 404);
+    CHECK(c.ask(request("GET", base + "/versions?MaxItems=x")).status == 400);
+    CHECK(c.ask(request("GET", "/2015-03-31/functions?FunctionVersion=ALL"))
+              .json()
+              .at("Functions")
+              .as_array()
+              .size() == 1);
 }
 
 TEST_CASE("a web page's request is refused") {

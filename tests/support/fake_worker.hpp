@@ -114,7 +114,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
     r.executed_version = spec_.version;
     r.report.request_id = input.request_id;
     r.log_tail = "START RequestId: " + input.request_id +
-                 " Version: $LATEST\nEND RequestId: " + input.request_id + "\n";
+                 " Version: " + spec_.version + "\nEND RequestId: " + input.request_id + "\n";
     if (how == "fail") {
         r.function_error = "Unhandled";
         r.payload = R"({"errorMessage":"boom","errorType":"Error"})";

@@ -42,6 +42,26 @@ equal memory 256 "$(lambda get-function-configuration --function-name $name --qu
 lambda list-functions --query 'Functions[].FunctionName' | tr '\t' '\n' | grep -qx $name
 equal limit 262144000 "$(lambda get-account-settings --query AccountLimit.CodeSizeUnzipped)"
 
+# Versions and a weighted alias.
+equal 'a version' 1 "$(lambda publish-version --function-name $name --description one --query Version)"
+lambda wait published-version-active --function-name $name --qualifier 1
+lambda update-function-configuration --function-name $name --timeout 20 >/dev/null
+lambda wait function-updated-v2 --function-name $name
+equal 'the next' 2 "$(lambda update-function-code --function-name $name --zip-file "fileb://$zip" --publish --query Version)"
+lambda wait published-version-active --function-name $name --qualifier 2
+lambda wait function-updated-v2 --function-name $name
+equal versions '$LATEST 1 2' "$(lambda list-versions-by-function --function-name $name --query 'Versions[].Version' | tr '\t' ' ')"
+equal 'its timeout' 10 "$(lambda get-function-configuration --function-name "$name:1" --query Timeout)"
+equal alias "$arn:live" "$(lambda create-alias --function-name $name --name live --function-version 1 \
+    --routing-config 'AdditionalVersionWeights={2=1.0}' --query AliasArn)"
+equal 'the weighted version' 2 "$(lambda invoke --function-name "$arn:live" --query ExecutedVersion "$work/reply")"
+lambda update-alias --function-name $name --name live --routing-config 'AdditionalVersionWeights={}' >/dev/null
+equal 'the alias' 1 "$(lambda invoke --function-name $name --qualifier live --query ExecutedVersion "$work/reply")"
+equal aliases live "$(lambda list-aliases --function-name $name --query 'Aliases[].Name')"
+refused 'deleting what an alias names' ResourceConflictException lambda delete-function --function-name $name --qualifier 1
+lambda delete-alias --function-name $name --name live
+lambda delete-function --function-name $name --qualifier 1
+
 # The CLI itself refuses what is no zip at all.
 /usr/bin/python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("../evil", "x")' "$work/bad.zip"
 refused 'a bad zip' InvalidParameterValueException lambda update-function-code --function-name $name \

@@ -2,10 +2,11 @@
 // with its event.
 
 import {
-    CreateFunctionCommand, DeleteFunctionCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand,
-    LambdaClient, ListVersionsByFunctionCommand, paginateListFunctions, ResourceNotFoundException,
+    CreateAliasCommand, CreateFunctionCommand, DeleteAliasCommand, DeleteFunctionCommand, GetAliasCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand,
+    LambdaClient, ListLayersCommand, ListVersionsByFunctionCommand, paginateListFunctions, PublishVersionCommand,
+    ResourceNotFoundException, UpdateAliasCommand,
     UpdateFunctionCodeCommand, UpdateFunctionConfigurationCommand,
-    waitUntilFunctionActiveV2, waitUntilFunctionUpdatedV2,
+    waitUntilFunctionActiveV2, waitUntilPublishedVersionActive, waitUntilFunctionUpdatedV2,
 } from "@aws-sdk/client-lambda";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -55,12 +56,35 @@ try {
     assert.ok(listed.includes(name));
     assert.ok((await client.send(new GetAccountSettingsCommand({}))).AccountLimit.ConcurrentExecutions > 0);
 
+    const one = await client.send(new PublishVersionCommand({ FunctionName: name, Description: "one" }));
+    assert.equal(one.Version, "1");
+    assert.equal(one.FunctionArn, created.FunctionArn + ":1");
+    await waitUntilPublishedVersionActive(waiting, { FunctionName: name, Qualifier: "1" });
+    const two = await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: name, Description: "two" }))
+        .then(() => waitUntilFunctionUpdatedV2(waiting, { FunctionName: name }))
+        .then(() => client.send(new PublishVersionCommand({ FunctionName: name })));
+    await waitUntilPublishedVersionActive(waiting, { FunctionName: name, Qualifier: two.Version });
+    const versions = await client.send(new ListVersionsByFunctionCommand({ FunctionName: name }));
+    assert.deepEqual(versions.Versions.map((v) => v.Version), ["$LATEST", "1", "2"]);
+    await client.send(new CreateAliasCommand({
+        FunctionName: name, Name: "live", FunctionVersion: "1",
+        RoutingConfig: { AdditionalVersionWeights: { 2: 0.5 } },
+    }));
+    assert.equal((await client.send(new GetAliasCommand({ FunctionName: name, Name: "live" })))
+        .RoutingConfig.AdditionalVersionWeights["2"], 0.5);
+    const ran = await Promise.all(Array.from({ length: 60 }, () =>
+        client.send(new InvokeCommand({ FunctionName: name, Qualifier: "live" })).then((each) => each.ExecutedVersion)));
+    assert.deepEqual([...new Set(ran)].sort(), ["1", "2"]);  // either alone: one in 2^59
+    await client.send(new UpdateAliasCommand({ FunctionName: name, Name: "live", FunctionVersion: "2", RoutingConfig: {} }));
+    assert.equal((await client.send(new InvokeCommand({ FunctionName: created.FunctionArn + ":live" }))).ExecutedVersion, "2");
+    await client.send(new DeleteAliasCommand({ FunctionName: name, Name: "live" }));
+
     await assert.rejects(client.send(new GetFunctionCommand({ FunctionName: name + "-absent" })),
         (e) => e instanceof ResourceNotFoundException && e.$metadata.httpStatusCode === 404 && e.message.includes("not found"));
     await assert.rejects(client.send(new InvokeCommand({ FunctionName: name, Payload: "{" })),
         { name: "InvalidRequestContentException", Type: "User" });
-    await assert.rejects(client.send(new ListVersionsByFunctionCommand({ FunctionName: name })),
-        { name: "NotImplementedException", message: /ListVersionsByFunction/ });
+    await assert.rejects(client.send(new ListLayersCommand({})),
+        { name: "NotImplementedException", message: /ListLayers/ });
 } finally {
     await client.send(new DeleteFunctionCommand({ FunctionName: name }));
 }

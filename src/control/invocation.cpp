@@ -1,0 +1,160 @@
+/// From a call to the version that runs it.
+
+#include "base/complete.hpp"
+#include "base/try.hpp"
+#include "control/control_plane_impl.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hearth {
+
+namespace asio = boost::asio;
+using control::entry_ptr;
+
+namespace {
+
+/// Calls an invocation's handler with an error: on its executor, and never inside the call that
+/// brought it.
+void complete_with(asio::thread_pool& pool, control_plane::invoke_handler handler, error e) {
+    auto executor = tracked_executor(handler);
+    asio::post(pool, [executor = std::move(executor), handler = std::move(handler),
+                      e = std::move(e)]() mutable {
+        complete(std::move(executor), std::move(handler), std::move(e), response{});
+    });
+}
+
+/// Hands over to the worker, whose errors carry their sentence in the response (worker.hpp).
+void run(std::shared_ptr<worker::deployed_version> version,
+         worker::invocation input,
+         control_plane::invoke_handler handler) {
+    const auto executor = asio::get_associated_executor(handler);
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    worker::deployed_version& target = *version;
+    target.async_invoke(
+        std::move(input),
+        asio::bind_cancellation_slot(
+            slot, asio::bind_executor(executor,
+                                      [version = std::move(version), handler = std::move(handler)](
+                                          error_code ec, response r) mutable {
+                                          version.reset();
+                                          error e;
+                                          if (ec) e = error(ec, std::exchange(r.payload, {}));
+                                          std::move(handler)(std::move(e), std::move(r));
+                                      })));
+}
+
+/// Which version an invocation of the alias goes to.
+const std::string& routed(const alias_configuration& alias, sched::random_source& random) {
+    if (alias.additional_version_weights.empty()) return alias.function_version;
+    double at = random.unit();
+    for (const auto& [version, weight] : alias.additional_version_weights) {
+        if (at < weight) return version;
+        at -= weight;
+    }
+    return alias.function_version;
+}
+
+}  // namespace
+
+result<control_plane::impl::admission> control_plane::impl::admit(
+    std::string_view name, std::string_view qualifier) const {
+    if (draining_) return error(errc::shutting_down);
+    // Most callers use the plain name; what is a key needs no parsing.
+    entry_ptr e = qualifier.empty() ? registry_.find(name) : nullptr;
+    control::function_name parsed;
+    if (!e) {
+        HEARTH_TRY(parsed, parse(name, qualifier));
+        HEARTH_TRY(e, find(parsed));
+    }
+    const auto guard = registry_.lock();
+    std::string_view version = parsed.qualifier;
+    if (const auto alias = e->attributes.aliases.find(version);
+        alias != e->attributes.aliases.end())
+        version = routed(alias->second, routing_);
+    auto v = control::find_version(*e, version);
+    if (!v) return not_found(parsed);
+    const function_configuration& current = v->stored.current;
+    if (current.state != function_state::active)
+        return error(
+            errc::not_ready,
+            fmt::format(
+                "The operation cannot be performed at this time. The function is currently in "
+                "the following state: {}{}{}",
+                to_string(current.state), current.state == function_state::failed ? ": " : "",
+                current.state == function_state::failed ? current.state_reason : ""));
+    auto serving = v->serving;
+    return admission{std::move(v), std::move(serving)};
+}
+
+std::string control_plane::impl::invoked_arn(std::string_view name,
+                                             std::string_view qualifier) const {
+    if (qualifier.empty() && name.find(':') == name.npos) return arn_of(name);
+    auto parsed = parse(name, qualifier);
+    if (parsed.has_error()) return {};
+    return arn_of(parsed->name, parsed->qualifier);
+}
+
+worker::invocation control_plane::impl::make_invocation(std::string payload,
+                                                        invoke_options options,
+                                                        std::string arn) const {
+    return {.request_id =
+                options.request_id.empty() ? control::make_uuid() : std::move(options.request_id),
+            .payload = std::move(payload),
+            .client_context = std::move(options.client_context),
+            .trace_id = std::move(options.trace_id),
+            .invoked_arn = std::move(arn),
+            .tenant_id = std::move(options.tenant_id)};
+}
+
+result<void> control_plane::check_invoke(std::string_view name, std::string_view qualifier) const {
+    HEARTH_CHECK(impl_->admit(name, qualifier));
+    return {};
+}
+
+result<response> control_plane::invoke(std::string_view name,
+                                       std::string payload,
+                                       invoke_options options,
+                                       std::string_view qualifier) {
+    HEARTH_TRY(auto admitted, impl_->admit(name, qualifier));
+    if (!admitted.version) {
+        HEARTH_TRY(admitted.version, impl_->load(admitted.entry));
+    }
+    return admitted.version->invoke(impl_->make_invocation(std::move(payload), std::move(options),
+                                                           impl_->invoked_arn(name, qualifier)));
+}
+
+void control_plane::async_invoke(std::string_view name,
+                                 std::string payload,
+                                 invoke_options options,
+                                 std::string_view qualifier,
+                                 invoke_handler handler) {
+    auto admitted = impl_->admit(name, qualifier);
+    if (admitted.has_error()) {
+        complete_with(impl_->loads_, std::move(handler), admitted.error());
+        return;
+    }
+    auto input = impl_->make_invocation(std::move(payload), std::move(options),
+                                        impl_->invoked_arn(name, qualifier));
+    if (admitted->version) {
+        run(std::move(admitted->version), std::move(input), std::move(handler));
+        return;
+    }
+    auto work = tracked_executor(handler);
+    asio::post(impl_->loads_, [this, work = std::move(work), v = std::move(admitted->entry),
+                               input = std::move(input), handler = std::move(handler)]() mutable {
+        auto version = impl_->load(v);
+        if (version.has_error())
+            complete_with(impl_->loads_, std::move(handler), version.error());
+        else
+            run(std::move(*version), std::move(input), std::move(handler));
+    });
+}
+
+}  // namespace hearth

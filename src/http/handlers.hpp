@@ -1,0 +1,65 @@
+#pragma once
+
+/// The operations' handlers, one to each but Invoke: in a file per concept, and which are behind
+/// which operation in management.cpp. What they share stands here.
+
+#include "http/aws_error.hpp"
+#include "http/operations.hpp"
+#include "http/reply.hpp"
+#include "http/shapes.hpp"
+
+#include <hearth/control.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace hearth::http {
+
+struct call {
+    control_plane& control;
+    const route& asked;
+    std::string_view body;
+    std::string_view host;  ///< the request's Host header
+};
+
+/// Of a body that could not be taken.
+reply refused(const shape_fault& fault);
+/// The query parameter MaxItems, 50 when it is not given.
+result<std::size_t> max_items(const route& asked);
+
+/// An answer made from what an operation gave, or its error.
+template <class T, class Write>
+reply answer(const result<T>& outcome,
+             Write write,
+             boost::beast::http::status status = boost::beast::http::status::ok) {
+    if (outcome.has_error()) return make_error(outcome.error());
+    return {.status = status, .body = write(*outcome)};
+}
+inline reply answer_nothing(const result<void>& outcome) {
+    if (outcome.has_error()) return make_error(outcome.error());
+    return {.status = boost::beast::http::status::no_content};
+}
+
+namespace handlers {
+
+// functions.cpp
+reply get_function(const call& c);
+reply get_function_configuration(const call& c);
+reply list_functions(const call& c);
+reply create_function(const call& c);
+reply update_function_code(const call& c);
+reply update_function_configuration(const call& c);
+reply delete_function(const call& c);
+reply get_account_settings(const call& c);
+reply download_code(const call& c);
+// versions.cpp
+reply publish_version(const call& c);
+reply list_versions(const call& c);
+reply create_alias(const call& c);
+reply get_alias(const call& c);
+reply update_alias(const call& c);
+reply delete_alias(const call& c);
+reply list_aliases(const call& c);
+
+}  // namespace handlers
+}  // namespace hearth::http

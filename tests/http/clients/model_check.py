@@ -1,0 +1,101 @@
+"""Holds every answer a botocore client gets against botocore's own model of the service: each member of the document is
+one of the operation's output shape, of its type, pattern, range and enumeration, and what is required is there; an error
+is one of the operation's, with its status and its members' spelling. botocore's parser by itself passes over all that."""
+
+import json
+import re
+
+# What the service has beside the model's errors: of every operation, or this server's own.
+COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidRequestContentException", "NotImplementedException",
+                 "UnknownOperationException", "AccessDeniedException", "RequestEntityTooLargeException",
+                 "RequestTooLargeException"}
+# Members that are younger than Debian's model.
+NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
+# Enumerations that have grown since.
+NEWER_VALUES = {"Runtime", "StateReasonCode", "LastUpdateStatusReasonCode"}
+
+
+class Mismatch(AssertionError):
+    pass
+
+
+def check(shape, value, path):
+    def wrong(why):
+        raise Mismatch(f"{path}: {value!r:.200} {why} (shape {shape.name})")
+
+    kind = shape.type_name
+    if kind == "structure":
+        if not isinstance(value, dict):
+            wrong("is no object")
+        members = {member.serialization.get("name", name): member for name, member in shape.members.items()
+                   if member.serialization.get("location") not in ("header", "headers", "statusCode")}
+        for name, each in value.items():
+            if name in members:
+                check(members[name], each, f"{path}.{name}")
+            elif name not in NEWER.get(shape.name, ()):
+                raise Mismatch(f"{path}: {name} is no member of {shape.name}")
+        for name in shape.required_members:
+            if name not in value:
+                raise Mismatch(f"{path}: {name} is missing")
+    elif kind == "list":
+        if not isinstance(value, list):
+            wrong("is no list")
+        for i, each in enumerate(value):
+            check(shape.member, each, f"{path}[{i}]")
+    elif kind == "map":
+        if not isinstance(value, dict):
+            wrong("is no map")
+        for key, each in value.items():
+            check(shape.key, key, f"{path} key")
+            check(shape.value, each, f"{path}[{key}]")
+    elif kind == "string":
+        if not isinstance(value, str):
+            wrong("is no string")
+        if shape.enum and value not in shape.enum and shape.name not in NEWER_VALUES:
+            wrong("is none of the enumeration")
+        pattern = shape.metadata.get("pattern")
+        if pattern and not re.fullmatch(pattern, value):
+            wrong(f"does not match {pattern}")
+        if not shape.metadata.get("min", 0) <= len(value) <= shape.metadata.get("max", len(value)):
+            wrong("has a wrong length")
+    elif kind in ("integer", "long", "double", "float", "timestamp"):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or (kind in ("integer", "long") and not isinstance(value, int)):
+            wrong(f"is no {kind}")
+        if not shape.metadata.get("min", value) <= value <= shape.metadata.get("max", value):
+            wrong("is out of range")
+    elif kind == "boolean":
+        if not isinstance(value, bool):
+            wrong("is no boolean")
+
+
+def watch(client):
+    """Raises Mismatch from the call whose answer is wrong. Returns the set of operations seen, to be filled."""
+    seen = set()
+
+    def after_call(http_response, parsed, model, **_):
+        seen.add(model.name)
+        if model.has_streaming_output and http_response.status_code < 300:
+            return
+        body = json.loads(http_response.content or b"{}")
+        if http_response.status_code < 300:
+            if http_response.status_code != model.http.get("responseCode", 200) and model.name != "Invoke":
+                raise Mismatch(f"{model.name}: status {http_response.status_code}, not {model.http['responseCode']}")
+            if model.output_shape is None:
+                if body:
+                    raise Mismatch(f"{model.name} answers nothing, but did {body}")
+            else:
+                check(model.output_shape, body, model.name)
+            return
+        code = parsed["Error"]["Code"]
+        shapes = {shape.name: shape for shape in model.error_shapes}
+        if code in shapes:
+            status = shapes[code].metadata["error"]["httpStatusCode"]
+            if status != http_response.status_code:
+                raise Mismatch(f"{model.name}: {code} with status {http_response.status_code}, not {status}")
+            check(shapes[code], body, f"{model.name}: {code}")
+        elif code not in COMMON_ERRORS:
+            raise Mismatch(f"{model.name} has no error {code}")
+
+    client.meta.events.register("after-call.lambda", after_call)
+    return seen
