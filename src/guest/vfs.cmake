@@ -6,6 +6,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/ioctl.cpp
     sys/open.cpp
     sys/outside.cpp
+    sys/splice.cpp
     sys/path.cpp
     sys/pipe.cpp
     sys/poll.cpp

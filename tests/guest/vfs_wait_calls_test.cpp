@@ -322,3 +322,65 @@ TEST_CASE("a terminal is one for isatty and its size; anything else is not") {
     CHECK(w.call(SYS_ioctl, {w.fd_of(fd), FIOCLEX, 0}) == 0);
     CHECK(w.call(SYS_fcntl, {w.fd_of(fd), F_GETFD}) == FD_CLOEXEC);
 }
+
+TEST_CASE("opening a FIFO waits for the other side, and leaves nothing when it is given up") {
+    world w;
+    const auto inodes = w.state().files.inodes_used();
+    REQUIRE(w.call(SYS_mknod, {w.path("/tmp/fifo"), S_IFIFO | 0644, 0}) == 0);
+    const auto descriptions = w.state().descriptions.size();
+    w.parks(SYS_open, {w.path("/tmp/fifo"), O_RDONLY, 0});
+    CHECK(w.still_parked());
+    // It counts as a reader meanwhile, and its descriptor goes with the process's others.
+    CHECK(w.state().pipes.size() == 1);
+    CHECK(w.state().pipes.begin()->second.readers == 1);
+    CHECK(w.state() == vfs::vfs_state(w.state()));
+    SECTION("a writer comes") {
+        const auto writer = vfs::open(w.context(), *w.files, "/", "/tmp/fifo", O_WRONLY, 0);
+        REQUIRE(writer);
+        CHECK_FALSE(vfs::waits_for_partner(w.state(), *writer));
+        CHECK(w.resume() == 3);
+        w.state().release(*writer);
+        CHECK(w.read(3).empty());
+        w.close(3);
+    }
+    SECTION("a signal comes") {
+        w.process().actions[SIGUSR1].handler = 0x1234;
+        w.kernel->post_signal(w.task(), {.number = SIGUSR1});
+        (void)w.kernel->resume(w.regs);
+    }
+    CHECK(w.state().descriptions.size() == descriptions);
+    CHECK(w.state().pipes.empty());
+    REQUIRE(w.call(SYS_unlink, {w.path("/tmp/fifo")}) == 0);
+    CHECK(w.state().files.inodes_used() == inodes);
+}
+
+TEST_CASE("epoll sets that hold each other a thousand ways answer at once") {
+    world w;
+    const auto add = [&](std::int64_t set, std::int64_t fd) {
+        epoll_event e{};
+        e.events = EPOLLIN;
+        w.put_value(world::buffer, e);
+        return w.call(SYS_epoll_ctl, {w.fd_of(set), EPOLL_CTL_ADD, w.fd_of(fd), world::buffer});
+    };
+    const auto source = w.call(SYS_eventfd2, {0, 0});
+    std::vector<std::int64_t> sets{w.call(SYS_epoll_create1, {0})};
+    REQUIRE(add(sets[0], source) == 0);
+    for (int depth = 1; depth < 6; ++depth) {
+        sets.push_back(w.call(SYS_epoll_create1, {0}));
+        std::vector<std::int64_t> names{sets[sets.size() - 2]};
+        for (int i = 0; i < 100; ++i) names.push_back(w.call(SYS_dup, {w.fd_of(names[0])}));
+        for (const auto name : names) REQUIRE(add(sets.back(), name) == 0);
+    }
+    const auto above = w.call(SYS_epoll_create1, {0});
+    CHECK(add(above, sets.back()) == -ELOOP);
+    CHECK(add(sets[0], sets.back()) == -ELOOP);
+    // Ten thousand million ways: one by one they would never end.
+    const auto wait = [&] {
+        return w.call(SYS_epoll_wait, {w.fd_of(sets.back()), world::buffer, 200, 0});
+    };
+    CHECK(wait() == 0);
+    const std::uint64_t one = 1;
+    w.put_value(world::buffer, one);
+    REQUIRE(w.call(SYS_write, {w.fd_of(source), world::buffer, 8}) == 8);
+    CHECK(wait() == 101);
+}

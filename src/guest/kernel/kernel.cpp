@@ -7,6 +7,7 @@
 #include "guest/sys/bind.hpp"
 #include "guest/sys/exchange.hpp"
 #include "guest/vfs/file_locks.hpp"
+#include "guest/vfs/open.hpp"
 #include "guest/vfs/readiness.hpp"
 
 #include <fmt/format.h>
@@ -345,6 +346,7 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
         return child == state_.processes.end() || child->second.ended || !child->second.vforked;
     }
     if (wait.futex && wait.futex->woken) return true;
+    if (wait.opening && !vfs::waits_for_partner(state_.vfs, *wait.opening)) return true;
     if (wait.lock && !vfs::conflict(state_.vfs, wait.lock->place, wait.lock->lock)) return true;
     if (wait.child) {  // one has ended, or there is none any more to wait for
         bool living = false, ended = false;
@@ -356,8 +358,9 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
     if (signals::next_action(ts, process_of(ts))) return true;
     if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
+    const vfs::asker who{state_, host_, ts};
     return std::ranges::any_of(wait.watches, [&](const wait_state::watch& w) {
-        return (vfs::poll_events({state_, host_, ts}, w.description) &
+        return (vfs::poll_events(who, w.description) &
                 (w.events | POLLERR | POLLHUP | POLLNVAL)) != 0;
     });
 }
@@ -416,7 +419,7 @@ std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
         };
         consider(waiting->wait.deadline);
         for (const auto& watch : waiting->wait.watches)
-            consider(vfs::ready_at(state_.vfs, watch.description));
+            consider(vfs::ready_at({state_, host_, ts}, watch.description));
     }
     return first;
 }

@@ -43,6 +43,7 @@ struct wait_state {
     bool native_event = false;  ///< the native path's next event
     bool signal_only = false;   ///< pause, sigsuspend: nothing but a signal
     std::optional<futex_wait> futex;
+    std::optional<description_id> opening;  ///< a FIFO, until its other side comes
     std::optional<vfs::lock_wait> lock;  ///< until nobody's is in its way
     bool child = false;            ///< a child that ended: wait4, waitid
     std::int32_t vfork_child = 0;  ///< until it lives in memory of its own; no signal ends this wait

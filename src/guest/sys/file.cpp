@@ -179,6 +179,19 @@ sysret sys_read(task& t, int fd, guest_ptr<void> buffer, std::uint64_t count) {
 sysret sys_write(task& t, int fd, guest_ptr<const void> buffer, std::uint64_t count) {
     return write_from(t, fd, files::one_segment(buffer.address.value, count), {});
 }
+sysret sys_vmsplice(
+    task& t, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, unsigned flags) {
+    if (flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+        return sysret::error(EINVAL);
+    auto o = files::find(t, fd);
+    if (!o) return o.error();
+    const auto* end = std::get_if<vfs::pipe_end>(&o->description->body);
+    if (!end) return sysret::error(EBADF);
+    const bool no_wait = flags & SPLICE_F_NONBLOCK;
+    auto segments = files::read_segments(t, iov, count);
+    return end->writes ? write_from(t, fd, std::move(segments), {}, no_wait)
+                       : read_into(t, fd, std::move(segments), {}, no_wait);
+}
 sysret sys_pread64(
     task& t, int fd, guest_ptr<void> buffer, std::uint64_t count, std::int64_t offset) {
     auto at = checked(offset);
@@ -267,20 +280,15 @@ sysret sys_sendfile(task& t, int out, int in, guest_ptr<std::int64_t> offset, st
         return sysret::error(EBADF);
     if (!vfs::seekable(*from->description) || (to->description->flags & O_APPEND))
         return sysret::error(EINVAL);
-    std::optional<std::uint64_t> at, none;
-    if (offset) {
-        auto value = t.read(offset);
-        if (!value) return value.error();
-        auto ok = checked(*value);
-        if (!ok) return ok.error();
-        at = *ok;
-    }
+    auto at = files::read_offset(t, offset);
+    if (!at) return at.error();
+    std::optional<std::uint64_t> none;
     auto n =
-        copy(t, *from->description, at, *to->description, none, std::min(count, vfs::max_count));
+        copy(t, *from->description, *at, *to->description, none, std::min(count, vfs::max_count));
     if (!n && n.error().number == EAGAIN) return files::would_block(t, to->id, POLLOUT);
     if (!n && n.error().number == EPIPE) files::broken_pipe(t);
     if (n && offset)
-        if (auto ok = t.write(offset, static_cast<std::int64_t>(*at)); !ok) return ok.error();
+        if (auto ok = t.write(offset, static_cast<std::int64_t>(**at)); !ok) return ok.error();
     return n;
 }
 
@@ -308,19 +316,11 @@ sysret sys_copy_file_range(task& t,
     if ((to->description->flags & O_ACCMODE) == O_RDONLY ||
         (from->description->flags & O_ACCMODE) == O_WRONLY || (to->description->flags & O_APPEND))
         return sysret::error(EBADF);
-    std::optional<std::uint64_t> from_at, to_at;
-    const auto read_offset = [&](guest_ptr<std::int64_t> p,
-                                 std::optional<std::uint64_t>& at) -> outcome<void> {
-        if (!p) return {};
-        auto value = t.read(p);
-        if (!value) return value.error();
-        auto ok = checked(*value);
-        if (!ok) return ok.error();
-        at = *ok;
-        return {};
-    };
-    if (auto ok = read_offset(in_offset, from_at); !ok) return ok.error();
-    if (auto ok = read_offset(out_offset, to_at); !ok) return ok.error();
+    auto from_offset = files::read_offset(t, in_offset);
+    if (!from_offset) return from_offset.error();
+    auto to_offset = files::read_offset(t, out_offset);
+    if (!to_offset) return to_offset.error();
+    auto &from_at = *from_offset, &to_at = *to_offset;
     // Overlapping ranges of one file are refused (man 2 copy_file_range).
     const auto* a = std::get_if<vfs::tmpfs_file>(&from->description->body);
     const auto* b = std::get_if<vfs::tmpfs_file>(&to->description->body);

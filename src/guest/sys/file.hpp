@@ -10,6 +10,8 @@ namespace hearth::guest {
 
 sysret sys_read(task&, int fd, guest_ptr<void> buffer, std::uint64_t count);
 sysret sys_write(task&, int fd, guest_ptr<const void> buffer, std::uint64_t count);
+sysret sys_vmsplice(
+    task&, int fd, guest_ptr<const abi::iovec> iov, std::uint64_t count, unsigned flags);
 sysret sys_pread64(task&, int fd, guest_ptr<void> buffer, std::uint64_t count, std::int64_t offset);
 sysret sys_pwrite64(
     task&, int fd, guest_ptr<const void> buffer, std::uint64_t count, std::int64_t offset);

@@ -168,6 +168,9 @@ outcome<vfs::inode_id> changeable(task& t, const vfs::location& l) {
 
 outcome<vfs::inode_id> changeable(task& t, const vfs::description& d) {
     if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) return file->inode;
+    if (const auto* end = std::get_if<vfs::pipe_end>(&d.body);
+        end && end->fifo != vfs::inode_id::none)
+        return end->fifo;
     const vfs::tree_node* node = nullptr;
     if (const auto* directory = std::get_if<vfs::open_directory>(&d.body)) node = &directory->node;
     if (const auto* place = std::get_if<vfs::path_only>(&d.body)) node = &place->node;
@@ -203,6 +206,14 @@ outcome<vfs::inode_id> changeable_directory(task& t, const entry& e) {
         return os_error{proc ? EPERM : EROFS};
     }
     return e.directory.node.inode;
+}
+
+outcome<std::optional<std::uint64_t>> read_offset(task& t, guest_ptr<std::int64_t> from) {
+    if (!from) return std::optional<std::uint64_t>();
+    const auto value = t.read(from);
+    if (!value) return value.error();
+    if (*value < 0) return os_error{EINVAL};
+    return std::optional(static_cast<std::uint64_t>(*value));
 }
 
 outcome<std::vector<vfs::segment>> one_segment(std::uint64_t address, std::uint64_t length) {

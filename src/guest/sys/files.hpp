@@ -84,6 +84,8 @@ outcome<vfs::inode_id> changeable_directory(task& t, const entry& e);
 outcome<std::vector<vfs::segment>> read_segments(task& t,
                                                  guest_ptr<const abi::iovec> iov,
                                                  std::uint64_t count);
+/// An offset that a call takes by pointer, or none. EFAULT; EINVAL when negative.
+outcome<std::optional<std::uint64_t>> read_offset(task& t, guest_ptr<std::int64_t> from);
 /// One buffer, cut at MAX_RW_COUNT. EFAULT beyond user addresses.
 outcome<std::vector<vfs::segment>> one_segment(std::uint64_t address, std::uint64_t length);
 

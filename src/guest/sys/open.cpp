@@ -19,7 +19,26 @@
 namespace hearth::guest {
 namespace {
 
+/// The other side of a FIFO has not come yet. The descriptor is there meanwhile, so that it goes
+/// with the process.
+sysret wait_for_partner(description_id id, int fd) {
+    wait_state wait;
+    wait.opening = id;
+    wait.progress = static_cast<std::uint64_t>(fd);
+    return sysret::park(std::move(wait));
+}
+
+sysret go_on_opening(task& t, description_id id, int fd) {
+    const vfs::descriptor* d = t.process().files.find(fd);
+    if (!d || d->description != id) return sysret::error(EBADF);  // another thread closed it
+    if (!vfs::waits_for_partner(files::state_of(t), id)) return fd;
+    if (t.interrupted()) files::close_descriptor(t, fd);
+    return wait_for_partner(id, fd);
+}
+
 sysret open_at(task& t, int directory, guest_ptr<const char> path, int flags, std::uint32_t mode) {
+    if (t.wait() && t.wait()->opening)
+        return go_on_opening(t, *t.wait()->opening, static_cast<int>(t.wait()->progress));
     auto name = t.read_path(path);
     if (!name) return name.error();
     if (auto room = files::check_free_descriptor(t); !room) return room.error();
@@ -27,7 +46,12 @@ sysret open_at(task& t, int directory, guest_ptr<const char> path, int flags, st
     if (!base) return base.error();
     auto id = vfs::open(files::context_of(t), files::tree_of(t), *base, *name, flags, mode);
     if (!id) return id.error();
-    return files::install(t, *id, flags & O_CLOEXEC);
+    const auto fd = files::install(t, *id, flags & O_CLOEXEC);
+    if (!fd) return fd.error();
+    if (std::holds_alternative<vfs::pipe_end>(files::state_of(t).find(*id)->body))
+        t.kernel().contend();  // somebody may have waited for this
+    if (vfs::waits_for_partner(files::state_of(t), *id)) return wait_for_partner(*id, *fd);
+    return fd;
 }
 
 sysret duplicate(task& t, int fd, int from, bool close_on_exec) {

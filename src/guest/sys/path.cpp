@@ -222,11 +222,14 @@ sysret sys_mknodat(
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    if (type != 0 && type != S_IFREG)
-        return sysret::error(EPERM);  // the filesystem has no such nodes
+    if (type == S_IFCHR || type == S_IFBLK)
+        return sysret::error(EPERM);  // a privilege that no guest has
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
-    auto made = tmp(t).create_file(*parent, e->walk.name, mode & 07777 & ~t.process().umask,
-                                   owner_of(t), files::now_of(t));
+    const auto make = type == S_IFIFO    ? &vfs::tmpfs::create_fifo
+                      : type == S_IFSOCK ? &vfs::tmpfs::create_socket
+                                         : &vfs::tmpfs::create_file;
+    auto made = (tmp(t).*make)(*parent, e->walk.name, mode & 07777 & ~t.process().umask,
+                               owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
 sysret sys_mknod(task& t, guest_ptr<const char> path, std::uint32_t mode, unsigned device) {

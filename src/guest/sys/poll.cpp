@@ -74,6 +74,7 @@ sysret poll(task& t, guest_ptr<::pollfd> fds, unsigned count, std::optional<nano
             return ok.error();
     std::int64_t ready = 0;
     wait_state wait;
+    const auto who = asker_of(t);
     for (::pollfd& p : list) {
         p.revents = 0;
         if (p.fd < 0) continue;
@@ -81,7 +82,7 @@ sysret poll(task& t, guest_ptr<::pollfd> fds, unsigned count, std::optional<nano
         if (!d) {
             p.revents = POLLNVAL;
         } else {
-            const short events = vfs::poll_events(asker_of(t), d->description);
+            const short events = vfs::poll_events(who, d->description);
             p.revents = static_cast<short>(events & (p.events | POLLERR | POLLHUP | POLLNVAL));
             wait.watches.push_back({d->description, p.events});
         }
@@ -128,6 +129,7 @@ sysret select(task& t,
     }
     std::int64_t ready = 0;
     wait_state wait;
+    const auto who = asker_of(t);
     for (int fd = 0; fd < count; ++fd) {
         const auto word = static_cast<std::size_t>(fd) / 64;
         const std::uint64_t bit = std::uint64_t{1} << (fd % 64);
@@ -137,7 +139,7 @@ sysret select(task& t,
         if (!events) continue;
         const vfs::descriptor* d = t.process().files.find(fd);
         if (!d) return sysret::error(EBADF);
-        const short now = vfs::poll_events(asker_of(t), d->description);
+        const short now = vfs::poll_events(who, d->description);
         for (std::size_t s = 0; s < 3; ++s) {
             if (!(in[s][word] & bit) || !(now & wanted[s])) continue;
             out[s][word] |= bit;
@@ -184,14 +186,15 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
     const auto deadline = deadline_of(t, length);
     vfs::vfs_state& state = files::state_of(t);
     std::int64_t count = 0;
+    const auto who = asker_of(t);
     for (auto& [key, item] : (*set)->items) {
         if (count == most) break;
-        const std::uint32_t ready = vfs::epoll_ready(asker_of(t), key.second, item);
+        const std::uint32_t ready = vfs::epoll_ready(who, key.second, item);
         if (!ready) {
             // A source without a count of its own (stdin) is armed again by being seen not ready.
             if (item.reported)
                 item.reported &=
-                    static_cast<unsigned short>(vfs::poll_events(asker_of(t), key.second));
+                    static_cast<unsigned short>(vfs::poll_events(who, key.second));
             continue;
         }
         ::epoll_event event{};
@@ -200,7 +203,7 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
         if (auto ok = t.write(out + static_cast<std::uint64_t>(count), event); !ok)
             return count ? sysret(count) : sysret(ok.error());
         item.reported = ready;
-        item.activity = vfs::activity_of(asker_of(t), *state.find(key.second));
+        item.activity = vfs::activity_of(who, *state.find(key.second));
         if (item.events & EPOLLONESHOT) item.disabled = true;
         ++count;
     }
@@ -316,16 +319,15 @@ sysret sys_epoll_ctl(
     auto set = find_epoll(t, epoll, &own);
     if (!set) return set.error();
     const vfs::description& d = *target->description;
-    // Regular files and directories are always ready and refused (man 2 epoll_ctl); an epoll in an
-    // epoll is not there yet.
+    // Regular files and directories are always ready and refused (man 2 epoll_ctl).
     if (std::holds_alternative<vfs::tree_file>(d.body) ||
         std::holds_alternative<vfs::tmpfs_file>(d.body) ||
         std::holds_alternative<vfs::text_file>(d.body) ||
         std::holds_alternative<vfs::open_directory>(d.body) ||
         std::holds_alternative<vfs::device>(d.body))
         return sysret::error(EPERM);
-    if (own == target->id || std::holds_alternative<vfs::epoll_set>(d.body))
-        return sysret::error(EINVAL);
+    if (own == target->id) return sysret::error(EINVAL);
+    const bool is_set = std::holds_alternative<vfs::epoll_set>(d.body);
     auto& items = (*set)->items;
     const std::pair key{fd, target->id};
     const auto it = items.find(key);
@@ -337,8 +339,10 @@ sysret sys_epoll_ctl(
             if (it != items.end()) return sysret::error(EEXIST);
             if (count_items(files::state_of(t)) >= vfs::max_epoll_items)
                 return sysret::error(ENOSPC);
-            if ((wanted.events & EPOLLEXCLUSIVE) && (wanted.events & EPOLLONESHOT))
+            if ((wanted.events & EPOLLEXCLUSIVE) && ((wanted.events & EPOLLONESHOT) || is_set))
                 return sysret::error(EINVAL);
+            if (is_set && !vfs::may_hold(files::state_of(t), own, target->id))
+                return sysret::error(ELOOP);
             items.emplace(key, item);
             return 0;
         case EPOLL_CTL_MOD:

@@ -18,6 +18,7 @@
 #include "guest/sys/signal.hpp"
 #include "guest/sys/since.hpp"
 #include "guest/sys/socket.hpp"
+#include "guest/sys/splice.hpp"
 #include "guest/sys/stat.hpp"
 #include "guest/sys/system.hpp"
 #include "guest/sys/time.hpp"
@@ -175,7 +176,7 @@ constexpr syscall_row table[] = {
     {130, "rt_sigsuspend", full, bind<sys_rt_sigsuspend>},
     {131, "sigaltstack", full, bind<sys_sigaltstack>},
     {132, "utime", full, bind<sys_utime>},
-    {133, "mknod", partial, bind<sys_mknod>, "regular files; EPERM for fifos, sockets and devices"},
+    {133, "mknod", partial, bind<sys_mknod>, "EPERM for devices"},
     {134, "uselib", refused, none, "ENOSYS: as on x86-64 Linux"},
     {135, "personality", partial, bind<sys_personality>, "PER_LINUX only; flags are kept, not acted on"},
     {136, "ustat", refused, none, "ENOSYS: obsolete; statfs"},
@@ -275,7 +276,7 @@ constexpr syscall_row table[] = {
     {230, "clock_nanosleep", partial, bind<sys_clock_nanosleep>, "CPU-time clocks: EOPNOTSUPP"},
     {231, "exit_group", full, bind<sys_exit_group>},
     {232, "epoll_wait", partial, bind<sys_epoll_wait>, "edge-triggered reports may repeat after own reads and writes"},
-    {233, "epoll_ctl", partial, bind<sys_epoll_ctl>, "no epoll inside an epoll"},
+    {233, "epoll_ctl", full, bind<sys_epoll_ctl>},
     {234, "tgkill", partial, bind<sys_tgkill>, "stop signals are ignored: no job control"},
     {235, "utimes", full, bind<sys_utimes>},
     {236, "vserver", refused, none, "ENOSYS: never implemented in Linux"},
@@ -301,7 +302,7 @@ constexpr syscall_row table[] = {
     {256, "migrate_pages", refused, none, "ENOSYS: one memory node"},
     {257, "openat", full, bind<sys_openat>},
     {258, "mkdirat", full, bind<sys_mkdirat>},
-    {259, "mknodat", partial, bind<sys_mknodat>, "regular files; EPERM for fifos, sockets and devices"},
+    {259, "mknodat", partial, bind<sys_mknodat>, "EPERM for devices"},
     {260, "fchownat", full, bind<sys_fchownat>},
     {261, "futimesat", full, bind<sys_futimesat>},
     {262, "newfstatat", full, bind<sys_newfstatat>},
@@ -317,10 +318,10 @@ constexpr syscall_row table[] = {
     {272, "unshare", refused, refuse<EPERM>, "EPERM: no namespaces"},
     {273, "set_robust_list", full, bind<sys_set_robust_list>},
     {274, "get_robust_list", full, bind<sys_get_robust_list>},
-    {275, "splice", refused, none, "ENOSYS: no splicing yet; read and write"},
-    {276, "tee", refused, none, "ENOSYS: no splicing yet; read and write"},
+    {275, "splice", full, bind<sys_splice>},
+    {276, "tee", full, bind<sys_tee>},
     {277, "sync_file_range", stub, bind<sys_sync_file_range>, "nothing here outlives the guest"},
-    {278, "vmsplice", refused, none, "ENOSYS: no splicing yet; writev"},
+    {278, "vmsplice", full, bind<sys_vmsplice>},
     {279, "move_pages", refused, none, "ENOSYS: one memory node"},
     {280, "utimensat", full, bind<sys_utimensat>},
     {281, "epoll_pwait", partial, bind<sys_epoll_pwait>, "edge-triggered reports may repeat after own reads and writes"},

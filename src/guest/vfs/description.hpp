@@ -62,6 +62,10 @@ enum class pipe_id : std::uint32_t {};
 struct pipe_end {
     pipe_id pipe{};
     bool reads = false, writes = false;
+    std::uint32_t mount = 0;  ///< of a FIFO, and
+    inode_id fifo{};          ///< which it is
+    /// Opened when the other side had nobody: how many had come there by then.
+    std::uint32_t met = 0;
     bool operator==(const pipe_end&) const = default;
 };
 enum class pair_id : std::uint32_t {};

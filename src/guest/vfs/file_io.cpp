@@ -298,6 +298,8 @@ outcome<attributes> attributes_of(const context& c, const filesystem& fs, const 
         node.inode = file->inode;
         return fs.attributes_of(c, node);
     }
+    if (const auto* end = std::get_if<pipe_end>(&d.body); end && end->fifo != inode_id::none)
+        return fs.attributes_of(c, {end->mount, {}, end->fifo});
     attributes a;
     a.inode = d.serial;
     a.device = 0xd;

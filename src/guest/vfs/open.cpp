@@ -147,6 +147,33 @@ outcome<description_id> reopen(const context& c,
     return os_error{ENXIO};
 }
 
+/// man 7 fifo. Who must wait for the other side is told apart by waits_for_partner.
+outcome<description_id> open_fifo(const context& c, const location& l, int flags) {
+    vfs_state& state = c.state.vfs;
+    auto& body = std::get<fifo_body>(state.files.find(l.node.inode)->body);
+    pipe_end end;
+    end.reads = access_mode(flags) != O_WRONLY;
+    end.writes = access_mode(flags) != O_RDONLY;
+    end.mount = l.node.mount;
+    end.fifo = l.node.inode;
+    const auto shared = state.pipes.find(static_cast<pipe_id>(body.pipe));
+    static const pipe fresh;
+    const pipe& now = shared == state.pipes.end() ? fresh : shared->second;
+    if (!end.reads && now.readers == 0) {
+        if (flags & O_NONBLOCK) return os_error{ENXIO};
+        end.met = now.readers_came;
+    }
+    if (!end.writes && now.writers == 0) end.met = now.writers_came;
+    if (shared == state.pipes.end()) {
+        body.pipe = state.fresh_id();
+        state.pipes.emplace(static_cast<pipe_id>(body.pipe), pipe{});
+    }
+    end.pipe = static_cast<pipe_id>(body.pipe);
+    description d = make(flags | large_file, l.path);
+    d.body = end;
+    return state.add(std::move(d));
+}
+
 outcome<description_id> open_location(const context& c,
                                       const filesystem& fs,
                                       const location& l,
@@ -167,6 +194,8 @@ outcome<description_id> open_location(const context& c,
     }
     if (l.attr.is_regular()) return open_regular(c, fs, l, flags);
     if (l.attr.is_character_device()) return open_device(c, fs, l, flags);
+    if (S_ISFIFO(l.attr.mode) && fs.mount_of(l.node).what == mount::kind::tmpfs)
+        return open_fifo(c, l, flags);
     if (S_ISBLK(l.attr.mode)) return os_error{EACCES};
     return os_error{ENXIO};  // fifos and sockets of the host
 }
@@ -235,6 +264,15 @@ outcome<description_id> open(const context& c,
     description d = make(flags | large_file, join(w->directory, w->name));
     d.body = tmpfs_file{*inode, directory->node.mount};
     return c.state.vfs.add(std::move(d));
+}
+
+bool waits_for_partner(const vfs_state& state, description_id id) {
+    const description* d = state.find(id);
+    const auto* end = d ? std::get_if<pipe_end>(&d->body) : nullptr;
+    if (!end || end->met == 0 || (d->flags & O_NONBLOCK)) return false;
+    const pipe& p = state.pipes.at(end->pipe);
+    return end->reads ? p.writers == 0 && p.writers_came == end->met
+                      : p.readers == 0 && p.readers_came == end->met;
 }
 
 std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags) {

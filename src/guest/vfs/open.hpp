@@ -16,6 +16,9 @@ outcome<description_id> open(const context& c,
                              int flags,
                              std::uint32_t mode);
 
+/// A FIFO that was opened to wait for the other side, and that has nobody yet.
+[[nodiscard]] bool waits_for_partner(const vfs_state& state, description_id id);
+
 /// pipe2(2): the reading end and the writing end.
 std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags);
 /// memfd_create(2).

@@ -26,6 +26,8 @@ struct pipe {
     byte_queue bytes;
     std::size_t capacity = default_capacity;
     std::uint32_t readers = 0, writers = 0;  ///< descriptions, not descriptors
+    /// Counted up with each that is opened: one that came and went was there.
+    std::uint32_t readers_came = 1, writers_came = 1;
     std::uint64_t activity = 0;
     bool operator==(const pipe&) const = default;
 

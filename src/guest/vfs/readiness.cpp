@@ -9,6 +9,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <set>
+
 namespace hearth::guest::vfs {
 namespace {
 
@@ -22,7 +25,7 @@ int of_pipe(const vfs_state& state, const pipe_end& end) {
     int events = 0;
     if (end.reads) {
         if (!p.bytes.empty()) events |= readable;
-        if (p.writers == 0) events |= POLLHUP;
+        if (p.writers == 0 && p.writers_came != end.met) events |= POLLHUP;
     }
     if (end.writes) {
         if (p.room() >= pipe::atomic_size) events |= writable;
@@ -84,10 +87,27 @@ int of_service(const vfs_state& state, const service_socket& socket) {
     return events;
 }
 
-int of_epoll(const asker& who, const epoll_set& set) {
+int of_epoll(const asker& who, description_id id, const epoll_set& set) {
+    if (const auto known = who.sets.find(id); known != who.sets.end()) return known->second;
+    int events = 0;
     for (const auto& [key, item] : set.items)
-        if (epoll_ready(who, key.second, item)) return readable;
-    return 0;
+        if (epoll_ready(who, key.second, item)) {
+            events = readable;
+            break;
+        }
+    if (who.state.vfs.epoll_sets > 1) who.sets.emplace(id, events);
+    return events;
+}
+
+/// Of all that is in a set.
+std::uint64_t activity_inside(const asker& who, description_id id, const epoll_set& set) {
+    if (const auto known = who.activities.find(id); known != who.activities.end())
+        return known->second;
+    std::uint64_t sum = set.items.size();
+    for (const auto& [key, item] : set.items)
+        if (const description* d = who.state.vfs.find(key.second)) sum += activity_of(who, *d);
+    who.activities.emplace(id, sum);
+    return sum;
 }
 
 int of_signals(const asker& who, const signal_descriptor& signals_) {
@@ -115,7 +135,7 @@ short poll_events(const asker& who, description_id id) {
         events = of_datagrams(state, *datagrams);
     if (const auto* socket = std::get_if<host_socket>(&d->body))
         events = outside::poll(h.network(), *socket);
-    if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(who, *set);
+    if (const auto* set = std::get_if<epoll_set>(&d->body)) events = of_epoll(who, id, *set);
     if (const auto* counter = std::get_if<event_counter>(&d->body))
         events = (counter->count ? readable : 0) |
                  (counter->count < ~std::uint64_t{0} - 1 ? writable : 0);
@@ -147,6 +167,8 @@ std::uint64_t activity_of(const asker& who, const description& d) {
         return timer->expired + (timer->due(who.h.monotonic_now()) ? 1 : 0);  // until it is read
     if (const auto* listener = std::get_if<listening_socket>(&d.body)) return listener->activity;
     if (const auto* datagrams = std::get_if<datagram_socket>(&d.body)) return datagrams->activity;
+    if (const auto* set = std::get_if<epoll_set>(&d.body))
+        return activity_inside(who, id_of(d), *set);
     return 0;
 }
 
@@ -162,22 +184,78 @@ std::uint32_t epoll_ready(const asker& who, description_id id, const epoll_set::
     return ready;
 }
 
-std::optional<std::chrono::nanoseconds> ready_at(const vfs_state& state, description_id id) {
-    const description* d = state.find(id);
+namespace {
+
+using std::chrono::nanoseconds;
+
+/// `told`: what is ready in the set was reported by an edge-triggered item around it.
+void find_deadline(const asker& who,
+                   const epoll_set& set,
+                   bool told,
+                   std::set<description_id>& seen,
+                   std::optional<nanoseconds>& first) {
+    const vfs_state& state = who.state.vfs;
+    for (const auto& [key, item] : set.items) {
+        const description* member = state.find(key.second);
+        if (!member || item.disabled) continue;
+        const bool edge = item.events & EPOLLET;
+        if (const auto* inner = std::get_if<epoll_set>(&member->body)) {
+            const bool known = told || (edge && item.reported != 0 &&
+                                        activity_of(who, *member) == item.activity);
+            if (seen.insert(key.second).second) find_deadline(who, *inner, known, seen, first);
+            continue;
+        }
+        const auto* timer = std::get_if<timer_descriptor>(&member->body);
+        if (!timer || !timer->deadline) continue;
+        // What an edge-triggered item has told counts no more.
+        if (edge && item.activity > timer->expired) continue;
+        if (told && timer->due(who.h.monotonic_now())) continue;
+        if (!first || *timer->deadline < *first) first = timer->deadline;
+    }
+}
+
+using ways = std::multimap<description_id, description_id>;
+
+/// Sets on the longest way that begins at one.
+std::size_t longest(const ways& w, description_id from, std::map<description_id, std::size_t>& known) {
+    if (const auto it = known.find(from); it != known.end()) return it->second;
+    std::size_t most = 0;
+    for (auto [it, end] = w.equal_range(from); it != end; ++it)
+        most = std::max(most, longest(w, it->second, known));
+    return known[from] = most + 1;
+}
+
+}  // namespace
+
+std::optional<nanoseconds> ready_at(const asker& who, description_id id) {
+    const description* d = who.state.vfs.find(id);
     if (!d) return std::nullopt;
     if (const auto* timer = std::get_if<timer_descriptor>(&d->body)) return timer->deadline;
     const auto* set = std::get_if<epoll_set>(&d->body);
     if (!set) return std::nullopt;
-    std::optional<std::chrono::nanoseconds> first;
-    for (const auto& [key, item] : set->items) {
-        const description* member = state.find(key.second);
-        const auto* timer = member ? std::get_if<timer_descriptor>(&member->body) : nullptr;
-        if (!timer || !timer->deadline || item.disabled) continue;
-        // What an edge-triggered item has told counts no more.
-        if ((item.events & EPOLLET) && item.activity > timer->expired) continue;
-        if (!first || *timer->deadline < *first) first = timer->deadline;
-    }
+    std::optional<nanoseconds> first;
+    std::set<description_id> seen{id};
+    find_deadline(who, *set, false, seen, first);
     return first;
+}
+
+bool may_hold(const vfs_state& state, description_id set, description_id inner) {
+    constexpr std::size_t most = 6;  // "a nesting depth greater than 5"
+    ways inside, around;
+    for (const auto& [id, d] : state.descriptions) {
+        const auto* held = std::get_if<epoll_set>(&d.body);
+        if (!held) continue;
+        for (const auto& [key, item] : held->items) {
+            const description* member = state.find(key.second);
+            if (!member || !std::holds_alternative<epoll_set>(member->body)) continue;
+            inside.emplace(id, key.second);
+            around.emplace(key.second, id);
+        }
+    }
+    std::map<description_id, std::size_t> below, above;
+    const std::size_t depth = longest(inside, inner, below);
+    if (below.contains(set)) return false;
+    return depth + longest(around, set, above) <= most;
 }
 
 }  // namespace hearth::guest::vfs

@@ -81,6 +81,8 @@ attributes tmpfs::attributes_of(inode_id id) const {
     } else if (const auto* link = std::get_if<symlink_body>(&node->body)) {
         a.mode = S_IFLNK | 0777;
         a.size = link->target.size();
+    } else if (std::holds_alternative<fifo_body>(node->body)) {
+        a.mode = S_IFIFO | node->permissions;
     } else {
         a.mode = S_IFSOCK | node->permissions;
     }
@@ -217,6 +219,14 @@ outcome<inode_id> tmpfs::create_socket(
     inode node = owned_by(who, permissions);
     node.links = 1;
     node.body = socket_body{};
+    return create(directory, name, std::move(node), now);
+}
+
+outcome<inode_id> tmpfs::create_fifo(
+    inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now) {
+    inode node = owned_by(who, permissions);
+    node.links = 1;
+    node.body = fifo_body{};
     return create(directory, name, std::move(node), now);
 }
 

@@ -51,6 +51,12 @@ struct socket_body {
     bool operator==(const socket_body&) const = default;
 };
 
+/// mkfifo(3). Those who have it open share a pipe, which goes with the last of them.
+struct fifo_body {
+    std::uint32_t pipe = 0;  ///< its pipe_id; 0: nobody has it open
+    bool operator==(const fifo_body&) const = default;
+};
+
 struct inode {
     std::uint32_t permissions = 0;  ///< without the type
     std::uint32_t uid = 0, gid = 0;
@@ -58,7 +64,7 @@ struct inode {
     std::uint32_t opens = 0;  ///< open descriptions
     std::uint32_t seals = 0;  ///< F_SEAL_*; only a memfd has any to give
     std::chrono::nanoseconds accessed{}, modified{}, changed{}, born{};
-    std::variant<file_content, directory_body, symlink_body, socket_body> body;
+    std::variant<file_content, directory_body, symlink_body, socket_body, fifo_body> body;
     bool operator==(const inode&) const = default;
 };
 
@@ -91,6 +97,8 @@ class tmpfs {
     outcome<inode_id> create_symlink(
         inode_id directory, std::string_view name, std::string_view target, owner who, time now);
     outcome<inode_id> create_socket(
+        inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
+    outcome<inode_id> create_fifo(
         inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
     /// A file without a name; it goes with its last open description.
     outcome<inode_id> create_anonymous(std::uint32_t permissions,

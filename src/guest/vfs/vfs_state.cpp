@@ -17,6 +17,9 @@ void acquire(vfs_state& state, const description& d) {
         pipe& p = state.pipes[end->pipe];
         p.readers += end->reads;
         p.writers += end->writes;
+        p.readers_came += end->reads;
+        p.writers_came += end->writes;
+        state.files.opened(end->fifo);
     }
 }
 
@@ -40,7 +43,11 @@ void let_go(vfs_state& state, description_id id, description& d) {
         it->second.readers -= end->reads;
         it->second.writers -= end->writes;
         ++it->second.activity;
-        if (it->second.readers == 0 && it->second.writers == 0) state.pipes.erase(it);
+        if (it->second.readers == 0 && it->second.writers == 0) {
+            state.pipes.erase(it);
+            if (inode* node = state.files.find(end->fifo)) node->body = fifo_body{};
+        }
+        state.files.closed(end->fifo);
     }
     if (std::holds_alternative<epoll_set>(d.body)) --state.epoll_sets;
     if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair_end(state, *end);
