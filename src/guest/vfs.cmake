@@ -8,6 +8,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/outside.cpp
     sys/splice.cpp
     sys/path.cpp
+    sys/pidfd.cpp
     sys/pipe.cpp
     sys/poll.cpp
     sys/message.cpp
@@ -15,6 +16,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/socket_address.cpp
     sys/socket_options.cpp
     sys/stat.cpp
+    sys/xattr.cpp
     vfs/fd_table.cpp
     vfs/file_content.cpp
     vfs/file_io.cpp

@@ -15,14 +15,14 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1472);
+HEARTH_PINNED(detail::snapshot_image, 1480);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1176);
-HEARTH_PINNED(process_state, 2720);
+HEARTH_PINNED(kernel_state, 1184);
+HEARTH_PINNED(process_state, 2736);
 HEARTH_PINNED(task_state, 568);
 HEARTH_PINNED(task_waiting, 224);
 HEARTH_PINNED(task_exited, 4);
@@ -55,7 +55,7 @@ HEARTH_PINNED(vfs::lock_place, 48);
 HEARTH_PINNED(vfs::file_lock, 32);
 HEARTH_PINNED(vfs::lock_wait, 80);
 HEARTH_PINNED(vfs::tmpfs, 80);
-HEARTH_PINNED(vfs::inode, 208);
+HEARTH_PINNED(vfs::inode, 264);
 HEARTH_PINNED(vfs::directory_body, 144);
 HEARTH_PINNED(vfs::directory_body::entry, 16);
 HEARTH_PINNED(vfs::symlink_body, 32);
@@ -84,6 +84,7 @@ HEARTH_PINNED(vfs::message, 136);
 HEARTH_PINNED(vfs::event_counter, 24);
 HEARTH_PINNED(vfs::timer_descriptor, 40);
 HEARTH_PINNED(vfs::signal_descriptor, 8);
+HEARTH_PINNED(vfs::process_descriptor, 16);
 HEARTH_PINNED(vfs::epoll_set, 48);
 HEARTH_PINNED(vfs::epoll_set::item, 40);
 HEARTH_PINNED(vfs::standard_stream, 4);

@@ -1,5 +1,7 @@
 #include "vfs_world.hpp"
 
+#include <sys/xattr.h>
+
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
@@ -210,15 +212,83 @@ TEST_CASE("openat2 refuses what it does not promise") {
     CHECK(w.call(SYS_openat2, {here, w.path("/own/hello"), world::buffer, 24}) == -EINVAL);
 }
 
-TEST_CASE("there are no extended attributes, special nodes or notifications, and each says so") {
+TEST_CASE("there are no special nodes, notifications or file handles, and each says so") {
     world w;
-    CHECK(w.call(SYS_getxattr, {w.path("/tmp"), 0, 0, 0}) == -ENOTSUP);
-    CHECK(w.call(SYS_lgetxattr, {w.path("/none"), 0, 0, 0}) == -ENOENT);
-    CHECK(w.call(SYS_fgetxattr, {1, 0, 0, 0}) == -ENOTSUP);
     CHECK(w.call(SYS_mknod, {w.path("/tmp/null"), S_IFCHR | 0644, makedev(1, 3)}) == -EPERM);
     CHECK(w.call(SYS_mknod, {w.path("/tmp/file"), S_IFREG | 0644, 0}) == 0);
     CHECK(w.call(SYS_inotify_init1, {0}) == -ENOSYS);
     CHECK(w.call(SYS_name_to_handle_at, {here, w.path("/tmp"), 0, 0, 0}) == -ENOSYS);
     CHECK(w.call(SYS_fsync, {1}) == -EINVAL);
     CHECK(w.call(SYS_fsync, {99}) == -EBADF);
+}
+
+TEST_CASE("files and directories of the writable trees have extended attributes") {
+    world w;
+    w.make("/tmp/f", "text");
+    REQUIRE(w.call(SYS_symlink, {w.path("f"), w.path("/tmp/link")}) == 0);
+    const auto before = w.state().files.bytes_used();
+    const auto set = [&](const std::string& p, const std::string& name, std::string_view value,
+                         int flags = 0) {
+        w.put(world::buffer, value);
+        return w.call(SYS_setxattr, {w.path(p), w.path(name), world::buffer, value.size(),
+                                     static_cast<std::uint64_t>(flags)});
+    };
+    const auto get = [&](const std::string& p, const std::string& name, std::size_t room = 64) {
+        const auto n =
+            w.call(SYS_getxattr, {w.path(p), w.path(name), world::buffer + 0x1000, room});
+        if (n < 0) return "errno " + std::to_string(-n);
+        return room ? w.get(world::buffer + 0x1000, static_cast<std::size_t>(n))
+                    : std::to_string(n);
+    };
+    const auto listed = [&](const std::string& p) {
+        const auto n = w.call(SYS_listxattr, {w.path(p), world::buffer, 64});
+        return n < 0 ? "errno " + std::to_string(-n)
+                     : w.get(world::buffer, static_cast<std::size_t>(n));
+    };
+    CHECK(listed("/tmp/f").empty());
+    CHECK(set("/tmp/f", "user.a", "one") == 0);
+    CHECK(set("/tmp/link", "user.b", "") == 0);  // of what it leads to
+    CHECK(set("/tmp", "user.d", "of a directory") == 0);
+    CHECK(get("/tmp/f", "user.a") == "one");
+    CHECK(get("/tmp/f", "user.a", 0) == "3");
+    CHECK(get("/tmp/f", "user.a", 2) == "errno " + std::to_string(ERANGE));
+    CHECK(get("/tmp/f", "user.b").empty());
+    CHECK(get("/tmp/f", "user.none") == "errno " + std::to_string(ENODATA));
+    CHECK(get("/tmp", "user.d") == "of a directory");
+    CHECK(listed("/tmp/f") == std::string("user.a\0user.b\0", 14));
+    CHECK(set("/tmp/f", "user.a", "x", XATTR_CREATE) == -EEXIST);
+    CHECK(set("/tmp/f", "user.c", "x", XATTR_REPLACE) == -ENODATA);
+    CHECK(set("/tmp/f", "user.a", "another", XATTR_REPLACE) == 0);
+    CHECK(get("/tmp/f", "user.a") == "another");
+    CHECK(set("/tmp/f", "user.a", "x", 4) == -EINVAL);
+    CHECK(set("/tmp/f", "user.", "x") == -EINVAL);
+    CHECK(set("/tmp/f", "", "x") == -ERANGE);
+    CHECK(set("/tmp/f", "user." + std::string(255, 'n'), "x") == -ERANGE);
+    CHECK(set("/tmp/f", "security.selinux", "x") == -EOPNOTSUPP);
+    CHECK(set("/tmp/none", "user.a", "x") == -ENOENT);
+    CHECK(set("/own/hello", "user.a", "x") == -EROFS);
+    CHECK(get("/own/hello", "user.a") == "errno " + std::to_string(ENOTSUP));
+    CHECK(w.call(SYS_lsetxattr, {w.path("/tmp/link"), w.path("user.a"), world::buffer, 1, 0}) ==
+          -EPERM);
+    CHECK(w.call(SYS_setxattr, {w.path("/tmp/f"), w.path("user.a"), world::buffer, 65537, 0}) ==
+          -E2BIG);
+    CHECK(w.call(SYS_setxattr, {w.path("/tmp/f"), w.path("user.a"), world::bad, 1, 0}) == -EFAULT);
+    CHECK(w.call(SYS_getxattr, {w.path("/tmp/f"), w.path("user.a"), world::bad, 64}) == -EFAULT);
+    const auto fd = w.open("/tmp/f");
+    CHECK(w.call(SYS_fgetxattr, {w.fd_of(fd), w.path("user.a"), world::buffer, 64}) == 7);
+    CHECK(w.call(SYS_fremovexattr, {w.fd_of(fd), w.path("user.b")}) == 0);
+    CHECK(w.call(SYS_fremovexattr, {w.fd_of(fd), w.path("user.b")}) == -ENODATA);
+    CHECK(w.call(SYS_fgetxattr, {1, w.path("user.a"), 0, 0}) == -ENOTSUP);
+    w.close(fd);
+    // They cost room, of which one file has only so much, and give it back.
+    std::int64_t r = 0;
+    std::size_t n = 0;
+    const std::string big(3'000, 'v');
+    for (; n < 100 && r == 0; ++n) r = set("/tmp/f", "user.n" + std::to_string(n), big);
+    CHECK(r == -ENOSPC);
+    CHECK(n == 6);
+    CHECK(w.call(SYS_removexattr, {w.path("/tmp"), w.path("user.d")}) == 0);
+    REQUIRE(w.call(SYS_unlink, {w.path("/tmp/f")}) == 0);
+    REQUIRE(w.call(SYS_unlink, {w.path("/tmp/link")}) == 0);
+    CHECK(w.state().files.bytes_used() < before);
 }

@@ -1,6 +1,8 @@
 #include "guest/abi/signal.hpp"
 #include "vfs_world.hpp"
 
+#include <csignal>
+
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -344,7 +346,8 @@ TEST_CASE("opening a FIFO waits for the other side, and leaves nothing when it i
         w.close(3);
     }
     SECTION("a signal comes") {
-        w.process().actions[SIGUSR1].handler = 0x1234;
+        w.process().actions[SIGUSR1] = {.handler = 0x1234, .flags = abi::sa_restorer};
+        w.task().registers.rsp = world::data + 0x8'0000;
         w.kernel->post_signal(w.task(), {.number = SIGUSR1});
         (void)w.kernel->resume(w.regs);
     }

@@ -92,6 +92,7 @@ struct process_timers {
 /// What the threads of a process share.
 struct process_state {
     pid id = 1;
+    std::uint64_t serial = 0;  ///< tells it from others that had its number
     pid parent = 0;
     mm::mm_state mm;    ///< unless it lives in another's
     pid memory_of = 0;  ///< vfork, CLONE_VM: the process whose mm this one uses; 0: its own
@@ -142,6 +143,7 @@ struct kernel_state {
     pid running = 1;              ///< the task on the vCPU, or the last one that was
     pid fpu_owner = 0;            ///< whose vector state is in the vCPU; 0: the running task's
     pid last_id = 0;              ///< given to a process or thread
+    std::uint64_t process_serials = 0;
     std::uint64_t futex_tickets = 0;
     std::vector<mm::mm_state> retired;  ///< spaces of ended processes: tables bound to them
     bool operator==(const kernel_state&) const = default;

@@ -3,6 +3,8 @@
 #include "guest/abi/signal.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/signals.hpp"
+#include "guest/sys/files.hpp"
+#include "guest/sys/pidfd.hpp"
 
 #include <sched.h>
 
@@ -20,6 +22,7 @@ struct clone_request {
     std::uint64_t stack = 0;  ///< the new RSP; 0: the caller's
     guest_ptr<std::int32_t> parent_tid = {}, child_tid = {};
     std::uint64_t tls = 0;
+    guest_ptr<std::int32_t> pidfd = {};
 };
 
 constexpr std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE_MAX
@@ -36,7 +39,8 @@ outcome<void> check(task& t, const clone_request& q) {
     if ((f & CLONE_SIGHAND) && !(f & CLONE_VM)) return os_error{EINVAL};
     if ((f & clear_sighand) && (f & CLONE_SIGHAND)) return os_error{EINVAL};
     if (f & namespaces) return os_error{EPERM};
-    if (f & (CLONE_PIDFD | CLONE_PTRACE | CLONE_PARENT | into_cgroup)) return os_error{EINVAL};
+    if ((f & CLONE_PIDFD) && (f & (CLONE_THREAD | CLONE_DETACHED))) return os_error{EINVAL};
+    if (f & (CLONE_PTRACE | CLONE_PARENT | into_cgroup)) return os_error{EINVAL};
     if (f & CLONE_THREAD) {
         // A thread with descriptors or a working directory of its own is not to be had.
         if (!all(thread_flags | CLONE_FILES | CLONE_FS) || (f & CLONE_VFORK))
@@ -108,6 +112,10 @@ sysret clone(task& t, const clone_request& q) {
     if (auto r = check(t, q); !r) return r.error();
     auto& kernel = t.kernel();
     auto& state = kernel.state();
+    if (q.flags & CLONE_PIDFD) {
+        if (auto r = files::check_free_descriptor(t); !r) return r.error();
+        if (auto r = t.write(q.pidfd, 0); !r) return r.error();
+    }
     const pid id = kernel.fresh_id();
     const bool thread = q.flags & CLONE_THREAD;
 
@@ -119,6 +127,7 @@ sysret clone(task& t, const clone_request& q) {
         if (q.flags & CLONE_CHILD_SETTID) (void)t.write(q.child_tid, id);
     } else {
         process_state p = new_process(t.process(), q, id);
+        p.serial = ++state.process_serials;
         if (q.flags & CLONE_VM) {
             const auto& of = t.process();
             p.memory_of = of.memory_of ? of.memory_of : of.id;
@@ -127,6 +136,8 @@ sysret clone(task& t, const clone_request& q) {
         }
         for (const auto& [fd, entry] : p.files.all()) state.vfs.retain(entry.description);
         auto& made = state.processes.emplace(id, std::move(p)).first->second;
+        if (q.flags & CLONE_PIDFD)
+            if (const auto fd = open_process(t, made, 0)) (void)t.write(q.pidfd, *fd);
         if (q.flags & CLONE_CHILD_SETTID) {
             vfs::file_pages shared(state, kernel.memory());
             (void)mm::address_space(memory_of(state, made), state.frames, kernel.memory(), &shared)
@@ -152,12 +163,15 @@ sysret sys_clone(task& t,
                  guest_ptr<std::int32_t> child_tid,
                  std::uint64_t tls) {
     constexpr std::uint64_t low = 0xffff'ffff;
+    // One place for both numbers.
+    if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID)) return sysret::error(EINVAL);
     return clone(t, {.flags = flags & low & ~std::uint64_t{CSIGNAL},
                      .exit_signal = static_cast<std::int32_t>(flags & CSIGNAL),
                      .stack = stack,
                      .parent_tid = parent_tid,
                      .child_tid = child_tid,
-                     .tls = tls});
+                     .tls = tls,
+                     .pidfd = parent_tid});
 }
 
 sysret sys_clone3(task& t, guest_ptr<const void> arguments, std::uint64_t size) {
@@ -188,7 +202,8 @@ sysret sys_clone3(task& t, guest_ptr<const void> arguments, std::uint64_t size) 
                      .stack = stack + stack_size,
                      .parent_tid = {gva{a[3]}},
                      .child_tid = {gva{a[2]}},
-                     .tls = a[7]});
+                     .tls = a[7],
+                     .pidfd = {gva{a[1]}}});
 }
 
 sysret sys_fork(task& t) { return clone(t, {.exit_signal = abi::sigchld}); }

@@ -453,20 +453,4 @@ sysret sys_sync_file_range(
     return 0;
 }
 
-sysret sys_path_xattr(task& t, guest_ptr<const char> path) {
-    auto p = files::find_place(t, AT_FDCWD, path, 0);
-    if (!p) return p.error();
-    return sysret::error(ENOTSUP);
-}
-sysret sys_path_lxattr(task& t, guest_ptr<const char> path) {
-    auto p = files::find_place(t, AT_FDCWD, path, files::no_follow);
-    if (!p) return p.error();
-    return sysret::error(ENOTSUP);
-}
-sysret sys_fd_xattr(task& t, int fd) {
-    auto o = files::find(t, fd);
-    if (!o) return o.error();
-    return sysret::error(ENOTSUP);
-}
-
 }  // namespace hearth::guest

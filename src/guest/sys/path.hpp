@@ -73,8 +73,5 @@ sysret sys_fallocate(task&, int fd, int mode, std::int64_t offset, std::int64_t 
 sysret sys_fsync(task&, int fd);
 sysret sys_sync(task&);
 sysret sys_sync_file_range(task&, int fd, std::int64_t offset, std::int64_t length, unsigned flags);
-sysret sys_path_xattr(task&, guest_ptr<const char> path);
-sysret sys_path_lxattr(task&, guest_ptr<const char> path);
-sysret sys_fd_xattr(task&, int fd);
 
 }  // namespace hearth::guest

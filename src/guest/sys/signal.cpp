@@ -3,6 +3,7 @@
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/signal_frame.hpp"
 #include "guest/kernel/signals.hpp"
+#include "guest/sys/pidfd.hpp"
 #include "guest/sys/time.hpp"
 
 #include <limits>
@@ -267,6 +268,25 @@ sysret sys_kill(task& t, int process, int number) {
         any = true;
     }
     return any ? sysret(0) : sysret::error(ESRCH);
+}
+
+sysret sys_pidfd_send_signal(
+    task& t, int fd, int number, guest_ptr<const abi::siginfo> info, unsigned flags) {
+    if (flags) return sysret::error(EINVAL);
+    const auto to = process_to_signal(t, fd);
+    if (!to) return to.error();
+    auto sent = sender_info(t, number, abi::si_user);
+    if (info) {
+        const auto in = t.read(info);
+        if (!in) return in.error();
+        if (in->number != number) return sysret::error(EINVAL);
+        const auto queued = read_queued(t, number, info, *to ? (*to)->id : 0);
+        if (!queued) return queued.error();
+        sent = *queued;
+    }
+    if (!valid_or_null(number)) return sysret::error(EINVAL);
+    if (!*to) return sysret::error(ESRCH);
+    return (*to)->ended ? 0 : send(t, **to, sent);  // a zombie hears nothing
 }
 
 sysret sys_tkill(task& t, int thread, int number) {

@@ -31,6 +31,8 @@ sysret sys_rt_tgsigqueueinfo(
     task&, int process, int thread, int number, guest_ptr<const abi::siginfo> info);
 sysret sys_sigaltstack(task&, guest_ptr<const abi::stack> in, guest_ptr<abi::stack> old);
 sysret sys_kill(task&, int process, int number);
+sysret sys_pidfd_send_signal(
+    task&, int fd, int number, guest_ptr<const abi::siginfo> info, unsigned flags);
 sysret sys_tkill(task&, int thread, int number);
 sysret sys_tgkill(task&, int process, int thread, int number);
 sysret sys_pause(task&);

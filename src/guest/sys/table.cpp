@@ -11,6 +11,7 @@
 #include "guest/sys/mman.hpp"
 #include "guest/sys/open.hpp"
 #include "guest/sys/path.hpp"
+#include "guest/sys/pidfd.hpp"
 #include "guest/sys/pipe.hpp"
 #include "guest/sys/poll.hpp"
 #include "guest/sys/process.hpp"
@@ -24,6 +25,7 @@
 #include "guest/sys/time.hpp"
 #include "guest/sys/timerfd.hpp"
 #include "guest/sys/wait.hpp"
+#include "guest/sys/xattr.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -99,7 +101,7 @@ constexpr syscall_row table[] = {
     { 53, "socketpair", full, bind<sys_socketpair>},
     { 54, "setsockopt", partial, bind<sys_setsockopt>, "common options of SOL_SOCKET, TCP, IP and IPv6; of those about the wire, keep-alive and TCP's own act on sockets that lead out"},
     { 55, "getsockopt", partial, bind<sys_getsockopt>, "common options of SOL_SOCKET, TCP, IP and IPv6"},
-    { 56, "clone", partial, bind<sys_clone>, "threads, and processes with memory of their own or the parent's; processes share no descriptors; no namespaces (EPERM), no CLONE_PIDFD, CLONE_PARENT"},
+    { 56, "clone", partial, bind<sys_clone>, "threads, and processes with memory of their own or the parent's; processes share no descriptors; no namespaces (EPERM), no CLONE_PARENT"},
     { 57, "fork", full, bind<sys_fork>},
     { 58, "vfork", full, bind<sys_vfork>},
     { 59, "execve", full, bind<sys_execve>},
@@ -231,18 +233,18 @@ constexpr syscall_row table[] = {
     {185, "security", refused, none, "ENOSYS: never implemented in Linux"},
     {186, "gettid", full, bind<sys_gettid>},
     {187, "readahead", stub, bind<sys_readahead>, "the host reads ahead"},
-    {188, "setxattr", stub, bind<sys_path_xattr>, "ENOTSUP: no extended attributes"},
-    {189, "lsetxattr", stub, bind<sys_path_lxattr>, "ENOTSUP: no extended attributes"},
-    {190, "fsetxattr", stub, bind<sys_fd_xattr>, "ENOTSUP: no extended attributes"},
-    {191, "getxattr", stub, bind<sys_path_xattr>, "ENOTSUP: no extended attributes"},
-    {192, "lgetxattr", stub, bind<sys_path_lxattr>, "ENOTSUP: no extended attributes"},
-    {193, "fgetxattr", stub, bind<sys_fd_xattr>, "ENOTSUP: no extended attributes"},
-    {194, "listxattr", stub, bind<sys_path_xattr>, "ENOTSUP: no extended attributes"},
-    {195, "llistxattr", stub, bind<sys_path_lxattr>, "ENOTSUP: no extended attributes"},
-    {196, "flistxattr", stub, bind<sys_fd_xattr>, "ENOTSUP: no extended attributes"},
-    {197, "removexattr", stub, bind<sys_path_xattr>, "ENOTSUP: no extended attributes"},
-    {198, "lremovexattr", stub, bind<sys_path_lxattr>, "ENOTSUP: no extended attributes"},
-    {199, "fremovexattr", stub, bind<sys_fd_xattr>, "ENOTSUP: no extended attributes"},
+    {188, "setxattr", partial, bind<sys_setxattr>, "attributes user.* of files and directories in the writable trees"},
+    {189, "lsetxattr", partial, bind<sys_lsetxattr>, "attributes user.* of files and directories in the writable trees"},
+    {190, "fsetxattr", partial, bind<sys_fsetxattr>, "attributes user.* of files and directories in the writable trees"},
+    {191, "getxattr", partial, bind<sys_getxattr>, "attributes user.* of files and directories in the writable trees"},
+    {192, "lgetxattr", partial, bind<sys_lgetxattr>, "attributes user.* of files and directories in the writable trees"},
+    {193, "fgetxattr", partial, bind<sys_fgetxattr>, "attributes user.* of files and directories in the writable trees"},
+    {194, "listxattr", partial, bind<sys_listxattr>, "attributes user.* of files and directories in the writable trees"},
+    {195, "llistxattr", partial, bind<sys_llistxattr>, "attributes user.* of files and directories in the writable trees"},
+    {196, "flistxattr", partial, bind<sys_flistxattr>, "attributes user.* of files and directories in the writable trees"},
+    {197, "removexattr", partial, bind<sys_removexattr>, "attributes user.* of files and directories in the writable trees"},
+    {198, "lremovexattr", partial, bind<sys_lremovexattr>, "attributes user.* of files and directories in the writable trees"},
+    {199, "fremovexattr", partial, bind<sys_fremovexattr>, "attributes user.* of files and directories in the writable trees"},
     {200, "tkill", partial, bind<sys_tkill>, "stop signals are ignored: no job control"},
     {201, "time", full, bind<sys_time>},
     {202, "futex", partial, bind<sys_futex>, "priority inheritance: ENOSYS"},
@@ -290,7 +292,7 @@ constexpr syscall_row table[] = {
     {244, "mq_notify", refused, none, "ENOSYS: no POSIX message queues"},
     {245, "mq_getsetattr", refused, none, "ENOSYS: no POSIX message queues"},
     {246, "kexec_load", refused, refuse<EPERM>, "EPERM: no kernel to replace"},
-    {247, "waitid", partial, bind<sys_waitid>, "children that end; no process descriptors; resource usage is 0"},
+    {247, "waitid", partial, bind<sys_waitid>, "children that end; they never stop; resource usage is 0"},
     {248, "add_key", refused, none, "ENOSYS: no kernel keyrings"},
     {249, "request_key", refused, none, "ENOSYS: no kernel keyrings"},
     {250, "keyctl", refused, none, "ENOSYS: no kernel keyrings"},
@@ -378,7 +380,7 @@ constexpr syscall_row table[] = {
     {332, "statx", full, bind<sys_statx>},
     {333, "io_pgetevents", refused, none, "ENOSYS: no asynchronous I/O contexts"},
     {334, "rseq", refused, none, "ENOSYS: glibc and others go without"},
-    {424, "pidfd_send_signal", refused, none, "ENOSYS: no process descriptors"},
+    {424, "pidfd_send_signal", full, bind<sys_pidfd_send_signal>},
     {425, "io_uring_setup", refused, none, "ENOSYS: no io_uring; as where it is disabled"},
     {426, "io_uring_enter", refused, none, "ENOSYS: no io_uring; as where it is disabled"},
     {427, "io_uring_register", refused, none, "ENOSYS: no io_uring; as where it is disabled"},
@@ -388,11 +390,11 @@ constexpr syscall_row table[] = {
     {431, "fsconfig", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {432, "fsmount", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {433, "fspick", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
-    {434, "pidfd_open", refused, none, "ENOSYS: no process descriptors"},
+    {434, "pidfd_open", full, bind<sys_pidfd_open>},
     {435, "clone3", partial, bind<sys_clone3>, "as clone; no choosing of numbers, no cgroups"},
     {436, "close_range", full, bind<sys_close_range>},
     {437, "openat2", partial, bind<sys_openat2>, "RESOLVE_* are refused with EOPNOTSUPP"},
-    {438, "pidfd_getfd", refused, none, "ENOSYS: no process descriptors"},
+    {438, "pidfd_getfd", full, bind<sys_pidfd_getfd>},
     {439, "faccessat2", full, bind<sys_faccessat2>},
     {440, "process_madvise", refused, none, "ENOSYS: own memory only; madvise"},
     {441, "epoll_pwait2", partial, bind<sys_epoll_pwait2>, "edge-triggered reports may repeat after own reads and writes"},
@@ -402,7 +404,7 @@ constexpr syscall_row table[] = {
     {445, "landlock_add_rule", refused, none, "ENOSYS: no Landlock inside a guest"},
     {446, "landlock_restrict_self", refused, none, "ENOSYS: no Landlock inside a guest"},
     {447, "memfd_secret", refused, none, "ENOSYS: no secret memory, as where it is disabled"},
-    {448, "process_mrelease", refused, none, "ENOSYS: no process descriptors"},
+    {448, "process_mrelease", refused, none, "ENOSYS: who ends gives its memory back"},
     {449, "futex_waitv", refused, none, "ENOSYS: futex"},
     {450, "set_mempolicy_home_node", refused, none, "ENOSYS: one memory node"},
 };

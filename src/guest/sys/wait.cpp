@@ -1,6 +1,10 @@
 #include "guest/sys/wait.hpp"
 
 #include "guest/kernel/kernel.hpp"
+#include "guest/sys/files.hpp"
+#include "guest/sys/pidfd.hpp"
+
+#include <fcntl.h>
 
 #include <algorithm>
 
@@ -80,6 +84,7 @@ sysret sys_waitid(task& t,
     if (!options_valid(options, abi::wnohang | abi::wnowait | kinds) || !(options & kinds))
         return sysret::error(EINVAL);
     selection wanted{.parent = t.process().id};
+    bool no_wait = false;
     switch (type) {
         case abi::p_all:
             break;
@@ -91,15 +96,22 @@ sysret sys_waitid(task& t,
             if (id < 0) return sysret::error(EINVAL);
             wanted.group = id ? id : t.process().group;
             break;
-        case abi::p_pidfd:
-            return sysret::error(id < 0 ? EINVAL : EBADF);  // no descriptor is a pidfd
+        case abi::p_pidfd: {
+            if (id < 0) return sysret::error(EINVAL);
+            const auto of = process_of_descriptor(t, id);
+            if (!of) return of.error();
+            if (!*of) return sysret::error(ECHILD);
+            wanted.process = (*of)->id;
+            no_wait = files::find(t, id)->description->flags & O_NONBLOCK;
+            break;
+        }
         default:
             return sysret::error(EINVAL);
     }
     const auto found = find_ended(t, wanted);
     if (!found) return found.error();
     if (!*found || !(options & abi::wexited)) {
-        if (!(options & abi::wnohang)) return park_for_child();
+        if (!(options & abi::wnohang)) return no_wait ? sysret::error(EAGAIN) : park_for_child();
         return info ? sysret(t.write(info, {})) : sysret(0);
     }
     auto& child = **found;

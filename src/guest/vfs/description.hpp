@@ -141,6 +141,12 @@ struct signal_descriptor {
     signal_set mask = 0;
     bool operator==(const signal_descriptor&) const = default;
 };
+/// pidfd_open(2): ready for reading when the process has ended.
+struct process_descriptor {
+    std::int32_t process = 0;
+    std::uint64_t serial = 0;
+    bool operator==(const process_descriptor&) const = default;
+};
 struct epoll_set {
     struct item {
         std::uint32_t events = 0;
@@ -185,6 +191,7 @@ struct description {
                  event_counter,
                  timer_descriptor,
                  signal_descriptor,
+                 process_descriptor,
                  epoll_set,
                  standard_stream,
                  device>

@@ -116,6 +116,13 @@ int of_signals(const asker& who, const signal_descriptor& signals_) {
     return signals::peek(who.task, process->second, signals_.mask) ? readable : 0;
 }
 
+int of_process(const asker& who, const process_descriptor& d) {
+    const auto process = who.state.processes.find(d.process);
+    const bool lives = process != who.state.processes.end() &&
+                       process->second.serial == d.serial && !process->second.ended;
+    return lives ? 0 : readable;
+}
+
 }  // namespace
 
 short poll_events(const asker& who, description_id id) {
@@ -143,6 +150,8 @@ short poll_events(const asker& who, description_id id) {
         events = timer->due(h.monotonic_now()) ? readable : 0;
     if (const auto* wanted = std::get_if<signal_descriptor>(&d->body))
         events = of_signals(who, *wanted);
+    if (const auto* process = std::get_if<process_descriptor>(&d->body))
+        events = of_process(who, *process);
     if (const auto* standard = std::get_if<standard_stream>(&d->body))
         events = standard->which != stream::input ? writable : h.input_ready() ? readable : 0;
     return static_cast<short>(events);

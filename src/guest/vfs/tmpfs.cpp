@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace hearth::guest::vfs {
 namespace {
@@ -18,10 +19,17 @@ outcome<void> check_name(std::string_view name) {
     return {};
 }
 
+std::uint64_t cost_of_extended(const inode& node) {
+    std::uint64_t cost = 0;
+    for (const auto& [name, value] : node.extended)
+        cost += extended_cost + name.size() + value.size();
+    return cost;
+}
+
 /// What an inode costs of the room besides its content: a symlink's target is kept with it.
 std::uint64_t cost_of(const inode& node) {
     const auto* link = std::get_if<symlink_body>(&node.body);
-    return inode_cost + (link ? link->target.size() : 0);
+    return inode_cost + (link ? link->target.size() : 0) + cost_of_extended(node);
 }
 
 inode owned_by(owner who, std::uint32_t permissions) {
@@ -440,6 +448,35 @@ outcome<void> tmpfs::punch(inode_id file, std::uint64_t offset, std::uint64_t le
     content->punch(offset, length);
     bytes_used_ -= before - content->held();
     node->modified = node->changed = now;
+    return {};
+}
+
+outcome<void> tmpfs::set_extended(inode_id id,
+                                  std::string_view name,
+                                  std::string value,
+                                  time now) {
+    inode* const node = find(id);
+    if (!node) return os_error{ENOENT};
+    const auto old = node->extended.find(name);
+    const std::uint64_t before =
+        old == node->extended.end() ? 0 : extended_cost + name.size() + old->second.size();
+    const std::uint64_t after = extended_cost + name.size() + value.size();
+    if (cost_of_extended(*node) - before + after > max_extended) return os_error{ENOSPC};
+    if (after > before && after - before > byte_limit_ - bytes_used_) return os_error{ENOSPC};
+    bytes_used_ += after - before;
+    node->extended.insert_or_assign(std::string(name), std::move(value));
+    node->changed = now;
+    return {};
+}
+
+outcome<void> tmpfs::remove_extended(inode_id id, std::string_view name, time now) {
+    inode* const node = find(id);
+    if (!node) return os_error{ENOENT};
+    const auto it = node->extended.find(name);
+    if (it == node->extended.end()) return os_error{ENODATA};
+    bytes_used_ -= extended_cost + it->first.size() + it->second.size();
+    node->extended.erase(it);
+    node->changed = now;
     return {};
 }
 

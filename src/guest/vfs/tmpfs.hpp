@@ -62,6 +62,7 @@ struct inode {
     std::uint32_t uid = 0, gid = 0;
     std::uint32_t links = 0;  ///< names; a directory's counts as Linux counts
     std::uint32_t opens = 0;  ///< open descriptions
+    std::map<std::string, std::string, std::less<>> extended;  ///< attributes, man 7 xattr
     std::uint32_t seals = 0;  ///< F_SEAL_*; only a memfd has any to give
     std::chrono::nanoseconds accessed{}, modified{}, changed{}, born{};
     std::variant<file_content, directory_body, symlink_body, socket_body, fifo_body> body;
@@ -129,6 +130,10 @@ class tmpfs {
     outcome<void> fill_hole(inode_id file, std::uint64_t offset, std::uint64_t length);
     outcome<void> punch(inode_id file, std::uint64_t offset, std::uint64_t length, time now);
 
+    /// ENOSPC, also beyond max_extended of one inode.
+    outcome<void> set_extended(inode_id id, std::string_view name, std::string value, time now);
+    outcome<void> remove_extended(inode_id id, std::string_view name, time now);
+
     void opened(inode_id id);
     void closed(inode_id id);
 
@@ -161,5 +166,9 @@ class tmpfs {
 /// What a directory entry costs of the byte limit besides its inode, so that names cannot grow the
 /// host unseen.
 inline constexpr std::uint64_t inode_cost = 1024;
+/// The same for an extended attribute, besides its name and value.
+inline constexpr std::uint64_t extended_cost = 128;
+/// All of an inode's extended attributes may cost this much. Disk filesystems give a block or so.
+inline constexpr std::uint64_t max_extended = 16 * 1024;
 
 }  // namespace hearth::guest::vfs
