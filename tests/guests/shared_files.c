@@ -165,6 +165,46 @@ static void processes(void) {
     munmap(shared, PAGE);
 }
 
+static void private_views(void) {
+    const int fd = make(4 * PAGE);
+    pwrite(fd, "first", 6, 0);
+    pwrite(fd, "second", 7, PAGE);
+    char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    char *s = map(fd, 4 * PAGE, PROT_READ | PROT_WRITE, 0);
+    printf("private: %s %s", p, p + PAGE);
+    strcpy(s, "FIRST");  // seen, while nobody has written the copy
+    pwrite(fd, "SECOND", 7, PAGE);
+    printf(" %s %s", p, p + PAGE);
+    p[0] = 'f';
+    strcpy(s, "third");
+    printf(" %s %s\n", p, s);
+    const pid_t child = fork();
+    if (child == 0) {
+        p[1] = 'i', p[PAGE] = 's', s[2 * PAGE] = 'c';
+        printf("child: %s %s %s", p, p + PAGE, s);
+        _exit(0);
+    }
+    child_status(child);
+    printf(", parent: %s %s %c\n", p, p + PAGE, p[2 * PAGE]);
+    p[3 * PAGE] = 'x';
+    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE);
+    printf("punched: %s '%s' %c\n", p, p + PAGE, p[3 * PAGE]);
+    ftruncate(fd, PAGE);
+    touch("cut copy", p + 3 * PAGE);
+    printf("kept: %s\n", p);
+    madvise(p, PAGE, MADV_DONTNEED);
+    pwrite(fd, "again", 6, 0);
+    printf("forgotten: %s\n", p);
+    mprotect(p, PAGE, PROT_READ);
+    mprotect(p, PAGE, PROT_READ | PROT_WRITE);
+    p[0] = 'A';
+    printf("after mprotect: %s %s\n", p, s);
+    munmap(p, 4 * PAGE);
+    munmap(s, 4 * PAGE);
+    close(fd);
+    unlink(path);
+}
+
 struct meeting {
     pthread_mutex_t mutex;
     pthread_cond_t turned;
@@ -264,6 +304,7 @@ int main(void) {
     views_agree();
     sizes();
     processes();
+    private_views();
     locks();
     semaphores();
     memory_files();

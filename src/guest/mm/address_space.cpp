@@ -72,6 +72,7 @@ outcome<gva> address_space::map(const map_request& request) {
              .prot = request.prot,
              .grows_down = request.grows_down && !request.file,
              .shared = request.shared && request.file.has_value() && !request.file_writable,
+             .copies = request.memory_file != 0 && !request.shared,
              .shared_anonymous = request.shared && !request.file,
              .memory_file = request.memory_file,
              .file = request.file,

@@ -17,8 +17,8 @@
 /// Frames that were given ahead and never touched are taken back before a guest is told that memory
 /// is out.
 ///
-/// A shared mapping of a file in guest memory has the file's frames, of which the file is the first
-/// owner (shared_files).
+/// A mapping of a file in guest memory has the file's frames, of which the file is the first owner
+/// (shared_files); a private one until it is written.
 ///
 /// Big parts of host files are mapped into guest-physical windows: reads share the page cache,
 /// writes copy. Somebody may cut such a file short, so the host never touches a window by its own
@@ -124,8 +124,8 @@ class address_space {
         bool low_2gib = false;  ///< MAP_32BIT
         std::optional<file_backing> file;
         std::uint64_t file_offset = 0;
-        std::uint64_t memory_file = 0;  ///< `shared`, and `file` is in guest memory: its number
-        bool file_writable = false;     ///< then: it is open for writing
+        std::uint64_t memory_file = 0;  ///< `file` is in guest memory: its number
+        bool file_writable = false;     ///< `shared`, and it is open for writing
         std::string name;
     };
     outcome<gva> map(const map_request& request);
@@ -178,7 +178,8 @@ class address_space {
     };
     [[nodiscard]] std::optional<shared_place> shared_place_of(gva address);
     /// A file in guest memory gives up its pages [first, end): no entry points to them any more.
-    void forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end);
+    /// `copies` of them go too, as when it is truncated.
+    void forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end, bool copies);
 
     /// Removes all mappings, also those shown for the system area, and gives their frames back:
     /// exec, exit. Translations to them are dropped; the tables stay, bound to their ranges.

@@ -128,13 +128,26 @@ void address_space::forget(gva start, gva end) {
     run.finish(flush);
 }
 
-void address_space::forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end) {
+void address_space::forget_file(std::uint64_t file,
+                                std::uint64_t first,
+                                std::uint64_t end,
+                                bool copies) {
+    const auto flush = [this](const frame_run& run) {
+        release_frames(run.first, run.pages, run.touched);
+    };
     for (const auto& [start, v] : state_.vmas) {
         if (v.memory_file != file) continue;
         const std::uint64_t shown = v.file_offset / page_size;
         const std::uint64_t from = std::max(first, shown);
         const std::uint64_t to = std::min(end, shown + (v.end - start) / page_size);
-        if (from < to) forget(start + (from - shown) * page_size, start + (to - shown) * page_size);
+        if (from >= to) continue;
+        frame_run run;
+        tables_.for_each(start + (from - shown) * page_size, start + (to - shown) * page_size,
+                         [&](gva, page_entry& e) {
+                             if (copies || e.has(page_entry::of_file))
+                                 run.add(std::exchange(e, {}), flush);
+                         });
+        run.finish(flush);
     }
 }
 

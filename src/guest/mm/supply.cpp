@@ -90,18 +90,21 @@ fault_result address_space::fault(gva address, std::uint32_t error_code) {
         return entry && !entry->empty();
     };
     supply s = supply_pages(*area, b.start, b.end);
+    const auto owned = [&] {
+        return write && v.copies ? own_page(*entry, v) : fault_result::resolved;
+    };
     if (supplied()) {
         if (!v.file) {
             const block near = block_around(*area, page, commit_around);
             commit(std::max(near.start, b.start), std::min(near.end, b.end));
         }
-        return fault_result::resolved;
+        return owned();
     }
     // The neighbours were too much, or came first.
     s = supply_pages(*area, page, page + page_size);
     if (s == supply::out_of_memory && reclaim_untouched())
         s = supply_pages(*area, page, page + page_size);
-    if (supplied()) return fault_result::resolved;
+    if (supplied()) return owned();
     if (s == supply::past_end_of_file) return fault_result::bus_adrerr;
     frames_.mark_exhausted();
     return fault_result::out_of_memory;
@@ -153,8 +156,9 @@ address_space::supply address_space::supply_shared(const vma_map::value_type& ar
                                                    gva end) {
     const vma& v = area.second;
     // The host may have filled them.
-    const std::uint64_t bits = permission_bits(v.prot) | page_entry::owned | page_entry::of_file |
-                               page_entry::accessed | page_entry::dirty;
+    std::uint64_t bits = permission_bits(v.prot) | page_entry::owned | page_entry::of_file |
+                         page_entry::accessed | page_entry::dirty;
+    if (v.copies) bits &= ~page_entry::writable;
     for (; start < end; start += page_size) {
         page_entry* const e = tables_.ensure(start);
         if (!e) return supply::out_of_memory;

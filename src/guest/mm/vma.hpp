@@ -27,9 +27,10 @@ struct vma {
     protection prot;
     bool grows_down = false;
     bool shared = false;  ///< MAP_SHARED of a file: may not become writable
+    /// MAP_PRIVATE of a memory_file: who writes has a page of his own.
+    bool copies = false;
     bool shared_anonymous = false;  ///< MAP_SHARED | MAP_ANONYMOUS: the same frames after fork
-    /// MAP_SHARED of a file in guest memory: its number. `file` has its path alone.
-    std::uint64_t memory_file = 0;
+    std::uint64_t memory_file = 0;  ///< a file in guest memory: its number; `file` has its path
     std::optional<file_backing> file;
     std::uint64_t file_offset = 0;  ///< of the VMA's start
     std::string name;  ///< "[heap]", "[stack]", "[vdso]"; empty: the file's path or anonymous
@@ -37,7 +38,7 @@ struct vma {
     bool operator==(const vma&) const = default;
     /// A store is seen by whoever maps the same memory.
     [[nodiscard]] bool shares_frames() const noexcept {
-        return shared_anonymous || memory_file != 0;
+        return shared_anonymous || (memory_file != 0 && !copies);
     }
 };
 

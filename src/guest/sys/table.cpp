@@ -54,7 +54,7 @@ constexpr syscall_row table[] = {
     {  6, "lstat", full, bind<sys_lstat>},
     {  7, "poll", full, bind<sys_poll>},
     {  8, "lseek", full, bind<sys_lseek>},
-    {  9, "mmap", partial, bind<sys_mmap>, "no huge pages; a private mapping of a file in /tmp shows it as it was when it was mapped"},
+    {  9, "mmap", partial, bind<sys_mmap>, "no huge pages"},
     { 10, "mprotect", full, bind<sys_mprotect>},
     { 11, "munmap", full, bind<sys_munmap>},
     { 12, "brk", full, bind<sys_brk>},

@@ -120,7 +120,7 @@ outcome<void> file_pages::truncate(inode_id file,
     if (const std::uint64_t tail = end % page_size)
         if (const auto it = m->frames.find(end / page_size); it != m->frames.end())
             std::memset(memory_.at(it->second, page_size) + tail, 0, page_size - tail);
-    if (size < before) drop(file, (size + page_size - 1) / page_size, ~std::uint64_t{0});
+    if (size < before) drop(file, (size + page_size - 1) / page_size, ~std::uint64_t{0}, true);
     return ok;
 }
 
@@ -137,7 +137,7 @@ outcome<void> file_pages::punch(inode_id file,
                });
     const std::uint64_t first = (offset + page_size - 1) / page_size;
     const std::uint64_t end = (offset + length) / page_size;
-    if (first < end) drop(file, first, end);
+    if (first < end) drop(file, first, end, false);
     return ok;
 }
 
@@ -153,7 +153,7 @@ bool file_pages::is_mapped_writable(inode_id file) const {
     return std::ranges::any_of(state_.processes, [&](const auto& process) {
         return std::ranges::any_of(process.second.mm.vmas, [&](const auto& area) {
             return area.second.memory_file == static_cast<std::uint64_t>(file) &&
-                   !area.second.shared;
+                   !area.second.shared && !area.second.copies;
         });
     });
 }
@@ -202,14 +202,14 @@ void file_pages::unmapped(std::uint64_t file, std::uint64_t pages) {
     state_.vfs.files.closed(id);
 }
 
-void file_pages::drop(inode_id file, std::uint64_t first, std::uint64_t end) {
+void file_pages::drop(inode_id file, std::uint64_t first, std::uint64_t end, bool copies) {
     mapped_file& m = *find(file);
     const auto from = m.frames.lower_bound(first), to = m.frames.lower_bound(end);
-    if (from == to) return;
+    if (from == to && !copies) return;
     for (auto& [id, process] : state_.processes) {
         if (process.memory_of != 0) continue;
         mm::address_space(process.mm, state_.frames, memory_, this)
-            .forget_file(static_cast<std::uint64_t>(file), first, end);
+            .forget_file(static_cast<std::uint64_t>(file), first, end, copies);
     }
     each_run({from, to}, [&](gpa at, std::uint64_t n) {
         memory_.discard(at, n * page_size);

@@ -1,9 +1,9 @@
 #pragma once
 
-/// Files of the writable trees whose pages stand in guest memory, because some process has a shared
+/// Files of the writable trees whose pages stand in guest memory, because some process has a
 /// mapping of them.
 ///
-/// While a file is mapped shared, the pages of it that a mapping has touched are frames, and those
+/// While a file is mapped, the pages of it that a mapping has touched are frames, and those
 /// are what the file holds there: every mapping shows them, and reads and writes by number go
 /// through them. `tmpfs` keeps the file's size, its room, and the pages that are no frames. With
 /// the last mapping the frames' contents go back there. So a file costs memory while it is mapped,
@@ -59,7 +59,7 @@ class file_pages final : public mm::shared_files {
     template <class F>
     void each_piece(const mapped_file& m, std::uint64_t offset, std::uint64_t length, F&& f);
     /// Pages [first, end) are holes now: no mapping shows them any more.
-    void drop(inode_id file, std::uint64_t first, std::uint64_t end);
+    void drop(inode_id file, std::uint64_t first, std::uint64_t end, bool copies);
 
     kernel_state& state_;
     vmm::guest_memory& memory_;

@@ -11,10 +11,10 @@ class task;
 
 namespace hearth::guest::vfs {
 
-/// Fills in `file`, and for a shared mapping of a file in guest memory its number. EBADF; EACCES: not
+/// Fills in `file`, and of a file in guest memory its number. EBADF; EACCES: not
 /// open for reading, or a shared writable mapping of a file not open for writing; EPERM: or of one
 /// sealed against it; ENODEV: no such mapping of that kind of file (directories, pipes, /proc,
-/// devices). A private mapping of a memory file shows it as it is at this moment.
+/// devices).
 outcome<void> find_mappable(task& t, int fd, mm::address_space::map_request& q);
 
 }  // namespace hearth::guest::vfs
