@@ -382,6 +382,13 @@ TEST_CASE("epoll sets that hold each other a thousand ways answer at once") {
         return w.call(SYS_epoll_wait, {w.fd_of(sets.back()), world::buffer, 200, 0});
     };
     CHECK(wait() == 0);
+    CHECK_FALSE(w.kernel->waits_for_input());
+    w.parks(SYS_epoll_wait,
+            {w.fd_of(sets.back()), world::buffer, 200, static_cast<std::uint64_t>(-1)});
+    CHECK_FALSE(w.kernel->waits_for_input());
+    CHECK_FALSE(w.kernel->wait_deadline());
+    CHECK(w.still_parked());
+    w.task().run = task_running{};
     const std::uint64_t one = 1;
     w.put_value(world::buffer, one);
     REQUIRE(w.call(SYS_write, {w.fd_of(source), world::buffer, 8}) == 8);

@@ -5,6 +5,7 @@
 #include "guest/vfs/service_sockets.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace hearth::guest {
 namespace {
@@ -14,26 +15,28 @@ bool is_input(const vfs::description& d) {
     return stream && stream->which == stream::input;
 }
 
-/// The description is stdin, or an epoll set with stdin in it.
-bool leads_to_input(const vfs::vfs_state& files, description_id id, int depth = 0) {
+/// The description is stdin, or an epoll set that leads to it. `seen`: sets that do not.
+bool leads_to_input(const vfs::vfs_state& files,
+                    description_id id,
+                    std::set<description_id>& seen) {
     const auto* d = files.find(id);
     if (!d) return false;
     if (is_input(*d)) return true;
     const auto* set = std::get_if<vfs::epoll_set>(&d->body);
-    constexpr int nesting = 5;  // EP_MAX_NESTS
-    return set && depth < nesting && std::ranges::any_of(set->items, [&](const auto& item) {
-               return leads_to_input(files, item.first.second, depth + 1);
+    return set && seen.insert(id).second && std::ranges::any_of(set->items, [&](const auto& item) {
+               return leads_to_input(files, item.first.second, seen);
            });
 }
 
 }  // namespace
 
 bool kernel::waits_for_input() const {
+    std::set<description_id> seen;
     return std::ranges::any_of(state_.tasks, [&](const auto& entry) {
         const auto* waiting = std::get_if<task_waiting>(&entry.second.run);
         return waiting &&
                std::ranges::any_of(waiting->wait.watches, [&](const wait_state::watch& w) {
-                   return leads_to_input(state_.vfs, w.description);
+                   return leads_to_input(state_.vfs, w.description, seen);
                });
     });
 }
