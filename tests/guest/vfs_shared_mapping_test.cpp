@@ -6,6 +6,12 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
 namespace {
 
 using namespace vfs_test;
@@ -159,4 +165,119 @@ TEST_CASE("a file that shrinks takes its pages out of every mapping") {
     }
     REQUIRE(w.call(SYS_ftruncate, {fd, 8 * page}) == 0);
     CHECK(w.get(a + 5 * page, 1) == std::string(1, '\0'));
+}
+
+TEST_CASE("whatever is mapped, stored, written, cut and punched, all views agree with a model") {
+    constexpr std::uint64_t most_pages = 24;
+    struct view {
+        std::uint64_t at = 0, first = 0, pages = 0;
+        bool is_private = false;
+        std::map<std::uint64_t, std::string> copies;  // file page → a page of its own
+    };
+    const auto seed = GENERATE(1u, 2u, 3u, 4u);
+    std::mt19937 random(seed);
+    const auto below = [&](std::uint64_t n) { return random() % n; };
+    mapping_world w;
+    w.put(world::data, std::string(world::data_size, '\0'));  // its frames are there
+    const auto fd = static_cast<std::uint64_t>(w.file(page));
+    const auto first = w.map(static_cast<std::int64_t>(fd), page);
+    REQUIRE(w.touch(first));  // and the tables for the others
+    REQUIRE(w.call(SYS_munmap, {first, page}) == 0);
+    REQUIRE(w.call(SYS_ftruncate, {fd, 0}) == 0);
+    const auto frames = w.frames();
+    std::string file;
+    std::vector<view> views;
+    const auto shown = [&](const view& v, std::uint64_t at, std::uint64_t n) {
+        std::string out;
+        for (std::uint64_t i = at; i < at + n; ++i) {
+            const auto copy = v.copies.find(i / page);
+            out += copy != v.copies.end() ? copy->second[i % page]
+                   : i < file.size()      ? file[i]
+                                          : '\0';
+        }
+        return out;
+    };
+    for (int step = 0; step < 1500; ++step) {
+        INFO("seed " << seed << " step " << step);
+        const auto what = below(10);
+        if (what == 0 && views.size() < 6) {
+            view v;
+            v.first = below(most_pages), v.pages = 1 + below(most_pages);
+            v.is_private = below(3) == 0;
+            const auto at =
+                w.call(SYS_mmap, {0, v.pages * page, rw,
+                                  std::uint64_t(v.is_private ? MAP_PRIVATE : MAP_SHARED), fd,
+                                  v.first * page});
+            REQUIRE(at > 0);
+            v.at = static_cast<std::uint64_t>(at);
+            views.push_back(v);
+        } else if (what == 1 && !views.empty()) {
+            const auto i = below(views.size());
+            REQUIRE(w.call(SYS_munmap, {views[i].at, views[i].pages * page}) == 0);
+            views.erase(views.begin() + static_cast<std::ptrdiff_t>(i));
+        } else if (what == 2) {
+            const auto size = below(most_pages * page);
+            REQUIRE(w.call(SYS_ftruncate, {fd, size}) == 0);
+            if (size < file.size())
+                for (auto& v : views)
+                    std::erase_if(v.copies, [&](const auto& c) { return c.first * page >= size; });
+            file.resize(size, '\0');
+        } else if (what == 3) {
+            const auto at = below(most_pages * page), n = 1 + below(3 * page);
+            REQUIRE(w.call(SYS_fallocate, {fd, 3, at, n}) == 0);  // a hole, the size stays
+            for (auto i = at; i < std::min<std::uint64_t>(at + n, file.size()); ++i) file[i] = '\0';
+        } else if (what == 4) {
+            const auto at = below(most_pages * page - 300);
+            const std::string text(1 + below(300), static_cast<char>('a' + below(26)));
+            w.put(world::buffer, text);
+            REQUIRE(w.call(SYS_pwrite64, {fd, world::buffer, text.size(), at}) ==
+                    static_cast<std::int64_t>(text.size()));
+            if (file.size() < at + text.size()) file.resize(at + text.size(), '\0');
+            file.replace(at, text.size(), text);
+        } else if (what == 5) {
+            const auto at = below(most_pages * page);
+            const auto n = std::min<std::uint64_t>(1 + below(2 * page),
+                                                   file.size() > at ? file.size() - at : 0);
+            REQUIRE(w.call(SYS_pread64, {fd, world::buffer, 2 * page, at}) >=
+                    static_cast<std::int64_t>(n));
+            CHECK(w.get(world::buffer, n) ==
+                  file.substr(std::min<std::uint64_t>(at, file.size()), n));
+        } else if (!views.empty()) {
+            auto& v = views[below(views.size())];
+            const auto at = v.first * page + below(v.pages * page);
+            const auto end_of_file = (file.size() + page - 1) / page * page;
+            if (at >= end_of_file) {
+                CHECK(w.space().fault(gva{v.at + at - v.first * page}, 6) ==
+                      mm::fault_result::bus_adrerr);
+                continue;
+            }
+            // Up to the end of the file and of the view.
+            const auto n = std::min({1 + below(600), (v.first + v.pages) * page - at,
+                                     file.size() > at ? file.size() - at : 0});
+            if (n == 0) continue;
+            const auto here = v.at + at - v.first * page;
+            if (what < 8) {
+                CHECK(w.get(here, n) == shown(v, at, n));
+                continue;
+            }
+            const std::string text(n, static_cast<char>('A' + below(26)));
+            if (v.is_private)
+                for (auto p = at / page; p <= (at + n - 1) / page; ++p)
+                    if (!v.copies.contains(p)) v.copies[p] = shown(v, p * page, page);
+            w.put(here, text);
+            for (std::uint64_t i = 0; i < n; ++i)
+                (v.is_private ? v.copies[(at + i) / page][(at + i) % page] : file[at + i]) =
+                    text[i];
+        }
+    }
+    for (const auto& v : views) REQUIRE(w.call(SYS_munmap, {v.at, v.pages * page}) == 0);
+    CHECK(w.state().mapped_files.empty());
+    CHECK_FALSE(w.kernel->state().frames.any_shared());
+    CHECK(w.frames() == frames);
+    std::string all;
+    for (std::uint64_t at = 0; at < file.size(); at += page) {
+        const auto n = w.call(SYS_pread64, {fd, world::buffer, page, at});
+        all += w.get(world::buffer, static_cast<std::size_t>(n));
+    }
+    CHECK(all == file);
 }
