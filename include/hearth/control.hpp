@@ -106,6 +106,25 @@ class control_plane {
                                                   std::string_view marker = {},
                                                   std::size_t max_items = 50) const;
 
+    // Concurrency (concurrency.cpp). What is stored is in force again after a restart.
+
+    /// Executions kept free for the function, and all it gets; zero: none at all.
+    /// @errors errc::not_found, invalid_argument (the account keeps 100 unreserved), storage_failed
+    result<void> put_function_concurrency(std::string_view name, std::size_t reserved);
+    [[nodiscard]] result<std::optional<std::size_t>> get_function_concurrency(
+        std::string_view name) const;
+    result<void> delete_function_concurrency(std::string_view name);
+    /// Of a version or alias. @errors as above, and errc::conflict: the version has it already
+    result<provisioned_concurrency> put_provisioned_concurrency(std::string_view name,
+                                                                std::string_view qualifier,
+                                                                std::size_t requested);
+    [[nodiscard]] result<provisioned_concurrency> get_provisioned_concurrency(
+        std::string_view name, std::string_view qualifier) const;
+    /// Deleting what is not there is success.
+    result<void> delete_provisioned_concurrency(std::string_view name, std::string_view qualifier);
+    [[nodiscard]] result<provisioned_concurrency_page> list_provisioned_concurrency(
+        std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
+
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;
 

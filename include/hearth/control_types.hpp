@@ -113,6 +113,25 @@ struct function_description {
     bool has_zip = false;
     /// The version or alias that was asked for, wherever it was named; empty: none.
     std::string qualifier{};
+    std::optional<std::size_t> reserved_concurrency{};
+};
+
+enum class provisioned_status { in_progress, ready, failed };
+/// AWS's words: "IN_PROGRESS", …
+std::string_view to_string(provisioned_status) noexcept;
+
+struct provisioned_concurrency {
+    std::string function_arn{};  ///< with the version or alias it was given to
+    std::size_t requested = 0;
+    std::size_t available = 0;  ///< environments that have initialised
+    provisioned_status status = provisioned_status::in_progress;
+    std::string status_reason{};
+    std::string last_modified{};
+};
+
+struct provisioned_concurrency_page {
+    std::vector<provisioned_concurrency> configs{};  ///< by qualifier
+    std::string next_marker{};
 };
 
 /// Of ListFunctions or ListVersionsByFunction.

@@ -89,6 +89,7 @@ void control_plane::impl::activate(const target& t, std::uint64_t generation) {
         candidate = t.version->candidate();
         code = t.version->candidate_image;
         policy = t.version->policy;
+        policy.pool.reserved_concurrency = t.function->reserved();
     }
     auto ready = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         if (!code) {
@@ -151,6 +152,7 @@ void control_plane::impl::finish_activation(const target& t,
             replaced = std::exchange(t.version->serving, std::move(version));
         }
     }
+    if (!failed && !t.function->attributes.provisioned.empty()) apply_provisioned(t.function);
     if (new_code != old_code) drop_package_if_unused(failed ? new_code : old_code);
     if (failed)
         tell("version " + next.current.version + " of function " + next.current.function_name +
@@ -158,7 +160,8 @@ void control_plane::impl::finish_activation(const target& t,
 }
 
 result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(
-    const control::version_ptr& v) {
+    const target& t) {
+    const control::version_ptr& v = t.version;
     const std::scoped_lock one_at_a_time(v->loading);
     function_configuration current;
     control::run_policy policy;
@@ -168,6 +171,7 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(
         if (v->serving) return v->serving;
         current = v->stored.current;
         policy = v->policy;
+        policy.pool.reserved_concurrency = t.function->reserved();
         generation = v->generation;
     }
     if (draining_) return error(errc::shutting_down);

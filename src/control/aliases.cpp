@@ -88,9 +88,24 @@ result<alias_configuration> control_plane::update_alias(update_alias_request req
             a.additional_version_weights = std::move(*request.additional_version_weights);
         a.revision_id = control::make_uuid();
         HEARTH_CHECK(check_alias(*impl_, *e, a));
+        if (next.provisioned.contains(a.name)) {
+            if (!a.additional_version_weights.empty())
+                return error(errc::invalid_argument,
+                             "Alias with weights can not be used with Provisioned Concurrency");
+            if (a.function_version == "$LATEST")
+                return error(errc::invalid_argument,
+                             "Provisioned Concurrency Configs cannot be applied to unpublished "
+                             "function versions.");
+            if (next.provisioned.contains(a.function_version))
+                return error(errc::conflict,
+                             "Alias can't be used for Provisioned Concurrency configuration on an "
+                             "already Provisioned version");
+        }
         alias = a;
     }
+    const bool provisioned = next.provisioned.contains(alias.name);
     HEARTH_CHECK(impl_->change_attributes(e, std::move(next)));
+    if (provisioned) impl_->apply_provisioned(e);
     return alias;
 }
 
@@ -116,7 +131,10 @@ result<void> control_plane::delete_alias(std::string_view function, std::string_
     const auto at = next.aliases.find(alias);
     if (at == next.aliases.end()) return {};
     next.aliases.erase(at);
-    return impl_->change_attributes(e, std::move(next));
+    const bool was_provisioned = next.provisioned.erase(std::string(alias)) != 0;
+    HEARTH_CHECK(impl_->change_attributes(e, std::move(next)));
+    if (was_provisioned) impl_->apply_provisioned(e);
+    return {};
 }
 
 result<alias_page> control_plane::list_aliases(std::string_view function,

@@ -132,6 +132,9 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         };
         take_up(e->latest);
         for (const auto& [number, version] : e->published) take_up(version);
+        // What is kept free or ready is so without waiting for an invocation.
+        if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty())
+            self->apply_provisioned(e);
     }
     return std::unique_ptr<control_plane>(new control_plane(std::move(self)));
 }
@@ -141,7 +144,7 @@ account_settings control_plane::get_account_settings() const {
             .code_size_unzipped_limit = image::max_unzipped,
             .code_size_zipped_limit = image::max_zipped,
             .concurrent_executions = impl_->options_.account_concurrency,
-            .unreserved_concurrent_executions = impl_->options_.account_concurrency,
+            .unreserved_concurrent_executions = impl_->unreserved(),
             .total_code_size = impl_->registry_.total_code_size(),
             .function_count = impl_->registry_.size()};
 }

@@ -57,13 +57,14 @@ struct control_plane::impl {
 
     // Invocations.
     struct admission {
+        control::entry_ptr function;
         control::version_ptr entry;
         std::shared_ptr<worker::deployed_version> version;  ///< null: `load` it first
     };
     /// An alias is routed by its weights.
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
     /// After a restart: reads the package and deploys it. Blocks for the disk.
-    result<std::shared_ptr<worker::deployed_version>> load(const control::version_ptr& v);
+    result<std::shared_ptr<worker::deployed_version>> load(const target& t);
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
@@ -84,6 +85,25 @@ struct control_plane::impl {
         std::shared_ptr<const image::package_image> code,
         std::shared_ptr<const image::package_image> layers,
         const control::run_policy& policy) const;
+
+    // Concurrency (concurrency.cpp).
+    /// In the background: gives each version of the function what is provisioned for it, and loads
+    /// those that have some.
+    void apply_provisioned(control::entry_ptr e);
+    void apply_provisioned_now(const control::entry_ptr& e);
+    /// What all functions but this have reserved, or provisioned without a reservation.
+    [[nodiscard]] std::size_t carved_without(std::string_view name) const;
+    [[nodiscard]] std::size_t min_unreserved() const;
+    /// What no function has reserved.
+    [[nodiscard]] std::size_t unreserved() const;
+    result<void> set_reserved(std::string_view name, std::optional<std::uint64_t> reserved);
+    /// The qualifier of a provisioned concurrency, checked.
+    result<control::function_name> parse_provisioned(std::string_view name,
+                                                     std::string_view qualifier) const;
+    /// As it is now; without the registry's mutex.
+    [[nodiscard]] provisioned_concurrency shown(const target& t,
+                                                const std::string& qualifier,
+                                                const control::provisioned_request& r) const;
 
     // Changes; `changes_` is held by the caller.
     result<void> check_code_storage(std::uint64_t added) const;

@@ -191,7 +191,8 @@ result<function_description> control_plane::get_function(std::string_view name,
     HEARTH_TRY(const auto found, impl_->find_version(parsed));
     const auto guard = impl_->registry_.lock();
     return function_description{found.version->candidate(), found.function->attributes.tags,
-                                found.function->durable, std::move(parsed.qualifier)};
+                                found.function->durable, std::move(parsed.qualifier),
+                                found.function->reserved()};
 }
 
 result<function_page> control_plane::list_functions(std::string_view marker,

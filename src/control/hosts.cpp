@@ -29,6 +29,14 @@ result<std::shared_ptr<worker::deployed_version>> hosts::deploy(worker::version_
     return workers_[host]->deploy(std::move(spec));
 }
 
+result<void> hosts::set_reserved_concurrency(const std::string& function_arn,
+                                             std::optional<std::size_t> reserved) {
+    for (auto* w : workers_)
+        if (auto set = w->set_reserved_concurrency(function_arn, reserved); set.has_error())
+            return set;
+    return {};
+}
+
 void hosts::keep_snapshots(const std::vector<std::string>& functions) {
     for (auto* w : workers_) w->keep_snapshots(functions);
 }

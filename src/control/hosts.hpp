@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ class hosts {
     /// @errors errc::no_room: on none is there, or can there be made, room for one environment;
     /// those of worker::deploy
     result<std::shared_ptr<worker::deployed_version>> deploy(worker::version_spec spec);
+
+    /// On every host. @errors as worker::set_reserved_concurrency
+    result<void> set_reserved_concurrency(const std::string& function_arn,
+                                          std::optional<std::size_t> reserved);
 
     void keep_snapshots(const std::vector<std::string>& functions);
     void remove_snapshots(const std::string& function);

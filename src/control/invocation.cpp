@@ -90,7 +90,7 @@ result<control_plane::impl::admission> control_plane::impl::admit(
                 to_string(current.state), current.state == function_state::failed ? ": " : "",
                 current.state == function_state::failed ? current.state_reason : ""));
     auto serving = v->serving;
-    return admission{std::move(v), std::move(serving)};
+    return admission{std::move(e), std::move(v), std::move(serving)};
 }
 
 std::string control_plane::impl::invoked_arn(std::string_view name,
@@ -124,7 +124,7 @@ result<response> control_plane::invoke(std::string_view name,
                                        std::string_view qualifier) {
     HEARTH_TRY(auto admitted, impl_->admit(name, qualifier));
     if (!admitted.version) {
-        HEARTH_TRY(admitted.version, impl_->load(admitted.entry));
+        HEARTH_TRY(admitted.version, impl_->load({admitted.function, admitted.entry}));
     }
     return admitted.version->invoke(impl_->make_invocation(std::move(payload), std::move(options),
                                                            impl_->invoked_arn(name, qualifier)));
@@ -147,9 +147,10 @@ void control_plane::async_invoke(std::string_view name,
         return;
     }
     auto work = tracked_executor(handler);
-    asio::post(impl_->loads_, [this, work = std::move(work), v = std::move(admitted->entry),
+    asio::post(impl_->loads_, [this, work = std::move(work),
+                               t = impl::target{admitted->function, admitted->entry},
                                input = std::move(input), handler = std::move(handler)]() mutable {
-        auto version = impl_->load(v);
+        auto version = impl_->load(t);
         if (version.has_error())
             complete_with(impl_->loads_, std::move(handler), version.error());
         else

@@ -46,8 +46,15 @@ template <class Visitor, class Attributes>
 void describe_attributes(Visitor& v, Attributes& a) {
     v("tags", a.tags), v("last_version", a.last_version);
     v("published_description", a.published_description), v("aliases", a.aliases);
+    v("reserved_concurrency", a.reserved_concurrency), v("provisioned", a.provisioned);
 }
 
+template <class Visitor, class Request>
+void describe_provisioned(Visitor& v, Request& r) {
+    v("requested", r.requested), v("last_modified", r.last_modified);
+}
+
+using provisioned_map = std::map<std::string, provisioned_request, std::less<>>;
 using alias_map = std::map<std::string, alias_configuration, std::less<>>;
 using weight_map = std::map<std::string, double>;
 
@@ -65,6 +72,16 @@ struct writer {
     }
     void operator()(const char* name, const string_map& map) { to[name] = json::value_from(map); }
     void operator()(const char* name, const weight_map& map) { to[name] = json::value_from(map); }
+    void operator()(const char* name, const std::optional<std::uint64_t>& n) {
+        if (n) to[name] = *n;
+    }
+    void operator()(const char* name, const provisioned_map& map) {
+        json::object& object = to[name].emplace_object();
+        for (const auto& [key, request] : map) {
+            writer item{object[key].emplace_object()};
+            describe_provisioned(item, request);
+        }
+    }
     void operator()(const char* name, const alias_map& map) {
         json::array& array = to[name].emplace_array();
         for (const auto& [key, alias] : map) {
@@ -92,6 +109,17 @@ struct reader {
     void operator()(const char* name, std::vector<std::string>& list) { get(name, list); }
     void operator()(const char* name, string_map& map) { get(name, map); }
     void operator()(const char* name, weight_map& map) { get(name, map); }
+    void operator()(const char* name, std::optional<std::uint64_t>& n) {
+        if (from.contains(name)) get(name, n.emplace());
+    }
+    void operator()(const char* name, provisioned_map& map) {
+        const json::value* value = from.if_contains(name);
+        if (!value) return;
+        for (const auto& [key, each] : value->as_object()) {
+            reader item{each.as_object()};
+            describe_provisioned(item, map[std::string(key)]);
+        }
+    }
     void operator()(const char* name, alias_map& map) {
         const json::value* value = from.if_contains(name);
         if (!value) return;

@@ -4,6 +4,10 @@ namespace hearth::control {
 
 entry_ptr registry::find(std::string_view name) const {
     const auto guard = lock();
+    return find_locked(name);
+}
+
+entry_ptr registry::find_locked(std::string_view name) const {
     const auto at = entries_.find(name);
     return at == entries_.end() ? nullptr : at->second;
 }

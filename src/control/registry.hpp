@@ -33,6 +33,8 @@ struct version_entry {
     std::shared_ptr<const image::package_image> candidate_image;
     /// Counts changes of what is to run: an activation of an older one is dropped.
     std::uint64_t generation = 0;
+    /// Why its provisioned concurrency is not there; empty: it is, or is being made.
+    std::string provisioned_failure;
     /// One load at a time. Taken before the registry's mutex, held over disk reads.
     std::mutex loading;
 
@@ -52,6 +54,11 @@ struct entry {
     version_ptr latest = std::make_shared<version_entry>();  ///< never null
     std::map<std::uint64_t, version_ptr> published;          ///< by number
 
+    /// Of the attributes, else of what deploy was given.
+    [[nodiscard]] std::optional<std::size_t> reserved() const {
+        return attributes.reserved_concurrency ? attributes.reserved_concurrency
+                                               : latest->policy.pool.reserved_concurrency;
+    }
     [[nodiscard]] const std::string& name() const { return latest->stored.current.function_name; }
     /// $LATEST first, then by number.
     template <class Visit>
@@ -66,6 +73,8 @@ using entry_ptr = std::shared_ptr<entry>;
 class registry {
   public:
     [[nodiscard]] entry_ptr find(std::string_view name) const;
+    /// With `lock` held.
+    [[nodiscard]] entry_ptr find_locked(std::string_view name) const;
     void insert(const std::string& name, entry_ptr e);
     void erase(std::string_view name);
     [[nodiscard]] std::size_t size() const;

@@ -28,6 +28,13 @@
 
 namespace hearth::control {
 
+/// Provisioned concurrency as asked for.
+struct provisioned_request {
+    std::uint64_t requested = 0;
+    std::string last_modified;
+    bool operator==(const provisioned_request&) const = default;
+};
+
 /// What a function is beside its versions.
 struct function_attributes {
     std::map<std::string, std::string> tags;
@@ -36,6 +43,9 @@ struct function_attributes {
     /// $LATEST's description when that was published, as the version may have been given another.
     std::string published_description;
     std::map<std::string, alias_configuration, std::less<>> aliases;  ///< by name
+    std::optional<std::uint64_t> reserved_concurrency;
+    /// By version or alias.
+    std::map<std::string, provisioned_request, std::less<>> provisioned;
     bool operator==(const function_attributes&) const = default;
 };
 

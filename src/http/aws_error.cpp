@@ -24,6 +24,7 @@ struct wire_form {
 constexpr std::array forms = {
     wire_form{aws_error::resource_not_found, status::not_found, "ResourceNotFoundException", "Message", "User"},
     wire_form{aws_error::resource_conflict, status::conflict, "ResourceConflictException", "message", "User"},
+    wire_form{aws_error::provisioned_concurrency_not_found, status::not_found, "ProvisionedConcurrencyConfigNotFoundException", "message", "User"},
     wire_form{aws_error::invalid_parameter_value, status::bad_request, "InvalidParameterValueException", "message", "User"},
     wire_form{aws_error::validation, status::bad_request, "ValidationException", "message", "User"},
     wire_form{aws_error::invalid_request_content, status::bad_request, "InvalidRequestContentException", "message", "User"},
@@ -77,6 +78,9 @@ aws_error kind_of(const error& e) {
         if (m.from == errc::invalid_argument &&
             e.detail().starts_with("1 validation error detected: "))
             return aws_error::validation;
+        // A class of its own for one thing that is not there.
+        if (m.from == errc::not_found && e.detail().starts_with("No Provisioned Concurrency Config"))
+            return aws_error::provisioned_concurrency_not_found;
         // Too large zipped is the request's fault, too large unzipped the parameter's.
         if (m.from == errc::package_too_large && e.detail().starts_with("Unzipped size"))
             return aws_error::invalid_parameter_value;
@@ -102,7 +106,6 @@ reply make_error(aws_error kind, std::string_view message) {
     reply r{.status = form->code, .headers = {{"x-amzn-ErrorType", form->type}}};
     if (kind == aws_error::too_many_requests) {
         body["Reason"] = throttle_reason(message);
-        body["retryAfterSeconds"] = "1";
         r.headers.emplace_back("Retry-After", "1");
     }
     r.body = boost::json::serialize(body);

@@ -15,6 +15,7 @@ namespace hearth::http {
 enum class aws_error {
     resource_not_found,
     resource_conflict,
+    provisioned_concurrency_not_found,
     invalid_parameter_value,
     validation,
     invalid_request_content,

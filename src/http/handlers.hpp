@@ -60,6 +60,14 @@ reply get_alias(const call& c);
 reply update_alias(const call& c);
 reply delete_alias(const call& c);
 reply list_aliases(const call& c);
+// concurrency.cpp
+reply put_function_concurrency(const call& c);
+reply get_function_concurrency(const call& c);
+reply delete_function_concurrency(const call& c);
+reply put_provisioned_concurrency_config(const call& c);
+reply get_provisioned_concurrency_config(const call& c);
+reply delete_provisioned_concurrency_config(const call& c);
+reply list_provisioned_concurrency_configs(const call& c);
 
 }  // namespace handlers
 }  // namespace hearth::http

@@ -35,6 +35,13 @@ constexpr handler table[] = {
     {operation::update_alias, handlers::update_alias, true},
     {operation::delete_alias, handlers::delete_alias, true},
     {operation::list_aliases, handlers::list_aliases, false},
+    {operation::put_function_concurrency, handlers::put_function_concurrency, true},
+    {operation::get_function_concurrency, handlers::get_function_concurrency, false},
+    {operation::delete_function_concurrency, handlers::delete_function_concurrency, true},
+    {operation::put_provisioned_concurrency_config, handlers::put_provisioned_concurrency_config, true},
+    {operation::get_provisioned_concurrency_config, handlers::get_provisioned_concurrency_config, false},
+    {operation::delete_provisioned_concurrency_config, handlers::delete_provisioned_concurrency_config, true},
+    {operation::list_provisioned_concurrency_configs, handlers::list_provisioned_concurrency_configs, false},
     {operation::download_code, handlers::download_code, true},
     {operation::get_metrics, get_metrics, true},  // a thousand functions are megabytes of text
 };

@@ -31,6 +31,13 @@ enum class operation {
     update_alias,
     delete_alias,
     list_aliases,
+    put_function_concurrency,
+    get_function_concurrency,
+    delete_function_concurrency,
+    put_provisioned_concurrency_config,
+    get_provisioned_concurrency_config,
+    delete_provisioned_concurrency_config,
+    list_provisioned_concurrency_configs,
     get_account_settings,
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,    ///< not AWS's: for Prometheus

@@ -5,6 +5,8 @@
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,12 @@ shaped<update_function_configuration_request> read_update_function_configuration
 shaped<publish_version_request> read_publish_version(std::string_view body);
 shaped<create_alias_request> read_create_alias(std::string_view body);
 shaped<update_alias_request> read_update_alias(std::string_view body);
+/// Of the member that is all there is in the body.
+shaped<std::size_t> read_reserved_concurrency(std::string_view body);
+shaped<std::size_t> read_provisioned_concurrency(std::string_view body);
+std::string write_reserved_concurrency(std::optional<std::size_t> reserved);
+std::string write_provisioned_concurrency(const provisioned_concurrency& p);
+std::string write_page(const provisioned_concurrency_page& page);
 
 /// `qualifier`, if given, shows in the ARN as AWS has it.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});

@@ -103,6 +103,8 @@ std::string write_description(const function_description& d, std::string_view co
     json::object code{{"RepositoryType", "S3"}};
     if (!code_location.empty()) code["Location"] = text(code_location);
     o["Code"] = std::move(code);
+    if (d.reserved_concurrency)
+        o["Concurrency"] = {{"ReservedConcurrentExecutions", *d.reserved_concurrency}};
     if (!d.tags.empty()) {
         json::object& tags = o["Tags"].emplace_object();
         for (const auto& [key, value] : d.tags) tags[key] = value;

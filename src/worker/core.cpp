@@ -149,9 +149,40 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
     if (stored) pool_.set_snapshot(*id, true, now);
-    versions_[id->index] = {id->generation, version, std::move(stored), snapshots, &f->second};
+    versions_[id->index] = {id->generation, version, std::move(stored), snapshots, &f->second,
+                             policy_of(spec).provisioned};
     wake_if_due();
     return *id;
+}
+
+result<void> core::set_reserved_concurrency(const std::string& function_arn,
+                                            std::optional<std::size_t> reserved) {
+    const std::lock_guard lock(mutex_);
+    const auto f = functions_.find(function_arn);
+    if (f == functions_.end()) return {};
+    return pool_.set_reserved_concurrency(f->second.id, reserved, steady_clock::now());
+}
+
+result<void> core::set_provisioned_concurrency(pool::version_id version, std::size_t provisioned) {
+    const std::lock_guard lock(mutex_);
+    version_entry* v = find(version);
+    if (!v) return error(errc::invalid_argument, "there is no such version");
+    const version_spec& spec = v->data->spec;
+    if (spec.code && spec.code->in_process())
+        return error(errc::invalid_argument, "a function of this process has no environments");
+    pool::version_policy policy = policy_of(spec);
+    policy.provisioned = provisioned;
+    policy.snapshot = v->snapshot != nullptr;
+    HEARTH_CHECK(pool_.set_policy(version, policy, steady_clock::now()));
+    v->provisioned = provisioned;
+    wake_if_due();
+    return {};
+}
+
+std::size_t core::ready_environments(pool::version_id version) const {
+    const std::lock_guard lock(mutex_);
+    const auto have = pool_.environments(version);
+    return have.running + have.idle();
 }
 
 void core::replace(pool::version_id version, std::shared_ptr<const version_data> data) {
@@ -604,9 +635,10 @@ void core::give_back(environment_ptr e) {
 
 /// The policy keeps so many environments idle that this one counts.
 bool core::wanted_ahead(const environment& e) const {
-    const auto have = pool_.environments(pool_.version_of(e.id));
-    const pool_policy& p = e.spec().pool;
-    return have.live() <= std::max(p.min_idle, p.provisioned_concurrency);
+    const pool::version_id version = pool_.version_of(e.id);
+    const version_entry* v = find(version);
+    return pool_.environments(version).live() <=
+           std::max(e.spec().pool.min_idle, v ? v->provisioned : 0);
 }
 
 result<void> core::wait_for_ahead(pool::version_id version) {
@@ -615,8 +647,8 @@ result<void> core::wait_for_ahead(pool::version_id version) {
         const version_entry* v = find(version);
         if (!v || closed_) return true;
         const auto have = pool_.environments(version);
-        const pool_policy& p = v->data->spec.pool;
-        return have.idle() + have.running >= std::max(p.min_idle, p.provisioned_concurrency);
+        return have.idle() + have.running >=
+               std::max(v->data->spec.pool.min_idle, v->provisioned);
     });
     if (closed_) return error(errc::shutting_down);
     if (!there)

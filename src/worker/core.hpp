@@ -56,6 +56,12 @@ class core {
 
     /// @errors errc::invalid_argument: its concurrency settings
     result<pool::version_id> add(std::shared_ptr<const version_data> version);
+    /// @errors as pool_fsm's; a function without versions here is no error
+    result<void> set_reserved_concurrency(const std::string& function_arn,
+                                          std::optional<std::size_t> reserved);
+    result<void> set_provisioned_concurrency(pool::version_id version, std::size_t provisioned);
+    /// Its environments that have initialised.
+    [[nodiscard]] std::size_t ready_environments(pool::version_id version) const;
     /// The same version, with files this time. What starts from now on has them.
     void replace(pool::version_id version, std::shared_ptr<const version_data> data);
     void retire(pool::version_id version);
@@ -125,6 +131,7 @@ class core {
         std::shared_ptr<const version_snapshot> snapshot;
         bool snapshot_wanted = false;
         function_entry* function = nullptr;  ///< in functions_
+        std::size_t provisioned = 0;         ///< provisioned concurrency, now
     };
     /// What a decision to start or reattach needs, taken out under the lock.
     struct work_order {

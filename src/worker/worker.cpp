@@ -89,6 +89,13 @@ class version final : public deployed_version, public std::enable_shared_from_th
     result<void> initialize() override;
     result<response> invoke(invocation input) override;
     void async_invoke(invocation input, completion handler) override;
+    result<void> set_provisioned_concurrency(std::size_t provisioned) override {
+        if (added_.has_error()) return added_.error();
+        return shared_->core.set_provisioned_concurrency(id_, provisioned);
+    }
+    [[nodiscard]] std::size_t ready_environments() const override {
+        return shared_->core.ready_environments(id_);
+    }
     void retire() override { shared_->core.retire(id_); }
     [[nodiscard]] std::string init_log() const override {
         const std::lock_guard lock(log_mutex_);
@@ -279,6 +286,10 @@ class worker_impl final : public worker {
     }
     [[nodiscard]] sched::host_view view(const version_spec& spec) const override {
         return shared_->core.view(spec);
+    }
+    result<void> set_reserved_concurrency(const std::string& function_arn,
+                                          std::optional<std::size_t> reserved) override {
+        return shared_->core.set_reserved_concurrency(function_arn, reserved);
     }
     void keep_snapshots(const std::vector<std::string>& functions) override {
         shared_->core.snapshots().keep_only(functions);

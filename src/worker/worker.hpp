@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,12 @@ class deployed_version {
     /// What the guest wrote during the last init that failed; its last 4 KiB.
     [[nodiscard]] virtual std::string init_log() const { return {}; }
 
+    /// From now on; `spec` says what it was at first. Environments are started and given up in the
+    /// background. @errors errc::invalid_argument: no room for it in the limits, tenants isolated
+    virtual result<void> set_provisioned_concurrency(std::size_t provisioned) = 0;
+    /// Environments that have initialised.
+    [[nodiscard]] virtual std::size_t ready_environments() const = 0;
+
     /// Admits nothing more; running invocations finish; idle environments are terminated.
     virtual void retire() = 0;
 };
@@ -123,6 +130,11 @@ class worker {
     /// This host's room for a version's environments, for placement; what idle ones hold counts as
     /// free, as they are given up for a start.
     [[nodiscard]] virtual sched::host_view view(const version_spec& spec) const = 0;
+
+    /// Of a function with versions here; of others nothing is known. What is deployed later says it
+    /// in its spec. @errors errc::invalid_argument: as pool_fsm::set_reserved_concurrency
+    virtual result<void> set_reserved_concurrency(const std::string& function_arn,
+                                                  std::optional<std::size_t> reserved) = 0;
 
     /// Stored snapshots of other functions are removed.
     virtual void keep_snapshots(const std::vector<std::string>& functions) { (void)functions; }

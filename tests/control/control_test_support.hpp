@@ -38,6 +38,9 @@ inline function_configuration settle(const control_plane& control, const std::st
     throw std::runtime_error(name + " never settled");
 }
 
+/// Of the function "f", without a region or account being asked for.
+inline const std::string arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+
 /// A control plane without a data directory, over the fake worker.
 struct control_fixture {
     fake_worker worker;

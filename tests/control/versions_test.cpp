@@ -18,8 +18,6 @@ std::vector<std::string> versions_of(const function_page& page) {
     return versions;
 }
 
-const std::string arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
-
 }  // namespace
 
 TEST_CASE("a version is Pending, then Active, and stays as it was published") {

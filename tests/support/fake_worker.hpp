@@ -7,6 +7,8 @@
 ///   slow            echo after 300 ms               init_fail `initialize` fails
 ///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
 ///   init_slow       `initialize` takes until `release`
+///   provision_slow  provisioned environments are ready after `release`
+///   provision_fail  there is no room for them
 
 #include "base/complete.hpp"
 #include "worker/worker.hpp"
@@ -34,6 +36,8 @@ class fake_version final : public worker::deployed_version {
     void async_invoke(
         worker::invocation input,
         boost::asio::any_completion_handler<void(error_code, response)> handler) override;
+    result<void> set_provisioned_concurrency(std::size_t provisioned) override;
+    [[nodiscard]] std::size_t ready_environments() const override;
     void retire() override {}
 
   private:
@@ -43,6 +47,7 @@ class fake_version final : public worker::deployed_version {
     }
     fake_worker& owner_;
     worker::version_spec spec_;
+    std::atomic<std::size_t> provisioned_ = 0;
 };
 
 class fake_worker final : public worker::worker {
@@ -51,6 +56,10 @@ class fake_worker final : public worker::worker {
     std::shared_ptr<hearth::worker::deployed_version> deploy(
         hearth::worker::version_spec spec) override {
         ++live;
+        {
+            const std::scoped_lock lock(mutex_);
+            newest_reserved = spec.pool.reserved_concurrency;
+        }
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
     [[nodiscard]] hearth::sched::host_view view(
@@ -61,6 +70,14 @@ class fake_worker final : public worker::worker {
         return v;
     }
     hearth::byte_count memory{std::uint64_t{1} << 40};  ///< of this host
+    result<void> set_reserved_concurrency(const std::string& arn,
+                                          std::optional<std::size_t> limit) override {
+        const std::scoped_lock lock(mutex_);
+        reserved[arn] = limit;
+        return {};
+    }
+    std::map<std::string, std::optional<std::size_t>> reserved;  ///< what was set, by ARN
+    std::optional<std::size_t> newest_reserved;  ///< what the newest version came with
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
 
@@ -69,6 +86,10 @@ class fake_worker final : public worker::worker {
         const std::scoped_lock lock(mutex_);
         released_ = true;
         wake_.notify_all();
+    }
+    bool released() {
+        const std::scoped_lock lock(mutex_);
+        return released_;
     }
     void wait_for_release() {
         std::unique_lock lock(mutex_);
@@ -98,6 +119,16 @@ inline result<void> fake_version::initialize() {
     if (mode() == "init_timeout")
         return error(errc::init_failed, "Init timed out after 10.00 seconds");
     return {};
+}
+
+inline result<void> fake_version::set_provisioned_concurrency(std::size_t provisioned) {
+    if (mode() == "provision_fail") return error(errc::invalid_argument, "no room for it");
+    provisioned_ = provisioned;
+    return {};
+}
+
+inline std::size_t fake_version::ready_environments() const {
+    return mode() == "provision_slow" && !owner_.released() ? 0 : provisioned_.load();
 }
 
 inline result<response> fake_version::invoke(worker::invocation input) {

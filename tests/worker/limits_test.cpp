@@ -33,6 +33,33 @@ TEST_CASE("over its own limit a function is throttled, over the account's all ar
     CHECK(w->metrics().throttles == 2);
 }
 
+TEST_CASE("reserved and provisioned concurrency change under a version that is deployed") {
+    auto w = make(options());
+    auto s = spec("function_http");
+    s.function_arn = "arn:limits";
+    auto f = w->deploy(s);
+    CHECK(f->invoke(event("1")).value().ok());
+    REQUIRE(w->set_reserved_concurrency("arn:limits", 0).has_value());
+    auto none = f->invoke(event("1"));
+    REQUIRE(none.has_error());
+    CHECK(none.error().message().starts_with("ReservedFunctionConcurrentInvocationLimitExceeded"));
+    CHECK(f->set_provisioned_concurrency(1).error() == hearth::errc::invalid_argument);
+    CHECK(w->set_reserved_concurrency("arn:limits", 901).error() == hearth::errc::invalid_argument);
+    REQUIRE(w->set_reserved_concurrency("arn:limits", std::nullopt).has_value());
+    CHECK(w->set_reserved_concurrency("arn:unknown", 5).has_value());
+
+    REQUIRE(f->set_provisioned_concurrency(3).has_value());
+    for (int i = 0; i < 2000 && f->ready_environments() < 3; ++i)
+        std::this_thread::sleep_for(5ms);
+    CHECK(f->ready_environments() == 3);
+    CHECK(w->metrics().pool.environments.provisioned == 3);
+    CHECK(w->metrics().pool.cold_starts == 1);  // its snapshot is not forgotten: no more cold ones
+    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::warm);
+    REQUIRE(f->set_provisioned_concurrency(0).has_value());
+    CHECK(w->metrics().pool.environments.provisioned == 0);
+    CHECK(f->invoke(event("1")).value().ok());
+}
+
 TEST_CASE("short of memory budget, the environment idle longest is given up") {
     auto o = options();
     o.memory_budget = hearth::byte_count(256u << 20);

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import time
 import urllib.request
 import uuid
 import zipfile
@@ -22,6 +23,7 @@ except ImportError:
     sys.exit(77)
 
 endpoint, zip_path = sys.argv[1:3]
+fake = "HEARTH_FAKE_WORKER" in os.environ  # no limits, no environments
 client = boto3.client("lambda", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test",
                       aws_secret_access_key="test", config=Config(retries={"max_attempts": 0}))
 seen = model_check.watch(client)
@@ -223,6 +225,38 @@ try:
         FunctionName=name, PaginationConfig={"PageSize": 1}) for a in page["Aliases"]]
     assert listed == ["another", "live"], listed
     assert [a["Name"] for a in client.list_aliases(FunctionName=name, FunctionVersion="2")["Aliases"]] == ["live"]
+    # Concurrency.
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=name)
+    assert client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)["ReservedConcurrentExecutions"] == 0
+    if not fake:
+        e = refused("TooManyRequestsException", 429, client.invoke, FunctionName=name)
+        assert e.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded", e.response
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=50)
+    assert client.get_function(FunctionName=name)["Concurrency"] == {"ReservedConcurrentExecutions": 50}
+    assert client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 950
+    assert client.invoke(FunctionName=name)["StatusCode"] == 200
+    refused("InvalidParameterValueException", 400, client.put_function_concurrency, FunctionName=name,
+            ReservedConcurrentExecutions=901, text="below its minimum value of [100]")
+    given = client.put_provisioned_concurrency_config(FunctionName=name, Qualifier="live", ProvisionedConcurrentExecutions=2)
+    assert (given["Status"], given["RequestedProvisionedConcurrentExecutions"]) == ("IN_PROGRESS", 2), given
+    for _ in range(200):
+        given = client.get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+        if given["Status"] != "IN_PROGRESS":
+            break
+        time.sleep(0.05)
+    assert (given["Status"], given["AvailableProvisionedConcurrentExecutions"]) == ("READY", 2), given
+    assert client.invoke(FunctionName=name, Qualifier="live", Payload=b"3")["Payload"].read() == b"3"
+    listed = client.list_provisioned_concurrency_configs(FunctionName=name)["ProvisionedConcurrencyConfigs"]
+    assert [each["FunctionArn"] for each in listed] == [arn + ":live"], listed
+    refused("InvalidParameterValueException", 400, client.put_provisioned_concurrency_config, FunctionName=name,
+            Qualifier="$LATEST", ProvisionedConcurrentExecutions=2, text="unpublished")
+    refused("ResourceConflictException", 409, client.put_provisioned_concurrency_config, FunctionName=name,
+            Qualifier="2", ProvisionedConcurrentExecutions=2)
+    client.delete_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+    refused("ProvisionedConcurrencyConfigNotFoundException", 404, client.get_provisioned_concurrency_config,
+            FunctionName=name, Qualifier="live")
+    client.delete_function_concurrency(FunctionName=name)
+
     client.delete_function(FunctionName=name, Qualifier="1")
     refused("ResourceNotFoundException", 404, client.invoke, FunctionName=name, Qualifier="1", text=arn + ":1")
     client.delete_alias(FunctionName=name, Name="live")
