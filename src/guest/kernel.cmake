@@ -1,7 +1,9 @@
 list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
+    kernel/cpu_time.cpp
     kernel/exit.cpp
     kernel/identity.cpp
+    kernel/job_control.cpp
     kernel/kernel.cpp
     kernel/memory_spaces.cpp
     kernel/scheduling.cpp

@@ -15,15 +15,16 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1480);
+HEARTH_PINNED(detail::snapshot_image, 1488);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1184);
-HEARTH_PINNED(process_state, 2736);
-HEARTH_PINNED(task_state, 568);
+HEARTH_PINNED(kernel_state, 1192);
+HEARTH_PINNED(process_state, 2760);
+HEARTH_PINNED(job_state, 8);
+HEARTH_PINNED(task_state, 576);
 HEARTH_PINNED(task_waiting, 224);
 HEARTH_PINNED(task_exited, 4);
 HEARTH_PINNED(wait_state, 224);

@@ -28,7 +28,8 @@ inline constexpr std::uint64_t sa_nocldstop = 1, sa_nocldwait = 2, sa_siginfo = 
 
 // si_code.
 inline constexpr int si_user = 0, si_kernel = 0x80, si_queue = -1, si_timer = -2, si_tkill = -6;
-inline constexpr int cld_exited = 1, cld_killed = 2, cld_dumped = 3;
+inline constexpr int cld_exited = 1, cld_killed = 2, cld_dumped = 3, cld_stopped = 5,
+                     cld_continued = 6;
 inline constexpr int ill_illopn = 2, fpe_intdiv = 1, fpe_fltdiv = 3, fpe_fltovf = 4, fpe_fltund = 5,
                      fpe_fltres = 6, fpe_fltinv = 7, segv_maperr = 1, segv_accerr = 2,
                      bus_adraln = 1, bus_adrerr = 2, trap_brkpt = 1, trap_trace = 2;

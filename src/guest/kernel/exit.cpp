@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace hearth::guest {
 
@@ -76,6 +77,16 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
     p.vforked = false;
     p.timers = {};
     p.pending.clear();
+    p.job = {};
+    // Groups that this process kept from being orphaned: its own, and those of its children.
+    std::vector<pid> groups;
+    const auto note = [&](pid group) {
+        if (!orphaned(group) && std::ranges::find(groups, group) == groups.end())
+            groups.push_back(group);
+    };
+    note(p.group);
+    for (const auto& [id, child] : state_.processes)
+        if (child.parent == p.id) note(child.group);
     p.ended = encoded;
     for (auto& [id, child] : state_.processes) {
         if (child.parent != p.id) continue;
@@ -84,6 +95,8 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
         child.parent = state_.processes.begin()->first;
         if (child.ended) tell_parent(child);
     }
+    for (const pid group : groups)
+        if (orphaned(group)) hang_up_orphans(group);
     tell_parent(p);
     contended_ = true;
 }
@@ -106,6 +119,8 @@ void kernel::tell_parent(process_state& p) {
 }
 
 void kernel::reap(process_state& p) {
+    if (const auto parent = state_.processes.find(p.parent); parent != state_.processes.end())
+        parent->second.children_time += cpu_time_of(p) + p.children_time;
     std::erase_if(state_.tasks, [&](const auto& entry) { return entry.second.process == p.id; });
     state_.processes.erase(p.id);
 }
@@ -118,7 +133,10 @@ void kernel::end_other_threads(task& t) {
     // The leader's number is the process's: the caller takes it.
     const pid old = t.state().tid;
     auto node = state_.tasks.extract(old);
-    state_.tasks.erase(p.id);
+    if (const auto leader = state_.tasks.find(p.id); leader != state_.tasks.end()) {
+        p.ended_threads_time += leader->second.cpu_time;
+        state_.tasks.erase(leader);
+    }
     node.key() = p.id;
     node.mapped().tid = p.id;
     state_.tasks.insert(std::move(node));

@@ -194,6 +194,7 @@ void kernel::post_signal(task_state& to, const signal_info& info) {
     contended_ = true;
     if (std::holds_alternative<task_exited>(to.run)) return;
     const auto bit = signal_bit(info.number);
+    if (!send_job_signal(process_of(to), info.number, !(to.signals.blocked & bit))) return;
     const auto* waiting = std::get_if<task_waiting>(&to.run);
     const bool wanted = waiting && (waiting->wait.signals & bit);
     if (!(to.signals.blocked & bit) && !wanted &&
@@ -205,6 +206,11 @@ void kernel::post_signal(task_state& to, const signal_info& info) {
 void kernel::post_signal(process_state& to, const signal_info& info) {
     contended_ = true;
     const auto bit = signal_bit(info.number);
+    const bool takes = std::ranges::any_of(state_.tasks, [&](const auto& entry) {
+        const task_state& ts = entry.second;
+        return ts.process == to.id && !(ts.signals.blocked & bit);
+    });
+    if (!send_job_signal(to, info.number, takes)) return;
     const bool vanishes =
         signals::ignored(to.actions, info.number) &&
         std::ranges::none_of(state_.tasks, [&](const auto& entry) {
@@ -349,10 +355,13 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     if (wait.opening && !vfs::waits_for_partner(state_.vfs, *wait.opening)) return true;
     if (wait.lock && !vfs::conflict(state_.vfs, wait.lock->place, wait.lock->lock)) return true;
     if (wait.child) {  // one has ended, or there is none any more to wait for
-        bool living = false, ended = false;
-        for (const auto& [id, p] : state_.processes)
-            if (p.parent == ts.process) (p.ended ? ended : living) = true;
-        if (ended || !living) return true;
+        bool living = false, news = false;
+        for (const auto& [id, p] : state_.processes) {
+            if (p.parent != ts.process) continue;
+            (p.ended ? news : living) = true;
+            news = news || p.job.stop_untold || p.job.continue_untold;
+        }
+        if (news || !living) return true;
     }
     if (wait.native_event && state_.native.event) return true;
     if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
@@ -413,7 +422,7 @@ std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
     auto first = first_timer();
     for (const auto& [tid, ts] : state_.tasks) {
         const auto* waiting = std::get_if<task_waiting>(&ts.run);
-        if (!waiting) continue;
+        if (!waiting || stopped(ts)) continue;
         const auto consider = [&first](std::optional<std::chrono::nanoseconds> at) {
             if (at && (!first || *at < *first)) first = at;
         };

@@ -117,6 +117,14 @@ class kernel {
     /// Ends one task, or its whole process. The end of the first process is the guest's.
     void exit_task(task& t, int code);
     void exit_process(process_state& p, guest::exit_status status);
+    // Job control (job_control.cpp).
+    /// The process group has no member whose parent could continue it (POSIX, "orphaned").
+    [[nodiscard]] bool orphaned(pid group, const process_state* without = nullptr) const;
+    // CPU time (cpu_time.cpp).
+    /// The running task's time until now is counted to it.
+    void count_cpu_time();
+    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const process_state& p);
+    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const task_state& ts);
     /// A parent has taken the status of a zombie: it is gone.
     void reap(process_state& p);
     /// Ends the other threads of the caller's process, which then is its own leader (execve).
@@ -159,6 +167,13 @@ class kernel {
     void take_fpu(task_state& ts);
     void forget_ended_tasks();
     [[nodiscard]] bool others_may_run(const task_state& ts) const;
+    // job_control.cpp
+    /// What a signal does when it is sent, whoever blocks it. @return whether it goes on to be queued
+    bool send_job_signal(process_state& to, int number, bool takes);
+    bool tell_of_stops();
+    void tell_of_job(process_state& p, int code, int signal);
+    void hang_up_orphans(pid group);
+    [[nodiscard]] bool stopped(const task_state& ts) const;
     // exit.cpp
     void release_thread(process_state& p, task_state& ts);
     void tell_parent(process_state& p);

@@ -49,6 +49,7 @@ struct task_state {
     vmm::fpu_state fpu;         ///< valid while the vCPU holds another task's
     std::variant<task_running, task_waiting, task_exited> run = task_running{};
     task_signals signals;
+    std::chrono::nanoseconds cpu_time{};  ///< used until it last left the vCPU
     std::uint64_t clear_child_tid = 0;
     std::uint64_t robust_list = 0;
     std::string name;  ///< comm, at most 15 bytes
@@ -89,6 +90,14 @@ struct process_timers {
     bool operator==(const process_timers&) const = default;
 };
 
+/// Job control of a process: whether it is stopped, and what its parent has not heard of by wait yet.
+struct job_state {
+    std::int32_t stopped_by = 0;  ///< the signal; 0: it runs
+    bool told = false;            ///< that it stopped, by SIGCHLD
+    bool stop_untold = false, continue_untold = false;
+    bool operator==(const job_state&) const = default;
+};
+
 /// What the threads of a process share.
 struct process_state {
     pid id = 1;
@@ -99,6 +108,9 @@ struct process_state {
     bool vforked = false;               ///< its parent waits until it execs or ends
     std::int32_t exit_signal = 0;       ///< what its parent gets when it ends
     std::optional<std::int32_t> ended;  ///< a zombie: the status as wait(2) encodes it
+    job_state job;
+    std::chrono::nanoseconds ended_threads_time{};  ///< CPU time of threads that are gone
+    std::chrono::nanoseconds children_time{};       ///< of children that were waited for, and theirs
     vfs::fd_table files;
     signal_actions actions;
     std::vector<signal_info> pending;  ///< sent to the process, for whichever thread takes them
@@ -141,6 +153,7 @@ struct kernel_state {
     native_exchange native;
     guest::identity identity;
     pid running = 1;              ///< the task on the vCPU, or the last one that was
+    std::chrono::nanoseconds running_since{};  ///< of the guest's CPU time: `running` has its own from then
     pid fpu_owner = 0;            ///< whose vector state is in the vCPU; 0: the running task's
     pid last_id = 0;              ///< given to a process or thread
     std::uint64_t process_serials = 0;

@@ -23,6 +23,13 @@ step kernel::go_on(step s, vmm::vcpu_state& registers) {
     if (over_) return {step::kind::exited, 0};
     if (state_.tasks.size() == 1) [[likely]]
         return s;
+    tell_of_stops();
+    if (stopped(running_task()) && (s.what == step::kind::return_value ||
+                                    s.what == step::kind::set_registers)) {
+        running_task().registers = registers;
+        if (s.what == step::kind::return_value) running_task().registers.rax = s.rax;
+        return run_next(registers);
+    }
     if (s.what == step::kind::return_value || s.what == step::kind::set_registers) {
         if (!contended_) return s;
         const auto now = host_.monotonic_now();
@@ -39,7 +46,8 @@ step kernel::go_on(step s, vmm::vcpu_state& registers) {
 bool kernel::others_may_run(const task_state& ts) const {
     return std::ranges::any_of(state_.tasks, [&](const auto& entry) {
         const auto& other = entry.second;
-        if (other.tid == ts.tid || std::holds_alternative<task_exited>(other.run)) return false;
+        if (other.tid == ts.tid || std::holds_alternative<task_exited>(other.run) || stopped(other))
+            return false;
         const auto* waiting = std::get_if<task_waiting>(&other.run);
         if (!waiting || !other.signals.pending.empty() ||
             !state_.processes.at(other.process).pending.empty())
@@ -53,30 +61,33 @@ bool kernel::others_may_run(const task_state& ts) const {
 }
 
 step kernel::run_next(vmm::vcpu_state& registers) {
+    count_cpu_time();
     forget_ended_tasks();
     auto& tasks = state_.tasks;
     const pid last = state_.running;
     bool alive = false;
-    // Round robin. Ids, not iterators: a task that goes on may end others.
-    pid id = last;
-    for (std::size_t i = 0, n = tasks.size(); i < n; ++i) {
-        auto it = tasks.upper_bound(id);
-        if (it == tasks.end()) it = tasks.begin();
-        id = it->first;
-        auto& ts = it->second;
-        if (auto s = try_run(ts, registers)) {
-            if (ts.tid != last || slice_end_.count() == 0)
-                slice_end_ = host_.monotonic_now() + slice;
-            return *s;
+    do {
+        // Round robin. Ids, not iterators: a task that goes on may end others.
+        pid id = last;
+        for (std::size_t i = 0, n = tasks.size(); i < n; ++i) {
+            auto it = tasks.upper_bound(id);
+            if (it == tasks.end()) it = tasks.begin();
+            id = it->first;
+            auto& ts = it->second;
+            if (auto s = try_run(ts, registers)) {
+                if (ts.tid != last || slice_end_.count() == 0)
+                    slice_end_ = host_.monotonic_now() + slice;
+                return *s;
+            }
+            if (over_) return {step::kind::exited, 0};
+            alive = alive || !std::holds_alternative<task_exited>(ts.run);
         }
-        if (over_) return {step::kind::exited, 0};
-        alive = alive || !std::holds_alternative<task_exited>(ts.run);
-    }
+    } while (tell_of_stops());  // a parent may have waited for that
     return {alive ? step::kind::parked : step::kind::exited, 0};
 }
 
 std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) {
-    if (std::holds_alternative<task_exited>(ts.run)) return std::nullopt;
+    if (std::holds_alternative<task_exited>(ts.run) || stopped(ts)) return std::nullopt;
     step s;
     if (std::holds_alternative<task_waiting>(ts.run)) {
         const auto resumed = try_resume(ts, registers);
@@ -92,6 +103,10 @@ std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) 
             s = deliver_signals(t);
         }
     }
+    if (s.what == step::kind::set_registers && stopped(ts)) {  // by a signal that was unblocked
+        ts.registers = registers;
+        return std::nullopt;
+    }
     if (s.what == step::kind::exited) return over_ ? std::optional(s) : std::nullopt;
     take_fpu(ts);
     return s;
@@ -103,8 +118,12 @@ void kernel::forget_ended_tasks() {
     });
     std::erase_if(state_.tasks, [&](const auto& entry) {
         const auto& ts = entry.second;
-        return std::holds_alternative<task_exited>(ts.run) &&
-               (ts.tid != ts.process || !state_.processes.contains(ts.process));
+        if (!std::holds_alternative<task_exited>(ts.run)) return false;
+        const auto process = state_.processes.find(ts.process);
+        if (process == state_.processes.end()) return true;
+        if (ts.tid == ts.process) return false;
+        process->second.ended_threads_time += ts.cpu_time;
+        return true;
     });
 }
 

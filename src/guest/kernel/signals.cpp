@@ -56,8 +56,12 @@ bool ignored(const signal_actions& actions, int number) noexcept {
     const auto handler = actions[static_cast<std::size_t>(number)].handler;
     if (handler == abi::sig_ign) return true;
     if (handler != abi::sig_dfl) return false;
-    const auto action = default_of(number);
-    return action == default_action::ignore || action == default_action::stop;
+    return default_of(number) == default_action::ignore;
+}
+
+bool stops(const process_state& p, int number) noexcept {
+    return default_of(number) == default_action::stop &&
+           p.actions[static_cast<std::size_t>(number)].handler == abi::sig_dfl;
 }
 
 bool queue(std::vector<signal_info>& pending, const signal_info& info) {
@@ -102,14 +106,18 @@ const signal_info* next_action(task_state& t, process_state& p) {
     if (t.signals.pending.empty() && p.pending.empty()) return nullptr;
     const signal_set allowed = ~t.signals.blocked;
     while (const auto* next = peek(t, p, allowed)) {
-        if (!ignored(p.actions, next->number)) return next;
-        take(t, p, signal_bit(next->number) & allowed);
+        const int number = next->number;
+        const bool stop = stops(p, number);
+        if (!stop && !ignored(p.actions, number)) return next;
+        take(t, p, signal_bit(number) & allowed);
+        if (stop && p.parent != 0 && !p.job.stopped_by)
+            p.job = {.stopped_by = number, .stop_untold = true};
     }
     return nullptr;
 }
 
-void discard(process_state& p, std::map<pid, task_state>& tasks, int number) {
-    const auto is_it = [&](const signal_info& s) { return s.number == number; };
+void discard(process_state& p, std::map<pid, task_state>& tasks, signal_set which) {
+    const auto is_it = [&](const signal_info& s) { return (signal_bit(s.number) & which) != 0; };
     std::erase_if(p.pending, is_it);
     for (auto& [tid, t] : tasks)
         if (t.process == p.id) std::erase_if(t.signals.pending, is_it);

@@ -22,9 +22,14 @@ inline constexpr signal_set unblockable = signal_bit(abi::sigkill) | signal_bit(
 constexpr bool valid(int number) noexcept { return number >= 1 && number <= signal_count; }
 
 default_action default_of(int number) noexcept;
-/// Whether the disposition makes the signal vanish. Stop signals do: nobody outside could continue
-/// a guest.
+/// Whether the disposition makes the signal vanish.
 bool ignored(const signal_actions& actions, int number) noexcept;
+
+/// Whether the signal's action is to stop the process. The guest's first process, which has no
+/// parent, is not stopped: nobody outside could continue it (as with a container's init).
+bool stops(const process_state& p, int number) noexcept;
+inline constexpr signal_set stop_signals = signal_bit(abi::sigstop) | signal_bit(abi::sigtstp) |
+                                           signal_bit(abi::sigttin) | signal_bit(abi::sigttou);
 
 /// Adds to a queue: a standard signal at most once, a real-time one each time. False when the queue
 /// is full.
@@ -37,11 +42,13 @@ signal_set set_of(std::span<const signal_info> pending) noexcept;
 const signal_info* peek(const task_state& t, const process_state& p, signal_set allowed) noexcept;
 std::optional<signal_info> take(task_state& t, process_state& p, signal_set allowed);
 
-/// Drops pending signals that the dispositions ignore, and says which would act on the task now.
+/// Drops pending signals that the dispositions ignore, lets those that stop the process do so, and
+/// says which would act on the task now.
 const signal_info* next_action(task_state& t, process_state& p);
 
-/// Removes all instances of a signal: its disposition became "ignore" (man 2 sigaction).
-void discard(process_state& p, std::map<pid, task_state>& tasks, int number);
+/// Removes all instances of signals: the disposition became "ignore" (man 2 sigaction), or the
+/// opposite was sent (SIGCONT and the stop signals).
+void discard(process_state& p, std::map<pid, task_state>& tasks, signal_set which);
 
 abi::siginfo to_abi(const signal_info& info) noexcept;
 

@@ -31,9 +31,9 @@ process_state* process_or_self(task& t, int id) {
     return it == all.end() ? nullptr : &it->second;
 }
 
-abi::rusage usage_of(task& t) {
+abi::rusage usage_of(task& t, std::chrono::nanoseconds cpu_time) {
     abi::rusage usage{};
-    usage.user = to_timeval(t.kernel().host().cpu_time());
+    usage.user = to_timeval(cpu_time);
     usage.max_resident_kib = static_cast<std::int64_t>(t.memory().frames().peak_pages() * 4);
     return usage;
 }
@@ -473,10 +473,11 @@ sysret sys_prlimit64(task& t,
 sysret sys_getrusage(task& t, int who, guest_ptr<abi::rusage> out) {
     switch (who) {
         case abi::rusage_self:
+            return t.write(out, usage_of(t, t.kernel().cpu_time_of(t.process())));
         case abi::rusage_thread:
-            return t.write(out, usage_of(t));
+            return t.write(out, usage_of(t, t.kernel().cpu_time_of(t.state())));
         case abi::rusage_children:
-            return t.write(out, {});
+            return t.write(out, usage_of(t, t.process().children_time));
         default:
             return sysret::error(EINVAL);
     }

@@ -102,7 +102,7 @@ sysret sys_rt_sigaction(task& t,
         action = {value->handler, value->flags & known, value->restorer,
                   value->mask & ~signals::unblockable};
         if (signals::ignored(t.process().actions, number))
-            signals::discard(t.process(), t.kernel().state().tasks, number);
+            signals::discard(t.process(), t.kernel().state().tasks, signal_bit(number));
     }
     return old ? sysret(t.write(old, before)) : sysret(0);
 }

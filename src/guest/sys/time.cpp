@@ -34,8 +34,9 @@ outcome<nanoseconds> clock_now(task& t, int clock) {
         case abi::clock_boottime_alarm:
             return host.monotonic_now();
         case abi::clock_process_cputime:
+            return t.kernel().cpu_time_of(t.process());
         case abi::clock_thread_cputime:
-            return host.cpu_time();
+            return t.kernel().cpu_time_of(t.state());
         default:
             break;
     }
@@ -44,9 +45,16 @@ outcome<nanoseconds> clock_now(task& t, int clock) {
     if (clock < 0 && (clock & 3) < 3) {
         const auto id = ~(clock >> 3);
         const bool thread = clock & 4;
-        const bool known = id == 0 || (thread ? t.kernel().state().tasks.contains(id)
-                                              : t.kernel().state().processes.contains(id));
-        if (known) return host.cpu_time();
+        auto& state = t.kernel().state();
+        if (thread) {
+            // Another process's threads are not to be seen.
+            const auto it = state.tasks.find(id ? id : t.state().tid);
+            if (it != state.tasks.end() && it->second.process == t.process().id)
+                return t.kernel().cpu_time_of(it->second);
+        } else if (const auto it = state.processes.find(id ? id : t.process().id);
+                   it != state.processes.end()) {
+            return t.kernel().cpu_time_of(it->second);
+        }
     }
     return os_error{EINVAL};
 }
@@ -193,7 +201,9 @@ sysret sys_times(task& t, guest_ptr<abi::tms> out) {
     if (out) {
         // Time in the host's part of a call cannot be told from the guest's own: all of it is user
         // time.
-        if (auto r = t.write(out, {ticks(host.cpu_time()), 0, 0, 0}); !r) return r.error();
+        const auto own = ticks(t.kernel().cpu_time_of(t.process()));
+        if (auto r = t.write(out, {own, 0, ticks(t.process().children_time), 0}); !r)
+            return r.error();
     }
     return ticks(host.monotonic_now());
 }

@@ -3,6 +3,7 @@
 #include "guest/kernel/kernel.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/sys/pidfd.hpp"
+#include "guest/sys/time.hpp"
 
 #include <fcntl.h>
 
@@ -27,17 +28,61 @@ struct selection {
     }
 };
 
-/// A child that ended; null, when there are only living ones. ECHILD: none at all.
-outcome<process_state*> find_ended(task& t, const selection& wanted) {
+/// A child there is something to say of, as asked: it ended, stopped or goes on. Null: there are
+/// others. ECHILD: none at all.
+outcome<process_state*> find_child(task& t, const selection& wanted, int options) {
     bool any = false;
     for (auto& [id, p] : t.kernel().state().processes) {
         if (!wanted.has(p)) continue;
         any = true;
         // One that still holds a thread of its own running is not over.
-        if (p.ended) return &p;
+        if (p.ended && options & abi::wexited) return &p;
+        if (p.job.stop_untold && options & abi::wstopped) return &p;
+        if (p.job.continue_untold && options & abi::wcontinued) return &p;
     }
     if (!any) return os_error{ECHILD};
     return nullptr;
+}
+
+/// What there is to say of it, as SIGCHLD says it.
+struct child_news {
+    int code = 0, status = 0;
+    [[nodiscard]] std::int32_t encoded() const noexcept {
+        switch (code) {
+            case abi::cld_exited:
+                return (status & 0xff) << 8;
+            case abi::cld_stopped:
+                return status << 8 | 0x7f;
+            case abi::cld_continued:
+                return 0xffff;
+            default:
+                return status;
+        }
+    }
+};
+child_news news_of(const process_state& child) noexcept {
+    if (child.ended) {
+        const int signal = *child.ended & 0x7f;
+        if (signal) return {abi::cld_killed, signal};
+        return {abi::cld_exited, *child.ended >> 8 & 0xff};
+    }
+    if (child.job.stop_untold) return {abi::cld_stopped, child.job.stopped_by};
+    return {abi::cld_continued, abi::sigcont};
+}
+/// It has been told.
+void take_news(task& t, process_state& child, int code) {
+    if (child.ended)
+        t.kernel().reap(child);
+    else if (code == abi::cld_stopped)
+        child.job.stop_untold = false;
+    else
+        child.job.continue_untold = false;
+}
+abi::rusage usage_of_child(task& t, const process_state& child) {
+    abi::rusage usage{};
+    usage.user = to_timeval(t.kernel().cpu_time_of(child) + child.children_time);
+    usage.max_resident_kib = static_cast<std::int64_t>(t.memory().frames().peak_pages() * 4);
+    return usage;
 }
 
 sysret park_for_child() {
@@ -60,17 +105,18 @@ sysret sys_wait4(task& t,
     if (process > 0) wanted.process = process;
     if (process == 0) wanted.group = t.process().group;
     if (process < -1) wanted.group = -process;
-    const auto found = find_ended(t, wanted);
+    const auto found = find_child(t, wanted, options | abi::wexited);
     if (!found) return found.error();
     if (!*found) return options & abi::wnohang ? sysret(0) : park_for_child();
     auto& child = **found;
     const pid id = child.id;
-    const std::int32_t code = *child.ended;
-    t.kernel().reap(child);
+    const child_news news = news_of(child);
+    const abi::rusage used = usage_of_child(t, child);
+    take_news(t, child, news.code);
     if (status)
-        if (auto r = t.write(status, code); !r) return r.error();
+        if (auto r = t.write(status, news.encoded()); !r) return r.error();
     if (usage)
-        if (auto r = t.write(usage, {}); !r) return r.error();
+        if (auto r = t.write(usage, used); !r) return r.error();
     return id;
 }
 
@@ -108,24 +154,24 @@ sysret sys_waitid(task& t,
         default:
             return sysret::error(EINVAL);
     }
-    const auto found = find_ended(t, wanted);
+    const auto found = find_child(t, wanted, options);
     if (!found) return found.error();
-    if (!*found || !(options & abi::wexited)) {
+    if (!*found) {
         if (!(options & abi::wnohang)) return no_wait ? sysret::error(EAGAIN) : park_for_child();
         return info ? sysret(t.write(info, {})) : sysret(0);
     }
     auto& child = **found;
     abi::siginfo out{};
-    const auto code = *child.ended;
-    const int signal = code & 0x7f;
+    const child_news news = news_of(child);
+    const abi::rusage used = usage_of_child(t, child);
     out.number = abi::sigchld;
-    out.code = signal ? abi::cld_killed : abi::cld_exited;
-    out.child = {child.id, child.uid, signal ? signal : code >> 8 & 0xff};
-    if (!(options & abi::wnowait)) t.kernel().reap(child);
+    out.code = news.code;
+    out.child = {child.id, child.uid, news.status};
+    if (!(options & abi::wnowait)) take_news(t, child, news.code);
     if (info)
         if (auto r = t.write(info, out); !r) return r.error();
     if (usage)
-        if (auto r = t.write(usage, {}); !r) return r.error();
+        if (auto r = t.write(usage, used); !r) return r.error();
     return 0;
 }
 

@@ -58,13 +58,33 @@ std::uint64_t ticks(nanoseconds t) {
     return static_cast<std::uint64_t>(t.count() / 10'000'000);
 }  // USER_HZ 100
 
+nanoseconds cpu_time_of(const context& c, const process_state& p) {
+    nanoseconds sum = p.ended_threads_time;
+    for (const auto& [tid, ts] : c.state.tasks) {
+        if (ts.process != p.id) continue;
+        sum += ts.cpu_time;
+        if (tid == c.state.running) sum += c.host.cpu_time() - c.state.running_since;
+    }
+    return sum;
+}
+
+/// As /proc/[pid]/status says it.
+std::string_view state_of(const context& c, const process_state& p) {
+    if (p.ended) return "Z (zombie)";
+    if (p.job.stopped_by) return "T (stopped)";
+    for (const auto& [tid, ts] : c.state.tasks)
+        if (ts.process == p.id && std::holds_alternative<task_running>(ts.run))
+            return "R (running)";
+    return "S (sleeping)";
+}
+
 /// man 5 proc, /proc/[pid]/stat: 52 fields.
 std::string stat(const context& c, const process_state& p) {
-    const std::uint64_t cpu = ticks(c.host.cpu_time());
+    const std::uint64_t cpu = ticks(cpu_time_of(c, p));
     return fmt::format(
-        "{} ({}) R {} {} {} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 0 {} {} 18446744073709551615 "
+        "{} ({}) {} {} {} {} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 0 {} {} 18446744073709551615 "
         "0 0 {} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 {} 0 0 0 0 0\n",
-        p.id, name_of(c, p), p.parent, p.id, p.id, cpu, threads_of(c, p), virtual_bytes(c, p),
+        p.id, name_of(c, p), state_of(c, p)[0], p.parent, p.group, p.session, cpu, threads_of(c, p), virtual_bytes(c, p),
         c.state.frames.used_pages(), memory_of(c.state, p).stack_top.value,
         memory_of(c.state, p).brk_start.value);
 }
@@ -89,8 +109,7 @@ std::string status(const context& c, const process_state& p) {
     }
     const std::uint64_t size = virtual_bytes(c, p) / 1024, resident = c.state.frames.used_pages() * 4;
     return fmt::format(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\tR "
-        "(running)\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n"
+        "Name:\t{}\nUmask:\t{:04o}\nState:\t{}\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n"
         "Uid:\t{}\t{}\t{}\t{}\nGid:\t{}\t{}\t{}\t{}\nFDSize:\t{}\nGroups:\t0 \nVmPeak:\t{:8} "
         "kB\nVmSize:\t{:8} kB\n"
         "VmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t{:8} kB\nVmRSS:\t{:8} kB\nVmSwap:\t     "
@@ -102,7 +121,7 @@ std::string status(const context& c, const process_state& p) {
         "\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t0\n"
         "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
         "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
-        name_of(c, p), p.umask, p.id, p.id, p.parent, p.uid, p.uid, p.uid, p.uid, p.gid, p.gid,
+        name_of(c, p), p.umask, state_of(c, p), p.id, p.id, p.parent, p.uid, p.uid, p.uid, p.uid, p.gid, p.gid,
         p.gid, p.gid, max_descriptors, size, size, c.state.frames.peak_pages() * 4, resident,
         threads_of(c, p), pending, blocked, ignored, caught);
 }
