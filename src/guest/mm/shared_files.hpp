@@ -1,7 +1,8 @@
 #pragma once
 
-/// What an address space asks of those who keep files in guest memory: MAP_SHARED of such a file
-/// shows the file's own pages, the same frames in every mapping of it.
+/// What an address space asks of those who keep files in guest memory: a mapping of such a file
+/// shows the file's own pages, the same frames in every mapping of it; a private one until it is
+/// written.
 
 #include "vmm/address.hpp"
 

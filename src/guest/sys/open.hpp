@@ -1,6 +1,6 @@
 #pragma once
 
-/// Descriptors: man 2 open, openat2, close, dup, fcntl, flock, memfd_create, umask.
+/// Descriptors: man 2 open, openat2, close, dup, fcntl, memfd_create, umask.
 
 #include "guest/abi/file.hpp"
 #include "guest/kernel/task.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
 /// Names and what stands behind them: man 2 mkdir, unlink, rename, link, symlink, readlink, chmod,
-/// chown, utimensat, truncate, fallocate, fsync, and the extended attributes nothing here has.
+/// chown, utimensat, truncate, fallocate, fsync.
 
 #include "guest/abi/file.hpp"
 #include "guest/abi/time.hpp"
