@@ -259,6 +259,19 @@ static void accounts(void) {
     puts("accounts");
 }
 
+static void probes(void) {
+    static const char* const there[] = {"/proc/self/io", "/proc/swaps", "/proc/sys/fs/file-max",
+                                        "/proc/sys/kernel/cap_last_cap",
+                                        "/proc/sys/kernel/threads-max"};
+    for (size_t i = 0; i < sizeof there / sizeof *there; ++i) {
+        char text[64];
+        const int fd = open(there[i], O_RDONLY);
+        check(fd >= 0 && read(fd, text, sizeof text) > 0, there[i]);
+        close(fd);
+    }
+    puts("probes");
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     stop_and_go();
@@ -267,5 +280,6 @@ int main(void) {
     groups();
     orphans();
     accounts();
+    probes();
     return 0;
 }

@@ -211,6 +211,12 @@ constexpr std::array process_files{
                  [](const context& c, const process_state& p) { return name_of(c, p) + "\n"; }},
     process_file{"environ",
                  [](const context&, const process_state& p) { return joined(p.environment); }},
+    process_file{"io",  // what moved bytes is not counted
+                 [](const context&, const process_state&) {
+                     return std::string(
+                         "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\n"
+                         "write_bytes: 0\ncancelled_write_bytes: 0\n");
+                 }},
     process_file{"limits", limits},
     process_file{"maps", maps},
     process_file{"mountinfo", nullptr},  // need the mounts: made in `text`
@@ -287,6 +293,12 @@ constexpr std::array system_files{
                         "processes {3}\nprocs_running 1\nprocs_blocked 0\n",
                         busy, all - busy, boot.count(), c.state.processes.size());
                 }},
+    system_file{"swaps",
+                [](const context&) {
+                    return std::string("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+                }},
+    system_file{"sys/fs/file-max", [](const context&) { return std::string("1048576\n"); }},
+    system_file{"sys/kernel/cap_last_cap", [](const context&) { return std::string("40\n"); }},
     system_file{"sys/kernel/hostname",
                 [](const context& c) { return c.state.identity.hostname + "\n"; }},
     system_file{"sys/kernel/osrelease",
@@ -296,6 +308,7 @@ constexpr std::array system_files{
     system_file{"sys/kernel/random/boot_id",
                 [](const context& c) { return uuid(c.state.identity.boot_id); }},
     system_file{"sys/kernel/random/uuid", random_uuid},
+    system_file{"sys/kernel/threads-max", [](const context&) { return std::string("1024\n"); }},
     system_file{"sys/kernel/version",
                 [](const context&) { return std::string(kernel_version) + "\n"; }},
     system_file{"sys/net/core/somaxconn", [](const context&) { return std::string("4096\n"); }},
