@@ -125,6 +125,27 @@ class control_plane {
     [[nodiscard]] result<provisioned_concurrency_page> list_provisioned_concurrency(
         std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
 
+    // Tags and event-invoke configuration (tags.cpp, event_invoke.cpp).
+
+    /// A function's tags, by its full ARN without a qualifier.
+    /// @errors errc::not_found, invalid_argument, storage_failed
+    result<void> tag_resource(std::string_view function_arn,
+                              const std::map<std::string, std::string>& tags);
+    result<void> untag_resource(std::string_view function_arn,
+                                const std::vector<std::string>& keys);
+    [[nodiscard]] result<std::map<std::string, std::string>> list_tags(
+        std::string_view function_arn) const;
+
+    /// @errors errc::not_found, invalid_argument, storage_failed
+    result<event_invoke_config> put_event_invoke_config(const event_invoke_request& request);
+    /// Changes what the request says; there must be one.
+    result<event_invoke_config> update_event_invoke_config(const event_invoke_request& request);
+    [[nodiscard]] result<event_invoke_config> get_event_invoke_config(
+        std::string_view name, std::string_view qualifier) const;
+    result<void> delete_event_invoke_config(std::string_view name, std::string_view qualifier);
+    [[nodiscard]] result<event_invoke_page> list_event_invoke_configs(
+        std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
+
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;
 

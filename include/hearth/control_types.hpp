@@ -140,6 +140,29 @@ struct function_page {
     std::string next_marker{};                        ///< empty: the last page
 };
 
+/// What becomes of an asynchronous invocation that fails. Stored and shown; nothing acts on it yet.
+struct event_invoke_config {
+    std::string function_arn{};  ///< with its qualifier
+    std::optional<std::uint64_t> maximum_retry_attempts{};
+    std::optional<std::uint64_t> maximum_event_age{};  ///< seconds
+    std::string on_success{}, on_failure{};            ///< ARNs; empty: none
+    std::int64_t last_modified = 0;                    ///< seconds since 1970
+    bool operator==(const event_invoke_config&) const = default;
+};
+
+/// Fields without a value: not given.
+struct event_invoke_request {
+    std::string function_name{}, qualifier{};
+    std::optional<std::uint64_t> maximum_retry_attempts{}, maximum_event_age{};
+    std::optional<std::string> on_success{}, on_failure{};
+    bool has_destinations = false;  ///< DestinationConfig itself was given
+};
+
+struct event_invoke_page {
+    std::vector<event_invoke_config> configs{};
+    std::string next_marker{};
+};
+
 struct publish_version_request {
     std::string function_name{};
     std::string code_sha256{};                 ///< empty: no precondition

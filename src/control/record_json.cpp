@@ -47,6 +47,7 @@ void describe_attributes(Visitor& v, Attributes& a) {
     v("tags", a.tags), v("last_version", a.last_version);
     v("published_description", a.published_description), v("aliases", a.aliases);
     v("reserved_concurrency", a.reserved_concurrency), v("provisioned", a.provisioned);
+    v("event_invoke", a.event_invoke);
 }
 
 template <class Visitor, class Request>
@@ -54,6 +55,14 @@ void describe_provisioned(Visitor& v, Request& r) {
     v("requested", r.requested), v("last_modified", r.last_modified);
 }
 
+template <class Visitor, class Config>
+void describe_event_invoke(Visitor& v, Config& c) {
+    v("function_arn", c.function_arn), v("maximum_retry_attempts", c.maximum_retry_attempts);
+    v("maximum_event_age", c.maximum_event_age), v("on_success", c.on_success);
+    v("on_failure", c.on_failure), v("last_modified", c.last_modified);
+}
+
+using event_invoke_map = std::map<std::string, event_invoke_config, std::less<>>;
 using provisioned_map = std::map<std::string, provisioned_request, std::less<>>;
 using alias_map = std::map<std::string, alias_configuration, std::less<>>;
 using weight_map = std::map<std::string, double>;
@@ -80,6 +89,14 @@ struct writer {
         for (const auto& [key, request] : map) {
             writer item{object[key].emplace_object()};
             describe_provisioned(item, request);
+        }
+    }
+    void operator()(const char* name, std::int64_t n) { to[name] = n; }
+    void operator()(const char* name, const event_invoke_map& map) {
+        json::object& object = to[name].emplace_object();
+        for (const auto& [key, config] : map) {
+            writer item{object[key].emplace_object()};
+            describe_event_invoke(item, config);
         }
     }
     void operator()(const char* name, const alias_map& map) {
@@ -118,6 +135,15 @@ struct reader {
         for (const auto& [key, each] : value->as_object()) {
             reader item{each.as_object()};
             describe_provisioned(item, map[std::string(key)]);
+        }
+    }
+    void operator()(const char* name, std::int64_t& n) { get(name, n); }
+    void operator()(const char* name, event_invoke_map& map) {
+        const json::value* value = from.if_contains(name);
+        if (!value) return;
+        for (const auto& [key, each] : value->as_object()) {
+            reader item{each.as_object()};
+            describe_event_invoke(item, map[std::string(key)]);
         }
     }
     void operator()(const char* name, alias_map& map) {

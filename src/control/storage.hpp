@@ -46,6 +46,8 @@ struct function_attributes {
     std::optional<std::uint64_t> reserved_concurrency;
     /// By version or alias.
     std::map<std::string, provisioned_request, std::less<>> provisioned;
+    /// By version, alias or "$LATEST".
+    std::map<std::string, event_invoke_config, std::less<>> event_invoke;
     bool operator==(const function_attributes&) const = default;
 };
 

@@ -142,9 +142,8 @@ result<void> control_plane::impl::delete_version(const entry_ptr& e,
                              aliases + "]");
         code = at->second->stored.current.code_sha256;
     }
-    if (e->attributes.provisioned.contains(name.qualifier)) {
-        control::function_attributes next = e->attributes;
-        next.provisioned.erase(name.qualifier);
+    control::function_attributes next = e->attributes;
+    if (next.provisioned.erase(name.qualifier) + next.event_invoke.erase(name.qualifier) != 0) {
         HEARTH_CHECK(change_attributes(e, std::move(next)));
     }
     if (e->durable) HEARTH_CHECK(storage_->remove_version(name.name, *number));

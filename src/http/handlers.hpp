@@ -60,6 +60,15 @@ reply get_alias(const call& c);
 reply update_alias(const call& c);
 reply delete_alias(const call& c);
 reply list_aliases(const call& c);
+// attributes.cpp
+reply tag_resource(const call& c);
+reply untag_resource(const call& c);
+reply list_tags(const call& c);
+reply put_event_invoke_config(const call& c);
+reply update_event_invoke_config(const call& c);
+reply get_event_invoke_config(const call& c);
+reply delete_event_invoke_config(const call& c);
+reply list_event_invoke_configs(const call& c);
 // concurrency.cpp
 reply put_function_concurrency(const call& c);
 reply get_function_concurrency(const call& c);

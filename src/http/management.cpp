@@ -19,7 +19,7 @@ struct handler {
     bool waits_for_disk;
 };
 
-constexpr handler table[] = {
+constexpr handler handled[] = {
     {operation::get_function, handlers::get_function, false},
     {operation::get_function_configuration, handlers::get_function_configuration, false},
     {operation::list_functions, handlers::list_functions, false},
@@ -42,12 +42,20 @@ constexpr handler table[] = {
     {operation::get_provisioned_concurrency_config, handlers::get_provisioned_concurrency_config, false},
     {operation::delete_provisioned_concurrency_config, handlers::delete_provisioned_concurrency_config, true},
     {operation::list_provisioned_concurrency_configs, handlers::list_provisioned_concurrency_configs, false},
+    {operation::tag_resource, handlers::tag_resource, true},
+    {operation::untag_resource, handlers::untag_resource, true},
+    {operation::list_tags, handlers::list_tags, false},
+    {operation::put_event_invoke_config, handlers::put_event_invoke_config, true},
+    {operation::update_event_invoke_config, handlers::update_event_invoke_config, true},
+    {operation::get_event_invoke_config, handlers::get_event_invoke_config, false},
+    {operation::delete_event_invoke_config, handlers::delete_event_invoke_config, true},
+    {operation::list_event_invoke_configs, handlers::list_event_invoke_configs, false},
     {operation::download_code, handlers::download_code, true},
     {operation::get_metrics, get_metrics, true},  // a thousand functions are megabytes of text
 };
 
 const handler* find(operation op) noexcept {
-    for (const handler& each : table)
+    for (const handler& each : handled)
         if (each.op == op) return &each;
     return nullptr;
 }

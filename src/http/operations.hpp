@@ -38,6 +38,14 @@ enum class operation {
     get_provisioned_concurrency_config,
     delete_provisioned_concurrency_config,
     list_provisioned_concurrency_configs,
+    tag_resource,
+    untag_resource,
+    list_tags,
+    put_event_invoke_config,
+    update_event_invoke_config,
+    get_event_invoke_config,
+    delete_event_invoke_config,
+    list_event_invoke_configs,
     get_account_settings,
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,    ///< not AWS's: for Prometheus

@@ -6,6 +6,7 @@
 #include <hearth/error.hpp>
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,11 @@ shaped<std::size_t> read_provisioned_concurrency(std::string_view body);
 std::string write_reserved_concurrency(std::optional<std::size_t> reserved);
 std::string write_provisioned_concurrency(const provisioned_concurrency& p);
 std::string write_page(const provisioned_concurrency_page& page);
+shaped<std::map<std::string, std::string>> read_tags(std::string_view body);
+shaped<event_invoke_request> read_event_invoke(std::string_view body);
+std::string write_tags(const std::map<std::string, std::string>& tags);
+std::string write_event_invoke(const event_invoke_config& c);
+std::string write_page(const event_invoke_page& page);
 
 /// `qualifier`, if given, shows in the ARN as AWS has it.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});

@@ -263,6 +263,31 @@ try:
     refused("ResourceNotFoundException", 404, client.get_alias, FunctionName=name, Name="live", text=arn + ":live")
     refused("ResourceNotFoundException", 404, client.update_alias, FunctionName=name, Name="live")
 
+    # Tags and what becomes of events.
+    client.tag_resource(Resource=arn, Tags={"stage": "test", "ü": "v w"})
+    assert client.list_tags(Resource=arn)["Tags"] == {"team": "a", "stage": "test", "ü": "v w"}
+    client.untag_resource(Resource=arn, TagKeys=["team", "ü"])
+    assert client.get_function(FunctionName=name)["Tags"] == {"stage": "test"}
+    refused("ResourceNotFoundException", 404, client.list_tags, Resource=arn + "-absent")
+    refused("InvalidParameterValueException", 400, client.list_tags, Resource=arn + ":2", text="not supported")
+    queue = "arn:aws:sqs:us-east-1:000000000000:q"
+    put = client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1,
+                                                  DestinationConfig={"OnFailure": {"Destination": queue}})
+    assert (put["FunctionArn"], put["MaximumRetryAttempts"]) == (arn + ":$LATEST", 1), put
+    assert put["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {"Destination": queue}}, put
+    put = client.update_function_event_invoke_config(FunctionName=name, MaximumEventAgeInSeconds=120)
+    got = client.get_function_event_invoke_config(FunctionName=name)
+    assert (got["MaximumRetryAttempts"], got["MaximumEventAgeInSeconds"], got["LastModified"]) == (1, 120, put["LastModified"])
+    client.put_function_event_invoke_config(FunctionName=name, Qualifier="2", MaximumRetryAttempts=0)
+    listed = [each["FunctionArn"] for page in client.get_paginator("list_function_event_invoke_configs").paginate(
+        FunctionName=name, PaginationConfig={"PageSize": 1}) for each in page["FunctionEventInvokeConfigs"]]
+    assert listed == [arn + ":$LATEST", arn + ":2"], listed
+    refused("ValidationException", 400, client.put_function_event_invoke_config, FunctionName=name, MaximumRetryAttempts=3)
+    refused("InvalidParameterValueException", 400, client.put_function_event_invoke_config, FunctionName=name)
+    client.delete_function_event_invoke_config(FunctionName=name)
+    refused("ResourceNotFoundException", 404, client.get_function_event_invoke_config, FunctionName=name,
+            text="doesn't have an EventInvokeConfig")
+
     # Operations that come later are refused by name.
     refused("NotImplementedException", 501, client.list_layers, text="ListLayers")
     refused("NotImplementedException", 501, client.list_event_source_mappings, text="ListEventSourceMappings")
