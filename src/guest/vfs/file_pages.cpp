@@ -68,9 +68,9 @@ void file_pages::each_piece(const mapped_file& m,
     const std::uint64_t end = offset + length;
     for (auto it = m.frames.lower_bound(offset / page_size);
          it != m.frames.end() && it->first * page_size < end; ++it) {
-        const std::uint64_t page = it->first * page_size;
-        const std::uint64_t from = std::max(page, offset), to = std::min(page + page_size, end);
-        f(it->second, from - page, from - offset, to - from);
+        const std::uint64_t begins = it->first * page_size;
+        const std::uint64_t from = std::max(begins, offset), to = std::min(begins + page_size, end);
+        f(it->second, from - begins, from - offset, to - from);
     }
 }
 
