@@ -5,7 +5,7 @@
 namespace hearth::http {
 namespace {
 
-std::optional<std::uint64_t> count(const reader& r, const char* name, const char* shown) {
+std::optional<std::uint64_t> whole_number(const reader& r, const char* name, const char* shown) {
     const auto n = r.number(name);
     if (!n) return std::nullopt;
     if (*n < 0)
@@ -45,9 +45,10 @@ shaped<std::map<std::string, std::string>> read_tags(std::string_view body) {
 shaped<event_invoke_request> read_event_invoke(std::string_view body) {
     return read_document(body, [](const reader& r) {
         event_invoke_request request;
-        request.maximum_retry_attempts = count(r, "MaximumRetryAttempts", "maximumRetryAttempts");
+        request.maximum_retry_attempts =
+            whole_number(r, "MaximumRetryAttempts", "maximumRetryAttempts");
         request.maximum_event_age =
-            count(r, "MaximumEventAgeInSeconds", "maximumEventAgeInSeconds");
+            whole_number(r, "MaximumEventAgeInSeconds", "maximumEventAgeInSeconds");
         if (const auto config = r.object("DestinationConfig")) {
             request.has_destinations = true;
             if (const auto on = config->object("OnSuccess"))
