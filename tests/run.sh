@@ -11,12 +11,12 @@ usage() {
     cat <<'TEXT'
 usage: tests/run.sh [PHASE]...
 
-Phases, all by default: dev, hardware, asan, tsan. Each builds what it needs below build/.
+Phases, all by default: dev, asan, tsan, hardware. Each builds what it needs below build/.
 Together with asan, dev runs only the tests that asan does not.
 TEXT
 }
 phases=("$@")
-[ $# -gt 0 ] || phases=(dev hardware asan tsan)
+[ $# -gt 0 ] || phases=(dev asan tsan hardware)
 for phase in "${phases[@]}"; do
     case $phase in
         dev | asan | tsan | hardware) ;;
@@ -84,24 +84,16 @@ dev() {
     dev_build && test_phase dev dev "${only[@]}"
 }
 
-# The tests labelled kvm but slow or host ones, from the dev build, in one boot of an emulated machine. It has one
-# processor, so it runs beside what follows until count_hardware waits for it.
-machine=
+# The tests labelled kvm but slow or host ones, from the dev build, in one boot of an emulated machine. Nothing else
+# runs meanwhile: it is slow enough alone, and its guests have deadlines.
 hardware() {
     dev_build || return
+    local outcome test before=$((passed + failed + skipped))
     python3 -B tests/support/hardware_tests.py build/dev "$work/script" >"$work/files" || { count failed "hardware: listing tests"; return; }
     local arguments=()
     while IFS= read -r file; do arguments+=(-f "$file"); done <"$work/files"
-    { tests/support/hwkvm -t 900 -m 3072 "${arguments[@]}" -- "$work/script" || echo "RESULT failed the emulated machine"; } \
-        >"$work/hardware" 2>&1 </dev/null &
-    machine=$!
-}
-count_hardware() {
-    [ -n "$machine" ] || return 0
-    wait "$machine"
-    machine=
-    local outcome test before=$((passed + failed + skipped))
-    cat "$work/hardware"
+    tests/support/hwkvm -t 900 -m 3072 "${arguments[@]}" -- "$work/script" | tee "$work/hardware" ||
+        count failed "hardware: the emulated machine"
     while read -r _ outcome test; do count "$outcome" "hardware: $test"; done < <(tr -d '\r' <"$work/hardware" | grep -a '^RESULT ')
     [ $((passed + failed + skipped)) -gt "$before" ] || count failed "hardware: no test ran"
 }
@@ -110,10 +102,7 @@ count_hardware() {
 unsanitized="slow|unsanitized"
 asan() {
     # A leak is a failure; the rooms' own programs are guests and are not sanitized.
-    build asan -DHEARTH_BENCH=OFF
-    local built=$?
-    count_hardware
-    [ $built -eq 0 ] || return
+    build asan -DHEARTH_BENCH=OFF || return
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     test_phase asan asan -LE "$unsanitized"
     unset ASAN_OPTIONS UBSAN_OPTIONS
@@ -130,7 +119,6 @@ for phase in "${phases[@]}"; do
     "$phase"
     echo "=== $phase took $SECONDS s"
 done
-count_hardware
 [ ${#failures[@]} -eq 0 ] || printf 'FAILED %s\n' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

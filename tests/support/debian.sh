@@ -37,5 +37,5 @@ configure_and_build() {
     cmake --preset "$preset" "${options[@]}" >"/tmp/hearth-configure.$$" 2>&1 ||
         { cat "/tmp/hearth-configure.$$" >&2; rm -f "/tmp/hearth-configure.$$"; return 1; }
     rm -f "/tmp/hearth-configure.$$"
-    nice cmake --build --preset "$preset" "$@"  # tests that run meanwhile have deadlines
+    cmake --build --preset "$preset" "$@"
 }

@@ -338,7 +338,9 @@ TEST_CASE("hundreds of executions sleep at once, on two threads and few shells")
     auto o = options();
     o.max_shells = 16;
     auto w = make(o);
-    auto f = w->deploy(spec("function_http"));
+    auto s = spec("function_http");
+    s.timeout = 100s;  // they wait for each other's shells, on slow machines for long
+    auto f = w->deploy(std::move(s));
     REQUIRE(f->initialize().has_value());
     constexpr int n = 200;
     boost::asio::io_context io;
