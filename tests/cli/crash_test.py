@@ -89,7 +89,8 @@ class crash(test_case):
                         break
                     busy = editor(front, known, choose)
                     busy.start()
-                    time.sleep(choose.uniform(0.0, 0.35))
+                    # Longer until all are there: a sanitized server takes its time to create one.
+                    time.sleep(choose.uniform(0.0, 0.35 if len(known) == len(NAMES) else 1.5))
                 finally:
                     front.process.send_signal(signal.SIGKILL)
                     _, told = front.process.communicate()
