@@ -1,6 +1,7 @@
 #include "guest/sys/stat.hpp"
 
 #include "guest/sys/files.hpp"
+#include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
