@@ -79,14 +79,13 @@ class torture {
     }
 
     void run(std::chrono::milliseconds length, bool drain) {
-        std::vector<std::thread> threads;
-        for (unsigned i = 0; i < 3; ++i) threads.emplace_back([this, i] { block(seed_ + i); });
-        for (unsigned i = 0; i < 2; ++i)
-            threads.emplace_back([this, i] { issue(seed_ + 100 + i); });
-        threads.emplace_back([this] { redeploy(); });
-        threads.emplace_back([this] { look(); });
+        std::vector<std::thread> askers, loops;
+        for (unsigned i = 0; i < 3; ++i) askers.emplace_back([this, i] { block(seed_ + i); });
+        for (unsigned i = 0; i < 2; ++i) askers.emplace_back([this, i] { issue(seed_ + 100 + i); });
+        askers.emplace_back([this] { redeploy(); });
+        askers.emplace_back([this] { look(); });
         auto work = asio::make_work_guard(io_);
-        for (unsigned i = 0; i < 2; ++i) threads.emplace_back([this] { io_.run(); });
+        for (unsigned i = 0; i < 2; ++i) loops.emplace_back([this] { io_.run(); });
         std::this_thread::sleep_for(length);
         // On a slow machine longer: it shall be no idle day.
         for (int i = 0; i < 600 && was_idle(); ++i) std::this_thread::sleep_for(100ms);
@@ -94,8 +93,10 @@ class torture {
         if (drain) worker_->drain();
         worker_->shut_down();
         stop_ = true;
+        // Who asks last still finds a loop that runs.
+        for (auto& t : askers) t.join();
         work.reset();
-        for (auto& t : threads) t.join();
+        for (auto& t : loops) t.join();
     }
 
     /// Something has not come up yet.
