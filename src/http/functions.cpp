@@ -2,20 +2,10 @@
 
 #include "http/handlers.hpp"
 
-#include <algorithm>
-
 namespace hearth::http {
 namespace {
 
 using boost::beast::http::status;
-
-/// Only what can stand in a URL's authority; anything else gives no link.
-bool is_authority(std::string_view host) {
-    return !host.empty() && host.size() <= 255 && std::ranges::all_of(host, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               std::string_view(".-:[]_").find(c) != std::string_view::npos;
-    });
-}
 
 /// Versions are shown with theirs where UpdateFunctionCode published one.
 std::string write_updated(const function_configuration& c) {
@@ -30,8 +20,8 @@ reply get_function(const call& c) {
     const auto found = c.control.get_function(c.asked.argument, c.asked.parameter("Qualifier"));
     return answer(found, [&](const function_description& d) {
         std::string location;
-        if (d.has_zip && is_authority(c.host)) {
-            location = "http://" + std::string(c.host) + "/_hearth/functions/" +
+        if (d.has_zip && !c.origin.empty()) {
+            location = std::string(c.origin) + "/_hearth/functions/" +
                        d.configuration.function_name;
             if (d.configuration.version != "$LATEST") location += ":" + d.configuration.version;
             location += "/code.zip";

@@ -19,7 +19,7 @@ struct call {
     control_plane& control;
     const route& asked;
     std::string_view body;
-    std::string_view host;  ///< the request's Host header
+    std::string_view origin;  ///< this server's, "http://HOST", for links back; empty: unknown
 };
 
 /// Of a body that could not be taken.

@@ -92,8 +92,8 @@ bool waits_for_disk(operation op) noexcept {
 reply manage(control_plane& control,
              const route& asked,
              std::string_view body,
-             std::string_view host) {
-    if (const handler* h = find(asked.op)) return h->answer({control, asked, body, host});
+             std::string_view origin) {
+    if (const handler* h = find(asked.op)) return h->answer({control, asked, body, origin});
     return make_error(aws_error::not_implemented,
                       std::string(asked.name) + " is not implemented by this server yet");
 }

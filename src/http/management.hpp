@@ -16,10 +16,10 @@ namespace hearth::http {
 /// thread.
 bool waits_for_disk(operation op) noexcept;
 
-/// `host` is the request's Host header, for links back to this server.
+/// `origin` is this server's, "http://HOST", for links back to it; empty where it is unknown.
 reply manage(control_plane& control,
              const route& asked,
              std::string_view body,
-             std::string_view host);
+             std::string_view origin);
 
 }  // namespace hearth::http

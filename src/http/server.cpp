@@ -1,5 +1,6 @@
 #include "http/server_impl.hpp"
 #include "http/session.hpp"
+#include "http/tls.hpp"
 
 #include <hearth/http/server.hpp>
 
@@ -51,6 +52,11 @@ result<void> server::impl::listen() {
                                                  ": requests are not authenticated yet, so whoever "
                                                  "reaches the port may run code; listen on "
                                                  "127.0.0.1, or allow remote access explicitly");
+    if (!options_.tls_certificate.empty() || !options_.tls_key.empty()) {
+        auto context = make_tls_context(options_.tls_certificate, options_.tls_key);
+        if (context.has_error()) return context.error();
+        tls_ = std::move(*context);
+    }
     const tcp::endpoint endpoint(address, options_.port);
     const std::string shown = (address.is_v6() ? "[" + options_.address + "]" : options_.address) +
                               ":" + std::to_string(options_.port);

@@ -7,12 +7,14 @@
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -37,6 +39,7 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     control_plane& control_;
     const server_options options_;
     std::uint16_t port_ = 0;
+    std::unique_ptr<boost::asio::ssl::context> tls_;  ///< null: bare connections
 
   private:
     void accept();

@@ -3,6 +3,7 @@
 #include "http/aws_error.hpp"
 #include "http/invocation.hpp"
 #include "http/management.hpp"
+#include "http/text.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
@@ -82,19 +83,28 @@ beast::string_view to_beast(std::string_view s) { return {s.data(), s.size()}; }
 }  // namespace
 
 session::session(std::shared_ptr<server::impl> owner, asio::ip::tcp::socket socket)
-    : owner_(std::move(owner)), stream_(std::move(socket)) {
-    error_code ignored;
-    stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-}
+    : owner_(std::move(owner)), connection_(std::move(socket), owner_->tls_.get()) {}
 
 session::~session() { owner_->remove(this); }
 
 void session::start() {
-    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->read_header(); });
+    asio::dispatch(connection_.get_executor(), [self = shared_from_this()] {
+        self->connection_.is_tls() ? self->shake_hands() : self->read_header();
+    });
+}
+
+void session::shake_hands() {
+    if (stopping_) return close();
+    reading_ = true;
+    connection_.expires_after(owner_->options_.idle_timeout);
+    connection_.async_handshake([self = shared_from_this()](error_code ec) {
+        if (ec) return self->close();
+        self->read_header();
+    });
 }
 
 void session::stop() {
-    asio::dispatch(stream_.get_executor(), [self = shared_from_this()] {
+    asio::dispatch(connection_.get_executor(), [self = shared_from_this()] {
         self->stopping_ = true;
         if (self->reading_) self->close();
     });
@@ -105,16 +115,24 @@ std::string_view session::header(beast_http::field name) const {
     return {value.data(), value.size()};
 }
 
+std::string session::origin() const {
+    const std::string_view host = header(beast_http::field::host);
+    if (!is_authority(host)) return {};
+    return (connection_.is_tls() ? "https://" : "http://") + std::string(host);
+}
+
 void session::read_header() {
     if (stopping_) return close();
     parser_.emplace();
     parser_->header_limit(max_header);
     parser_->body_limit(max_package_body);
     reading_ = true;
-    stream_.expires_after(owner_->options_.idle_timeout);
-    beast_http::async_read_header(
-        stream_, buffer_, *parser_,
-        [self = shared_from_this()](error_code ec, std::size_t) { self->on_header(ec); });
+    connection_.expires_after(owner_->options_.idle_timeout);
+    connection_.with_stream([this](auto& stream) {
+        beast_http::async_read_header(
+            stream, buffer_, *parser_,
+            [self = shared_from_this()](error_code ec, std::size_t) { self->on_header(ec); });
+    });
 }
 
 void session::on_header(error_code ec) {
@@ -131,20 +149,24 @@ void session::on_header(error_code ec) {
     if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue"))
         return read_body();
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    asio::async_write(stream_, asio::buffer(go_on.data(), go_on.size()),
-                      [self = shared_from_this()](error_code written, std::size_t) {
-                          if (written) return self->close();
-                          self->read_body();
-                      });
+    connection_.with_stream([this](auto& stream) {
+        asio::async_write(stream, asio::buffer(go_on.data(), go_on.size()),
+                          [self = shared_from_this()](error_code written, std::size_t) {
+                              if (written) return self->close();
+                              self->read_body();
+                          });
+    });
 }
 
 void session::read_body() {
     if (parser_->is_done()) return on_body({});
     const auto length = parser_->content_length();
-    if (!length || *length > small_body) stream_.expires_after(time_for(body_limit(asked_)));
-    beast_http::async_read(
-        stream_, buffer_, *parser_,
-        [self = shared_from_this()](error_code ec, std::size_t) { self->on_body(ec); });
+    if (!length || *length > small_body) connection_.expires_after(time_for(body_limit(asked_)));
+    connection_.with_stream([this](auto& stream) {
+        beast_http::async_read(
+            stream, buffer_, *parser_,
+            [self = shared_from_this()](error_code ec, std::size_t) { self->on_body(ec); });
+    });
 }
 
 void session::on_malformed(error_code ec) {
@@ -175,8 +197,7 @@ void session::on_body(error_code ec) {
                                       std::string(parser_->get().target().substr(0, 256))));
     if (asked_->op == operation::invoke) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
-    respond(
-        manage(owner_->control_, *asked_, parser_->get().body(), header(beast_http::field::host)));
+    respond(manage(owner_->control_, *asked_, parser_->get().body(), origin()));
 }
 
 void session::invoke() {
@@ -193,7 +214,7 @@ void session::invoke() {
     trace_id_ = what.options.trace_id;
     owner_->control_.async_invoke(
         asked_->argument, std::move(what.payload), std::move(what.options), qualifier,
-        asio::bind_executor(stream_.get_executor(),
+        asio::bind_executor(connection_.get_executor(),
                             [self = shared_from_this(), log_tail = what.log_tail](
                                 const error& failure, response r) {
                                 self->on_invoked(failure, std::move(r), log_tail);
@@ -209,8 +230,8 @@ void session::manage_elsewhere() {
     const bool taken = owner_->submit([self = shared_from_this()] {
         // Nothing else touches the request meanwhile: the session has no operation under way.
         reply r = manage(self->owner_->control_, *self->asked_, self->parser_->get().body(),
-                         self->header(beast_http::field::host));
-        asio::post(self->stream_.get_executor(),
+                         self->origin());
+        asio::post(self->connection_.get_executor(),
                    [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
     });
     if (!taken) close();
@@ -231,40 +252,44 @@ void session::respond(reply r, bool rest_unread) {
     out.prepare_payload();
     if (request.method() == beast_http::verb::head)
         out.body().clear();  // the length stays, the body does not
-    stream_.expires_after(time_for(out.body().size()));
+    connection_.expires_after(time_for(out.body().size()));
     const bool head = request.method() == beast_http::verb::head;
-    beast_http::async_write(
-        stream_, out,
-        [self = shared_from_this(), close = is_close || head, rest_unread](
-            error_code ec, std::size_t) { self->on_written(ec, close, rest_unread); });
+    connection_.with_stream([&](auto& stream) {
+        beast_http::async_write(
+            stream, out,
+            [self = shared_from_this(), close = is_close || head, rest_unread](
+                error_code ec, std::size_t) { self->on_written(ec, close, rest_unread); });
+    });
 }
 
 void session::on_written(error_code ec, bool is_close, bool rest_unread) {
     response_.reset();
     if (ec) return close();
     if (!is_close) return read_header();
-    error_code ignored;
-    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    if (!rest_unread) return close();
-    // Closing with unread input would reset the connection, and the client might lose the answer.
     reading_ = true;
+    connection_.expires_after(10s);
+    // Closing with unread input would reset the connection, and the client might lose the answer.
+    // Within TLS what still comes would be an error of the farewell, so there is none.
     buffer_.clear();
-    stream_.expires_after(10s);
-    discard_rest(max_discarded);
+    if (rest_unread && connection_.is_tls()) return discard_rest(max_discarded);
+    connection_.async_finish_sending([self = shared_from_this(), rest_unread](error_code) {
+        rest_unread ? self->discard_rest(max_discarded) : self->close();
+    });
 }
 
 void session::discard_rest(std::size_t limit) {
-    stream_.async_read_some(buffer_.prepare(64 * 1024),
-                            [self = shared_from_this(), limit](error_code ec, std::size_t n) {
-                                if (ec || n >= limit) return self->close();
-                                self->discard_rest(limit - n);
-                            });
+    connection_.with_stream([&](auto& stream) {
+        stream.async_read_some(buffer_.prepare(64 * 1024),
+                               [self = shared_from_this(), limit](error_code ec, std::size_t n) {
+                                   if (ec || n >= limit) return self->close();
+                                   self->discard_rest(limit - n);
+                               });
+    });
 }
 
 void session::close() {
     reading_ = false;
-    error_code ignored;
-    stream_.socket().close(ignored);
+    connection_.close();
 }
 
 }  // namespace hearth::http

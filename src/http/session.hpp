@@ -3,13 +3,13 @@
 /// One connection: reads a request, has it answered, writes the answer, and again. One request at a
 /// time, so pipelined ones are answered in order. All members run on the connection's strand.
 
+#include "http/connection.hpp"
 #include "http/operations.hpp"
 #include "http/reply.hpp"
 #include "http/server_impl.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/uuid/random_generator.hpp>
@@ -34,6 +34,7 @@ class session : public std::enable_shared_from_this<session> {
   private:
     using parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
+    void shake_hands();
     void read_header();
     void on_header(error_code ec);
     void read_body();
@@ -51,9 +52,11 @@ class session : public std::enable_shared_from_this<session> {
     void discard_rest(std::size_t limit);
     void close();
     [[nodiscard]] std::string_view header(boost::beast::http::field name) const;
+    /// "http://HOST" as the client names this server; empty when it does not.
+    [[nodiscard]] std::string origin() const;
 
     std::shared_ptr<server::impl> owner_;
-    boost::beast::tcp_stream stream_;
+    connection connection_;
     boost::beast::flat_buffer buffer_;
     boost::uuids::random_generator make_id_;
     std::optional<parser> parser_;

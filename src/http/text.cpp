@@ -5,6 +5,7 @@
 // The checker below is a parser of our own making, which the library alone does not contain.
 #include <boost/json/basic_parser_impl.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -149,6 +150,13 @@ std::string printable(std::string_view text) {
         for (char& c : s)
             if (static_cast<unsigned char>(c) >= 0x80) c = '?';
     return s;
+}
+
+bool is_authority(std::string_view host) {
+    return !host.empty() && host.size() <= 255 && std::ranges::all_of(host, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view(".-:[]_").find(c) != std::string_view::npos;
+    });
 }
 
 std::string json_fault(std::string_view text) {

@@ -19,6 +19,9 @@ std::optional<std::string> percent_decode(std::string_view text);
 /// bytes.
 std::string printable(std::string_view text);
 
+/// Whether it can stand in a URL for a host and its port, and can do no harm there.
+bool is_authority(std::string_view host);
+
 /// Empty if `text` is one JSON document, else what is wrong and where.
 std::string json_fault(std::string_view text);
 

@@ -37,6 +37,10 @@ struct server_options {
     std::uint16_t port = 9001;
     /// Must be set to listen beyond loopback: requests are not authenticated yet.
     bool allow_remote = false;
+    /// PEM files of the server's certificate chain and its key: with both, connections are TLS 1.2
+    /// or later. Read once, by `listen`.
+    std::string tls_certificate{};
+    std::string tls_key{};
     /// Connections at once; more wait in the kernel's queue.
     std::size_t max_connections = 4096;
     /// A connection that waits for a request, or for the rest of its headers, is closed after this.
@@ -57,9 +61,8 @@ class server {
     server& operator=(const server&) = delete;
 
     /// Binds and starts to accept. Call once.
-    /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, or
-    /// not loopback
-    ///         without allow_remote; errc::io_failed
+    /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, not
+    ///         loopback without allow_remote, or TLS files that cannot be used; errc::io_failed
     [[nodiscard]] result<void> listen();
 
     /// The port listened on; zero before `listen`.
