@@ -141,6 +141,8 @@ result<rows> density(context&);
 result<rows> scheduler_fairness(context&);
 result<rows> managed_start(context&);
 result<rows> managed_invoke(context&);
+result<rows> async_accept(context&);
+result<rows> async_drain(context&);
 result<rows> soak(context&);
 
 }  // namespace hearth::bench

@@ -61,6 +61,9 @@ constexpr workload workloads[] = {
     {"managed_start", "a Python and a Node.js function from their snapshots, to the reply",
      managed_start},
     {"managed_invoke", "invoking a warm Python and a warm Node.js function", managed_invoke},
+    {"async_accept", "events (Event invocations) on disk per second: one caller, and 64 at once",
+     async_accept},
+    {"async_drain", "100,000 queued events delivered: time, and is memory flat", async_drain},
     {"soak", "100,000 invocations of all kinds: is memory flat", soak},
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -30,6 +31,7 @@ struct serve_settings {
     std::uint64_t memory_budget_mb = 0;
     std::size_t concurrency = 1000;
     std::size_t max_shells = 64;
+    double event_retry_delay = 60;
     bool cap_cpu = false;
 };
 
@@ -95,6 +97,8 @@ int serve(const serve_settings& settings) {
     options.memory_budget = byte_count(settings.memory_budget_mb << 20);
     options.account_concurrency = settings.concurrency;
     options.max_shells = settings.max_shells;
+    options.events.retry_delay =
+        std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
     options.cap_cpu = settings.cap_cpu;
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
@@ -169,6 +173,12 @@ command add_serve(CLI::App& app) {
                    "only what they wrote")
         ->check(CLI::Range(1, 100'000))
         ->type_name("N")
+        ->capture_default_str();
+    app.add_option("--event-retry-delay", settings->event_retry_delay,
+                   "An asynchronous invocation that failed is retried after so long, and after "
+                   "twice as long again")
+        ->check(CLI::Range(0.0, 3600.0))
+        ->type_name("SECONDS")
         ->capture_default_str();
     app.add_flag("--cap-cpu", settings->cap_cpu,
                  "No function gets more CPU than its memory stands for (1,769 MB: one)");

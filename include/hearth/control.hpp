@@ -10,6 +10,7 @@
 
 #include <hearth/control_types.hpp>
 #include <hearth/error.hpp>
+#include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/response.hpp>
@@ -40,6 +41,8 @@ struct control_options {
     std::size_t account_concurrency = 1000;
     /// All packages together (AWS: 75 GB).
     byte_count code_storage_limit = byte_count(75ull << 30);
+    /// Of asynchronous invocations.
+    event_policy events{};
     /// Threads that load packages and run inits.
     std::size_t activation_threads = 2;
     std::shared_ptr<hearth::observer> observer{};
@@ -170,6 +173,29 @@ class control_plane {
                       invoke_options options,
                       std::string_view qualifier,
                       invoke_handler handler);
+
+    // Asynchronous invocations (Lambda's Event). The event is kept until the function has had it:
+    // delivered at least once, retried as `event_policy` and the function's event-invoke
+    // configuration say, also by the next process that opens the data directory. Without a data
+    // directory events are in this process's memory only (256 MiB of payloads at most) and are lost
+    // with it.
+
+    /// Returns when the event is on disk; the request id. Events of many callers share an fsync.
+    /// @errors errc::not_found, not_ready, invalid_argument, payload_too_large (over 1 MB), throttled
+    ///         (the disk does not keep up), no_room, storage_failed, shutting_down
+    result<std::string> enqueue(std::string_view name,
+                                std::string payload,
+                                invoke_options options = {},
+                                std::string_view qualifier = {});
+
+    /// The same without waiting for the disk. The handler is called on its associated executor,
+    /// never inside this call; after an error the id is empty.
+    using enqueue_handler = boost::asio::any_completion_handler<void(error, std::string)>;
+    void async_enqueue(std::string_view name,
+                       std::string payload,
+                       invoke_options options,
+                       std::string_view qualifier,
+                       enqueue_handler handler);
 
     /// `runtime::deploy`: creates or replaces, at once Active, init left to the first invocation
     /// unless `pool.min_idle` asks. Durable only if the package is a zip; the pool policy is never

@@ -48,9 +48,11 @@ struct function_settings {
     byte_count ephemeral_storage = byte_count(512ull << 20);
     std::map<std::string, std::string> environment{};
     logging_settings logging{};  ///< reaches the function; managed runtimes act on it
+    /// Gets the events that were given up, in the form of an SQS message: as the destinations of
+    /// event_invoke_config.
+    std::string dead_letter_target_arn{};
     // Accepted, kept and echoed; nothing here acts on them yet.
     vpc_settings vpc{};
-    std::string dead_letter_target_arn{};
     std::string kms_key_arn{};
     std::string tracing_mode = "PassThrough";
     std::vector<file_system_settings> file_systems{};
@@ -140,7 +142,10 @@ struct function_page {
     std::string next_marker{};                        ///< empty: the last page
 };
 
-/// What becomes of an asynchronous invocation that fails. Stored and shown; nothing acts on it yet.
+/// What becomes of asynchronous invocations. A destination is a function's ARN, which gets AWS's
+/// record of the invocation as an event, or "arn:aws:s3:::BUCKET": a file below
+/// DATA/destinations/BUCKET for each record. Others are refused. Success and failure both may have
+/// either.
 struct event_invoke_config {
     std::string function_arn{};  ///< with its qualifier
     std::optional<std::uint64_t> maximum_retry_attempts{};

@@ -95,6 +95,21 @@ class function {
             token, *this, std::move(payload), std::move(options));
     }
 
+    /// Lambda's `Event`: the function runs later, at least once, and what it answers goes to its
+    /// destinations or nowhere. Returns the request id when the event is on disk; see
+    /// control_plane::enqueue for what that means, and for the errors.
+    [[nodiscard]] result<std::string> enqueue(std::string payload, invoke_options options = {});
+
+    /// The same without waiting for the disk: `void(error_code, std::string)`.
+    template <class CompletionToken = boost::asio::deferred_t>
+    auto async_enqueue(std::string payload, invoke_options options, CompletionToken&& token = {}) {
+        return boost::asio::async_initiate<CompletionToken, void(error_code, std::string)>(
+            [](auto handler, function self, std::string p, invoke_options o) {
+                self.start_enqueue(std::move(p), std::move(o), std::move(handler));
+            },
+            token, *this, std::move(payload), std::move(options));
+    }
+
     struct impl;
     explicit function(std::shared_ptr<impl> i) noexcept : impl_(std::move(i)) {}
 
@@ -102,6 +117,10 @@ class function {
     void start_invoke(std::string payload,
                       invoke_options options,
                       boost::asio::any_completion_handler<void(error_code, response)> handler);
+    void start_enqueue(
+        std::string payload,
+        invoke_options options,
+        boost::asio::any_completion_handler<void(error_code, std::string)> handler);
     std::shared_ptr<impl> impl_;
 };
 

@@ -4,6 +4,7 @@
 /// <hearth/http/server.hpp>.
 
 #include <hearth/error.hpp>
+#include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
 #include <hearth/fwd.hpp>
 #include <hearth/histogram.hpp>

@@ -49,6 +49,16 @@ struct environment_metrics {
     bool operator==(const environment_metrics&) const = default;
 };
 
+/// Asynchronous invocations of one function, as Lambda's metrics of these names count them.
+struct async_metrics {
+    std::uint64_t received = 0;  ///< AsyncEventsReceived: accepted
+    std::uint64_t dropped = 0;   ///< AsyncEventsDropped: given up without success
+    std::uint64_t dead_letter_errors = 0;             ///< not taken by the dead-letter target
+    std::uint64_t destination_delivery_failures = 0;  ///< not taken by a destination
+    histogram age{};  ///< AsyncEventAge: from the acceptance to each delivery
+    bool operator==(const async_metrics&) const = default;
+};
+
 /// One function, all its versions. Counters grow from its deployment, and start again when it was
 /// deleted meanwhile.
 struct function_metrics {
@@ -63,6 +73,7 @@ struct function_metrics {
     environment_metrics environments{};
     histogram duration{};          ///< from the event to the response
     byte_count max_memory_used{};  ///< true peak of guest memory of any invocation
+    async_metrics async{};
 };
 
 /// What the pools hold and have done. Counters grow from the runtime's creation.
@@ -125,6 +136,7 @@ struct metrics {
     std::uint64_t concurrent_executions = 0;   ///< admitted, now
     std::uint64_t concurrency_limit = 0;       ///< the account's
     std::uint64_t unreserved_concurrency = 0;  ///< of it, what is not reserved for a function
+    std::uint64_t async_events_queued = 0;  ///< events accepted and not yet ended
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <hearth/error.hpp>
+#include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/units.hpp>
@@ -49,6 +50,8 @@ struct runtime_options {
     /// vCPU threads are shared by memory size (1,769 MB count as one CPU, as in Lambda). True: a function
     /// gets no more than that share even when a thread has nothing else to do.
     bool cap_cpu = false;
+    /// How asynchronous invocations are retried.
+    event_policy events{};
     /// The identity functions see in their ARNs.
     std::string region = "us-east-1";
     std::string account_id = "000000000000";

@@ -3,6 +3,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/events.hpp"
 #include "image/sha256.hpp"
 
 #include <boost/asio/post.hpp>
@@ -152,6 +153,7 @@ void control_plane::impl::finish_activation(const target& t,
             replaced = std::exchange(t.version->serving, std::move(version));
         }
     }
+    if (!failed) events_->changed(next.current.function_name);
     if (!failed && !t.function->attributes.provisioned.empty()) apply_provisioned(t.function);
     if (new_code != old_code) drop_package_if_unused(failed ? new_code : old_code);
     if (failed)

@@ -1,5 +1,6 @@
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/events.hpp"
 #include "image/package_image.hpp"
 
 #include <hearth/control.hpp>
@@ -72,6 +73,7 @@ control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<
 
 control_plane::impl::~impl() {
     draining_ = true;
+    if (events_) events_->stop();
     loads_.join();
     activations_.join();
 }
@@ -115,6 +117,7 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     }
     HEARTH_TRY(auto functions, storage->load());
     auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage));
+    HEARTH_TRY(self->events_, control::events::open(*self));
     std::vector<std::string> names;
     for (const auto& f : functions) names.push_back(f.function.latest.current.function_name);
     self->hosts_.keep_snapshots(names);
@@ -136,6 +139,7 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty())
             self->apply_provisioned(e);
     }
+    self->events_->start();
     return std::unique_ptr<control_plane>(new control_plane(std::move(self)));
 }
 
@@ -163,15 +167,18 @@ hearth::metrics control_plane::metrics() const {
         ++m.functions;
         return true;
     });
-    if (others.empty()) return m;
-    m.by_function.insert(m.by_function.end(), std::move_iterator(others.begin()),
-                         std::move_iterator(others.end()));
-    std::ranges::sort(m.by_function, {}, &function_metrics::name);
+    if (!others.empty()) {
+        m.by_function.insert(m.by_function.end(), std::move_iterator(others.begin()),
+                             std::move_iterator(others.end()));
+        std::ranges::sort(m.by_function, {}, &function_metrics::name);
+    }
+    impl_->events_->add_to(m);
     return m;
 }
 
 void control_plane::drain() {
     impl_->draining_ = true;
+    impl_->events_->pause();
     // Not loads_: it still completes what is refused from now on.
     impl_->activations_.join();
 }

@@ -28,6 +28,10 @@
 
 namespace hearth {
 
+namespace control {
+class events;
+}
+
 struct control_plane::impl {
     impl(control_options o, worker::worker& w, std::unique_ptr<control::storage> s);
     ~impl();
@@ -65,6 +69,11 @@ struct control_plane::impl {
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
     /// After a restart: reads the package and deploys it. Blocks for the disk.
     result<std::shared_ptr<worker::deployed_version>> load(const target& t);
+    void async_invoke(std::string_view name,
+                      std::string payload,
+                      invoke_options options,
+                      std::string_view qualifier,
+                      invoke_handler handler);
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
@@ -85,6 +94,11 @@ struct control_plane::impl {
         std::shared_ptr<const image::package_image> code,
         std::shared_ptr<const image::package_image> layers,
         const control::run_policy& policy) const;
+
+    // Asynchronous invocations (async_invocation.cpp).
+    /// Whether outcomes can be brought to that ARN; none: fine. @errors errc::invalid_argument
+    [[nodiscard]] result<void> check_outcome_target(std::string_view arn,
+                                                    std::string_view own_name) const;
 
     // Concurrency (concurrency.cpp).
     /// In the background: gives each version of the function what is provisioned for it, and loads
@@ -145,6 +159,7 @@ struct control_plane::impl {
     std::mutex changes_;
     mutable sched::random_source routing_;  ///< under the registry's mutex
     std::atomic<bool> draining_ = false;
+    std::unique_ptr<control::events> events_;
     // Last, so that they are joined before anything their jobs use goes away. Loads have a thread
     // of their own: an invocation must not wait behind somebody else's ten-second init.
     boost::asio::thread_pool loads_{1};

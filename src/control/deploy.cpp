@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/events.hpp"
 #include "control/validation.hpp"
 #include "image/package_source.hpp"
 #include "image/sha256.hpp"
@@ -112,6 +113,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
         impl_->registry_.insert(name.name, std::move(e));
     }
     for (const std::string& each : old_code) impl_->drop_package_if_unused(each);
+    impl_->events_->changed(deployed.function_name);
     return deployed;
 }
 

@@ -1,4 +1,5 @@
 /// What is to become of asynchronous invocations: stored and validated, per version or alias.
+/// events.cpp acts on it.
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
@@ -23,26 +24,19 @@ result<void> check_number(const char* member,
                      : "Member must have value less than or equal to " + std::to_string(high));
 }
 
-/// SQS, SNS, EventBridge, S3 and other functions, as at AWS.
-result<void> check_destination(const char* member,
+/// AWS's pattern first: what violates it is another error than what is not served.
+result<void> check_destination(const control_plane::impl& impl,
+                               const char* member,
                                const std::string& destination,
-                               const std::string& own_arn) {
+                               const std::string& own_name) {
     if (destination.empty()) return {};
-    const auto service_at = destination.find(':', 4);
-    if (!destination.starts_with("arn:") || service_at == destination.npos ||
+    if (!destination.starts_with("arn:") || destination.find(':', 4) == destination.npos ||
         destination.size() > 350)
         return control::violation(member, destination,
                                   "Member must satisfy regular expression pattern: "
                                   "^$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|"
                                   "(-iso(b?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)");
-    const std::string service =
-        destination.substr(service_at + 1, destination.find(':', service_at + 1) - service_at - 1);
-    if (service == "lambda" && (destination == own_arn || destination.starts_with(own_arn + ":")))
-        return error(errc::invalid_argument,
-                     "You can't specify the function as a destination for itself.");
-    for (const char* known : {"lambda", "sqs", "sns", "events", "s3"})
-        if (service == known) return {};
-    return error(errc::invalid_argument, "The destination ARN " + destination + " is invalid.");
+    return impl.check_outcome_target(destination, own_name);
 }
 
 error no_config(const std::string& arn) {
@@ -60,11 +54,10 @@ result<event_invoke_config> changed(const control_plane::impl& impl,
                                     event_invoke_config c) {
     HEARTH_CHECK(check_number("maximumRetryAttempts", r.maximum_retry_attempts, 0, 2));
     HEARTH_CHECK(check_number("maximumEventAgeInSeconds", r.maximum_event_age, 60, 21600));
-    const std::string own = impl.arn_of(name.name);
-    HEARTH_CHECK(check_destination("destinationConfig.onSuccess.destination",
-                                   r.on_success.value_or(""), own));
-    HEARTH_CHECK(check_destination("destinationConfig.onFailure.destination",
-                                   r.on_failure.value_or(""), own));
+    HEARTH_CHECK(check_destination(impl, "destinationConfig.onSuccess.destination",
+                                   r.on_success.value_or(""), name.name));
+    HEARTH_CHECK(check_destination(impl, "destinationConfig.onFailure.destination",
+                                   r.on_failure.value_or(""), name.name));
     c.function_arn = impl.arn_of(name.name, key_of(name));
     if (r.maximum_retry_attempts) c.maximum_retry_attempts = r.maximum_retry_attempts;
     if (r.maximum_event_age) c.maximum_event_age = r.maximum_event_age;

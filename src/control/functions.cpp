@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/events.hpp"
 #include "control/validation.hpp"
 #include "image/package_image.hpp"
 #include "image/sha256.hpp"
@@ -134,6 +135,8 @@ result<function_configuration> control_plane::create_function(create_function_re
                      "Runtime and Handler are mandatory parameters for functions "
                      "created with deployment packages.");
     HEARTH_CHECK(control::check_settings(request.settings));
+    HEARTH_CHECK(
+        impl_->check_outcome_target(request.settings.dead_letter_target_arn, name.name));
     HEARTH_CHECK(impl_->runtimes_.find(request.settings.runtime));
     HEARTH_CHECK(control::check_tags(request.tags));
     const error exists(errc::already_exists, "Function already exist: " + name.name);
@@ -294,8 +297,12 @@ result<function_configuration> control_plane::update_function_configuration(
         if (e->latest->serving) code = e->latest->serving->spec().code;
     }
     if (request.role) HEARTH_CHECK(control::check_role(*request.role));
+    const bool is_redirected = request.dead_letter_target_arn.has_value();
     apply(request, next.settings);
     HEARTH_CHECK(control::check_settings(next.settings));
+    if (is_redirected)
+        HEARTH_CHECK(
+            impl_->check_outcome_target(next.settings.dead_letter_target_arn, e->name()));
     HEARTH_CHECK(impl_->runtimes_.find(next.settings.runtime));
     return impl_->replace(e, std::move(next), std::move(code));
 }
@@ -323,6 +330,7 @@ result<void> control_plane::delete_function(std::string_view name, std::string_v
         for (const auto& [number, version] : e->published) let_go(*version);
     }
     impl_->registry_.erase(parsed.name);
+    impl_->events_->deleted(parsed.name);
     impl_->hosts_.remove_snapshots(parsed.name);
     std::ranges::sort(code);
     code.erase(std::unique(code.begin(), code.end()), code.end());

@@ -135,24 +135,33 @@ void control_plane::async_invoke(std::string_view name,
                                  invoke_options options,
                                  std::string_view qualifier,
                                  invoke_handler handler) {
-    auto admitted = impl_->admit(name, qualifier);
+    impl_->async_invoke(name, std::move(payload), std::move(options), qualifier,
+                        std::move(handler));
+}
+
+void control_plane::impl::async_invoke(std::string_view name,
+                                       std::string payload,
+                                       invoke_options options,
+                                       std::string_view qualifier,
+                                       invoke_handler handler) {
+    auto admitted = admit(name, qualifier);
     if (admitted.has_error()) {
-        complete_with(impl_->loads_, std::move(handler), admitted.error());
+        complete_with(loads_, std::move(handler), admitted.error());
         return;
     }
-    auto input = impl_->make_invocation(std::move(payload), std::move(options),
-                                        impl_->invoked_arn(name, qualifier));
+    auto input = make_invocation(std::move(payload), std::move(options),
+                                 invoked_arn(name, qualifier));
     if (admitted->version) {
         run(std::move(admitted->version), std::move(input), std::move(handler));
         return;
     }
     auto work = tracked_executor(handler);
-    asio::post(impl_->loads_, [this, work = std::move(work),
-                               t = impl::target{admitted->function, admitted->entry},
-                               input = std::move(input), handler = std::move(handler)]() mutable {
-        auto version = impl_->load(t);
+    asio::post(loads_, [this, work = std::move(work),
+                        t = target{admitted->function, admitted->entry}, input = std::move(input),
+                        handler = std::move(handler)]() mutable {
+        auto version = load(t);
         if (version.has_error())
-            complete_with(impl_->loads_, std::move(handler), version.error());
+            complete_with(loads_, std::move(handler), version.error());
         else
             run(std::move(*version), std::move(input), std::move(handler));
     });

@@ -2,6 +2,7 @@
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
 #include "control/record_json.hpp"
+#include "control/sqlite_handles.hpp"
 #include "control/storage.hpp"
 #include "image/sha256.hpp"
 
@@ -35,15 +36,6 @@ constexpr const char* steps[] = {
 static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
 constexpr int application_id = 0x48727448;
-
-struct close_database {
-    void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
-};
-struct finalize_statement {
-    void operator()(sqlite3_stmt* s) const noexcept { sqlite3_finalize(s); }
-};
-using database_ptr = std::unique_ptr<sqlite3, close_database>;
-using statement_ptr = std::unique_ptr<sqlite3_stmt, finalize_statement>;
 
 /// The data directory as files: packages, and the lock that keeps a second process out.
 class package_directory {

@@ -34,11 +34,9 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
     invocation i;
     i.options.request_id = std::move(request_id);
     const std::string_view type = header(headers, "X-Amz-Invocation-Type");
-    if (type == "Event")
-        return make_error(
-            aws_error::not_implemented,
-            "InvocationType Event (asynchronous invocation) is not implemented by this server yet");
-    if (type == "DryRun") {
+    if (type == "Event") {
+        i.type = invocation::kind::event;
+    } else if (type == "DryRun") {
         i.type = invocation::kind::dry_run;
     } else if (!type.empty() && type != "RequestResponse") {
         return invalid("Unknown InvocationType '" + std::string(type) +
@@ -75,12 +73,25 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
+    if (i.type == invocation::kind::event && body.size() > max_event_payload)
+        return make_error(aws_error::request_entity_too_large,
+                          std::to_string(body.size()) +
+                              " byte payload is too large for the Event invocation type (limit " +
+                              std::to_string(max_event_payload) + " bytes)");
     if (body.empty()) body = "{}";  // as AWS does for an invocation without a payload
     if (const std::string fault = json_fault(body); !fault.empty())
         return make_error(aws_error::invalid_request_content,
                           "Could not parse request body into json: " + fault);
     i.payload = std::move(body);
     return i;
+}
+
+std::variant<invocation, reply> read_async_invocation(const beast_http::fields& headers,
+                                                      std::string body,
+                                                      std::string request_id) {
+    beast_http::fields same = headers;
+    same.set("X-Amz-Invocation-Type", "Event");
+    return read_invocation(same, std::move(body), std::move(request_id));
 }
 
 reply write_response(response r, bool log_tail) {

@@ -16,7 +16,7 @@
 namespace hearth::http {
 
 struct invocation {
-    enum class kind { request_response, dry_run };
+    enum class kind { request_response, event, dry_run };
     kind type = kind::request_response;
     bool log_tail = false;
     invoke_options options{};
@@ -25,11 +25,18 @@ struct invocation {
 
 /// Lambda's limit for a synchronous request.
 inline constexpr std::uint64_t max_payload = 6ull << 20;
+/// And for an event.
+inline constexpr std::uint64_t max_event_payload = 1ull << 20;
 
 /// An invocation to run, or why the request is refused. `request_id` becomes the invocation's.
 std::variant<invocation, reply> read_invocation(const boost::beast::http::fields& headers,
                                                 std::string body,
                                                 std::string request_id);
+
+/// The same of InvokeAsync, whose body is an event whatever its headers say.
+std::variant<invocation, reply> read_async_invocation(const boost::beast::http::fields& headers,
+                                                      std::string body,
+                                                      std::string request_id);
 
 reply write_response(response r, bool log_tail);
 /// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is

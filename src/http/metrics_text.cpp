@@ -146,6 +146,23 @@ void write_functions(page& out, const metrics& m) {
     plain("hearth_provisioned_environments", "gauge",
           "Execution environments that are provisioned concurrency, whatever their state.",
           [](const auto& f) { return f.environments.provisioned; });
+    plain("hearth_async_events_received_total", "counter",
+          "Asynchronous invocations accepted.", [](const auto& f) { return f.async.received; });
+    plain("hearth_async_events_dropped_total", "counter",
+          "Asynchronous invocations given up without success.",
+          [](const auto& f) { return f.async.dropped; });
+    plain("hearth_dead_letter_errors_total", "counter",
+          "Dropped events that the function's dead-letter target did not take.",
+          [](const auto& f) { return f.async.dead_letter_errors; });
+    plain("hearth_destination_delivery_failures_total", "counter",
+          "Outcomes of asynchronous invocations that a destination did not take.",
+          [](const auto& f) { return f.async.destination_delivery_failures; });
+    each("hearth_async_event_age_seconds", "histogram",
+         "From an event's acceptance to each of its deliveries, of functions that had some.",
+         [&](const function_metrics& f) {
+             if (f.async.age.count())
+                 out.histogram({{"function", f.name}}, f.async.age, buckets::three);
+         });
     plain("hearth_function_max_memory_used_bytes", "gauge",
           "The most guest memory that any invocation had used.",
           [](const auto& f) { return f.max_memory_used.bytes(); });
@@ -240,6 +257,8 @@ void write_pool(page& out, const metrics& m) {
     one("hearth_shells_destroyed_total", "counter", "VM shells destroyed.", s.destroyed);
 
     one("hearth_functions", "gauge", "Functions deployed.", m.functions);
+    one("hearth_async_events_queued", "gauge",
+        "Asynchronous invocations accepted and not yet ended.", m.async_events_queued);
     one("hearth_memory_charged_bytes", "gauge",
         "Memory sizes of live environments, and what detached ones hold.", m.guest_memory.bytes());
     one("hearth_memory_budget_bytes", "gauge",

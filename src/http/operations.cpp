@@ -30,7 +30,7 @@ constexpr row rows[] = {
     {verb::put,     "UpdateFunctionConfiguration", "/2015-03-31/functions/{}/configuration", operation::update_function_configuration, ""},
     {verb::delete_, "DeleteFunction", "/2015-03-31/functions/{}", operation::delete_function, ""},
     {verb::get,     "GetAccountSettings", "/2016-08-19/account-settings", operation::get_account_settings, ""},
-    {verb::post,    "InvokeAsync", "/2014-11-13/functions/{}/invoke-async", operation::absent, ""},
+    {verb::post,    "InvokeAsync", "/2014-11-13/functions/{}/invoke-async", operation::invoke_async, ""},
     {verb::post,    "CreateEventSourceMapping", "/2015-03-31/event-source-mappings", operation::absent, ""},
     {verb::get,     "ListEventSourceMappings", "/2015-03-31/event-source-mappings", operation::absent, ""},
     {verb::delete_, "DeleteEventSourceMapping", "/2015-03-31/event-source-mappings/{}", operation::absent, ""},

@@ -17,6 +17,7 @@ namespace hearth::http {
 enum class operation {
     absent,  ///< AWS has it, this server not yet
     invoke,
+    invoke_async,
     get_function,
     get_function_configuration,
     list_functions,

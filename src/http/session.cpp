@@ -40,6 +40,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
     if (!asked) return max_other_body;
     switch (asked->op) {
         case operation::invoke:
+        case operation::invoke_async:
             return max_payload;
         case operation::create_function:
         case operation::update_function_code:
@@ -50,7 +51,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
 }
 
 reply too_large(const std::optional<route>& asked) {
-    if (asked && asked->op == operation::invoke)
+    if (asked && (asked->op == operation::invoke || asked->op == operation::invoke_async))
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
@@ -195,13 +196,15 @@ void session::on_body(error_code ec) {
                                   "The Lambda API has no operation " +
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
-    if (asked_->op == operation::invoke) return invoke();
+    if (asked_->op == operation::invoke || asked_->op == operation::invoke_async) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
     respond(manage(owner_->control_, *asked_, parser_->get().body(), origin()));
 }
 
 void session::invoke() {
-    auto read = read_invocation(parser_->get(), std::move(parser_->get().body()), request_id_);
+    const auto take =
+        asked_->op == operation::invoke_async ? read_async_invocation : read_invocation;
+    auto read = take(parser_->get(), std::move(parser_->get().body()), request_id_);
     if (auto* refused = std::get_if<reply>(&read)) return respond(std::move(*refused));
     auto& what = std::get<invocation>(read);
     const std::string_view qualifier = asked_->parameter("Qualifier");
@@ -212,6 +215,17 @@ void session::invoke() {
     }
     if (what.options.trace_id.empty()) what.options.trace_id = make_trace_id(request_id_);
     trace_id_ = what.options.trace_id;
+    if (what.type == invocation::kind::event) {
+        owner_->control_.async_enqueue(
+            asked_->argument, std::move(what.payload), std::move(what.options), qualifier,
+            asio::bind_executor(
+                connection_.get_executor(),
+                [self = shared_from_this()](const error& failure, const std::string&) {
+                    self->respond(failure.code() ? make_error(failure)
+                                                 : reply{.status = beast_http::status::accepted});
+                }));
+        return;
+    }
     owner_->control_.async_invoke(
         asked_->argument, std::move(what.payload), std::move(what.options), qualifier,
         asio::bind_executor(connection_.get_executor(),

@@ -95,6 +95,34 @@ void function::start_invoke(std::string payload,
                                       })));
 }
 
+result<std::string> function::enqueue(std::string payload, invoke_options options) {
+    if (!impl_) return error(errc::not_found);
+    const gate::pass inside(impl_->way->gate);
+    if (!inside) return error(errc::shutting_down);
+    return impl_->way->control->enqueue(impl_->name, std::move(payload), std::move(options));
+}
+
+void function::start_enqueue(std::string payload,
+                             invoke_options options,
+                             asio::any_completion_handler<void(error_code, std::string)> handler) {
+    const auto refuse = [&](errc code) {
+        const auto executor = tracked_executor(handler);
+        asio::post(asio::system_executor(), [executor, code, handler = std::move(handler)]() mutable {
+            complete(executor, std::move(handler), make_error_code(code), std::string());
+        });
+    };
+    if (!impl_) return refuse(errc::not_found);
+    const gate::pass inside(impl_->way->gate);
+    if (!inside) return refuse(errc::shutting_down);
+    const auto executor = asio::get_associated_executor(handler);
+    impl_->way->control->async_enqueue(
+        impl_->name, std::move(payload), std::move(options), {},
+        asio::bind_executor(executor,
+                            [handler = std::move(handler)](error e, std::string id) mutable {
+                                std::move(handler)(e.code(), std::move(id));
+                            }));
+}
+
 result<runtime> runtime::create(runtime_options options) {
     auto i = std::make_unique<impl>();
 
@@ -122,6 +150,7 @@ result<runtime> runtime::create(runtime_options options) {
     c.region = options.region;
     c.account_id = options.account_id;
     c.account_concurrency = options.account_concurrency;
+    c.events = options.events;
     c.observer = options.observer;
     HEARTH_TRY(i->control, control_plane::create(std::move(c), *i->worker));
     i->way->control = i->control.get();

@@ -46,7 +46,7 @@ TEST_CASE("an event-invoke configuration is put, changed in part, listed and del
     CHECK(f.control->put_event_invoke_config(r).error() == errc::invalid_argument);
     r.maximum_retry_attempts = 1;
     r.has_destinations = true;
-    r.on_failure = "arn:aws:sqs:us-east-1:000000000000:q";
+    r.on_failure = "arn:aws:lambda:us-east-1:000000000000:function:g";
     const auto put = f.control->put_event_invoke_config(r).value();
     CHECK(put.function_arn == arn + ":$LATEST");
     CHECK(put.last_modified > 1'600'000'000);
@@ -103,7 +103,17 @@ TEST_CASE("event-invoke configurations that cannot be are refused") {
             "'destinationConfig.onSuccess.destination'");
     refused([](request& r) { r.on_success = "arn:"; }, errc::invalid_argument, "onSuccess");
     refused([](request& r) { r.on_failure = "arn:aws:ec2:x:y:z"; }, errc::invalid_argument,
-            "is invalid");
+            "is not served here");
+    refused([](request& r) { r.on_failure = "arn:aws:sqs:us-east-1:000000000000:q"; },
+            errc::invalid_argument, "is not served here");
+    refused([](request& r) { r.on_failure = "arn:aws:s3:::../up"; }, errc::invalid_argument,
+            "is not served here");
+    refused([](request& r) { r.on_failure = "arn:aws:s3:::bucket"; }, errc::invalid_argument,
+            "no data directory");
+    refused([](request& r) { r.on_failure = arn + "ghost"; }, errc::invalid_argument,
+            "names no function here");
+    refused([](request& r) { r.on_failure = "arn:aws:lambda:eu-west-1:000000000000:function:g"; },
+            errc::invalid_argument, "is invalid");
     refused([](request& r) { r.on_failure = arn + ":1"; }, errc::invalid_argument,
             "as a destination for itself");
     refused([](request& r) { r.function_name = "g"; }, errc::not_found,

@@ -174,6 +174,9 @@ metrics example() {
     f.throttles.invocation_rate_limit = 7;
     f.environments.idle_detached = 3;
     f.max_memory_used = byte_count(5 << 20);
+    f.async = {.received = 5, .dropped = 4, .dead_letter_errors = 3, .destination_delivery_failures = 2};
+    f.async.age.record(1500us);
+    m.async_events_queued = 6;
     for (const std::chrono::nanoseconds d : {800ns, 3000ns, 4000000ns, 200000000000ns}) {
         f.duration.record(d);
         m.restored.duration.record(d);
@@ -202,6 +205,12 @@ TEST_CASE("the metrics page is what Prometheus accepts, with every number in its
     CHECK(p.at("hearth_shells_granted_total", {{"source", "stolen"}}) == 2);
     CHECK(p.at("hearth_memory_charged_bytes") == 384.0 * 1048576);
     CHECK(p.at("hearth_memory_budget_bytes") == 1099511627776.0);
+    CHECK(p.at("hearth_async_events_received_total", {{"function", "hello"}}) == 5);
+    CHECK(p.at("hearth_async_events_dropped_total", {{"function", "hello"}}) == 4);
+    CHECK(p.at("hearth_dead_letter_errors_total", {{"function", "hello"}}) == 3);
+    CHECK(p.at("hearth_destination_delivery_failures_total", {{"function", "hello"}}) == 2);
+    CHECK(p.at("hearth_async_event_age_seconds_count", {{"function", "hello"}}) == 1);
+    CHECK(p.at("hearth_async_events_queued") == 6);
     CHECK(p.at("hearth_build_info", {{"version", "0.1.0"}}) == 1);
 }
 

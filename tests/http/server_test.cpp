@@ -111,9 +111,48 @@ TEST_CASE("the client context and the trace id reach the function") {
          {std::string("%%%"), std::string("bm90IGpzb24="), std::string(3600, 'A')})
         CHECK(c.ask(invocation("f", "{}", "X-Amz-Client-Context: " + bad + "\r\n")).status == 400);
     CHECK(c.ask(invocation("f", "{}", "X-Amz-Tenant-Id: " + std::string(257, 't') + "\r\n")).status == 400);
-    CHECK(c.ask(invocation("f", "{}", "X-Amz-Invocation-Type: Event\r\n")).status == 501);
     CHECK(c.ask(invocation("f", "{}", "X-Amz-Invocation-Type: Later\r\n")).status == 400);
     CHECK(c.ask(invocation("f", "{}", "X-Amz-Log-Type: All\r\n")).status == 400);
+}
+
+TEST_CASE("events are accepted with 202 and nothing else, and run later") {
+    front_fixture f;
+    f.create("f");
+    raw_client c(f.front.port());
+    const std::string event = "X-Amz-Invocation-Type: Event\r\n";
+    const answer a = c.ask(invocation("f", R"({"n":1})", event + "X-Amz-Log-Type: Tail\r\n"));
+    CHECK(a.status == 202);
+    CHECK(a.body.empty());
+    CHECK(a.header("Content-Length") == "0");
+    CHECK(a.header("X-Amz-Log-Result").empty());
+    const auto ended = [&](std::size_t runs) {
+        for (int i = 0; i < 3000 && f.control->metrics().async_events_queued != 0; ++i)
+            std::this_thread::sleep_for(10ms);
+        return f.worker.runs() == runs;
+    };
+    REQUIRE(ended(1));
+    {
+        const std::scoped_lock lock(f.worker.last_mutex);
+        CHECK(f.worker.last.payload == R"({"n":1})");
+        CHECK(f.worker.last.request_id == a.header("x-amzn-RequestId"));
+        CHECK(f.worker.last.trace_id == a.header("X-Amzn-Trace-Id"));
+    }
+    CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async/", R"({"n":2})")).status == 202);
+    CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async", "")).status == 202);
+    REQUIRE(ended(3));
+
+    const std::string full = "\"" + std::string((1 << 20) - 2, 'x') + "\"";
+    CHECK(c.ask(invocation("f", full, event)).status == 202);
+    const answer large = c.ask(invocation("f", full + " ", event));
+    CHECK(large.status == 413);
+    CHECK(large.header("x-amzn-ErrorType") == "RequestEntityTooLargeException");
+    CHECK_THAT(large.body, Catch::Contains("1048577 byte payload is too large for the Event "
+                                           "invocation type (limit 1048576 bytes)"));
+    CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async", full + " ")).status == 413);
+    CHECK(c.ask(invocation("f", "{", event)).status == 400);
+    CHECK(c.ask(invocation("g", "{}", event)).status == 404);
+    CHECK(c.ask(request("POST", "/2014-11-13/functions/g/invoke-async", "{}")).status == 404);
+    REQUIRE(ended(4));
 }
 
 TEST_CASE("names come percent-encoded, in absolute form, with or without a slash at the end") {

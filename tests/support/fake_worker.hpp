@@ -6,6 +6,9 @@
 ///   throttle        errc::throttled                 no_room   errc::no_room
 ///   slow            echo after 300 ms               init_fail `initialize` fails
 ///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
+///   flaky           fails `to_fail` times, then echoes
+///   busy            errc::throttled `to_refuse` times, then echoes
+///   broken          errc::io_failed `to_refuse` times, then echoes
 ///   init_slow       `initialize` takes until `release`
 ///   provision_slow  provisioned environments are ready after `release`
 ///   provision_fail  there is no room for them
@@ -99,8 +102,14 @@ class fake_worker final : public worker::worker {
     hearth::metrics shown;  ///< set before anyone asks
     std::atomic<int> live = 0;  ///< deployed versions that exist
     std::atomic<int> inits = 0;
+    std::atomic<int> to_fail = 0, to_refuse = 0;
     std::mutex last_mutex;
     hearth::worker::invocation last;  ///< the newest one, under last_mutex
+    std::vector<std::string> events;  ///< all payloads, under last_mutex
+    std::size_t runs() {
+        const std::scoped_lock lock(last_mutex);
+        return events.size();
+    }
     boost::asio::thread_pool threads_{2};
 
   private:
@@ -135,10 +144,13 @@ inline result<response> fake_version::invoke(worker::invocation input) {
     {
         const std::scoped_lock lock(owner_.last_mutex);
         owner_.last = input;
+        owner_.events.push_back(input.payload);
     }
     const std::string how = mode();
     if (how == "cold_fail")
         return error(errc::init_failed, "Runtime exited with error: exit status 3");
+    if (how == "busy" && owner_.to_refuse-- > 0) return error(errc::throttled, "Rate Exceeded.");
+    if (how == "broken" && owner_.to_refuse-- > 0) return error(errc::io_failed, "a disk");
     if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
     if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
     response r;
@@ -146,7 +158,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
     r.report.request_id = input.request_id;
     r.log_tail = "START RequestId: " + input.request_id +
                  " Version: " + spec_.version + "\nEND RequestId: " + input.request_id + "\n";
-    if (how == "fail") {
+    if (how == "fail" || (how == "flaky" && owner_.to_fail-- > 0)) {
         r.function_error = "Unhandled";
         r.payload = R"({"errorMessage":"boom","errorType":"Error"})";
         return r;

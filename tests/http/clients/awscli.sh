@@ -32,6 +32,9 @@ equal status 200 "$(echo "$meta" | cut -f1)"
 equal version '$LATEST' "$(echo "$meta" | cut -f2)"
 equal error None "$(echo "$meta" | cut -f3)"
 echo "$meta" | cut -f4 | base64 -d | grep -q '^START RequestId: ' || { echo "FAILED: no START in the log"; exit 1; }
+equal event 202 "$(lambda invoke --function-name $name --cli-binary-format raw-in-base64-out --payload '{"a": 1}' \
+    --invocation-type Event --query StatusCode "$work/none")"
+equal 'the event answers' '' "$(cat "$work/none")"
 equal 'dry run' 204 "$(lambda invoke --function-name $name --invocation-type DryRun --query StatusCode "$work/none")"
 
 lambda update-function-configuration --function-name $name --memory-size 256 >/dev/null

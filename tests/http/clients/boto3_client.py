@@ -64,7 +64,7 @@ try:
     made = create(Description="d", MemorySize=512, Environment={"Variables": {"STAGE": "test"}}, Tags={"team": "a"},
                   EphemeralStorage={"Size": 1024}, TracingConfig={"Mode": "Active"},
                   VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
-                  DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"})
+                  DeadLetterConfig={"TargetArn": "arn:aws:s3:::letters"})
     assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
     arn = made["FunctionArn"]
     assert arn == f"arn:aws:lambda:us-east-1:000000000000:function:{name}", arn
@@ -80,7 +80,7 @@ try:
     assert (c["MemorySize"], c["Timeout"], c["EphemeralStorage"], c["Description"]) == (512, 10, {"Size": 1024}, "d"), c
     assert c["Environment"]["Variables"] == {"STAGE": "test"} and got["Tags"] == {"team": "a"}
     assert c["TracingConfig"] == {"Mode": "Active"} and c["VpcConfig"]["SubnetIds"] == ["subnet-1"]
-    assert c["DeadLetterConfig"]["TargetArn"].endswith(":q")
+    assert c["DeadLetterConfig"]["TargetArn"] == "arn:aws:s3:::letters"
     assert urllib.request.urlopen(got["Code"]["Location"]).read() == code
 
     # Names.
@@ -109,7 +109,23 @@ try:
     refused("InvalidRequestContentException", 400, client.invoke, FunctionName=name, Payload=b"{nonsense",
             text="Could not parse request body into json")
     refused("InvalidRequestContentException", 400, client.invoke, FunctionName=name, ClientContext="!!!")
-    refused("NotImplementedException", 501, client.invoke, FunctionName=name, InvocationType="Event", text="Event")
+    # Events: accepted, and delivered in the background.
+    r = client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"e": 1}')
+    assert r["StatusCode"] == 202 and r["Payload"].read() == b"" and "FunctionError" not in r, r
+    assert client.invoke_async(FunctionName=name, InvokeArgs=b'{"e": 2}')["Status"] == 202
+    refused("RequestEntityTooLargeException", 413, client.invoke, FunctionName=name, InvocationType="Event",
+            Payload=b'"' + b"x" * (1 << 20) + b'"', text="1048578 byte payload is too large for the Event invocation type")
+    refused("InvalidRequestContentException", 400, client.invoke, FunctionName=name, InvocationType="Event", Payload=b"{")
+    refused("ResourceNotFoundException", 404, client.invoke, FunctionName=name + "-absent", InvocationType="Event")
+    refused("ResourceNotFoundException", 404, client.invoke_async, FunctionName=name + "-absent", InvokeArgs=b"{}")
+    for _ in range(1000):
+        page = urllib.request.urlopen(endpoint + "/metrics").read().decode()
+        if "\nhearth_async_events_queued 0\n" in page:
+            break
+        time.sleep(0.05)
+    assert "\nhearth_async_events_queued 0\n" in page, page
+    assert f'\nhearth_async_events_received_total{{function="{name}"}} 2\n' in page, page
+    assert f'\nhearth_async_events_dropped_total{{function="{name}"}} 0\n' in page, page
     refused("ResourceNotFoundException", 404, client.invoke, FunctionName=name, Qualifier="live")
 
     # Refused creations.
@@ -270,7 +286,13 @@ try:
     assert client.get_function(FunctionName=name)["Tags"] == {"stage": "test"}
     refused("ResourceNotFoundException", 404, client.list_tags, Resource=arn + "-absent")
     refused("InvalidParameterValueException", 400, client.list_tags, Resource=arn + ":2", text="not supported")
-    queue = "arn:aws:sqs:us-east-1:000000000000:q"
+    queue = "arn:aws:s3:::failures"
+    for unserved in ("arn:aws:sqs:us-east-1:000000000000:q", "arn:aws:sns:us-east-1:000000000000:t",
+                     "arn:aws:events:us-east-1:000000000000:event-bus/b"):
+        refused("InvalidParameterValueException", 400, client.put_function_event_invoke_config, FunctionName=name,
+                DestinationConfig={"OnFailure": {"Destination": unserved}}, text="not served here")
+        refused("InvalidParameterValueException", 400, client.update_function_configuration, FunctionName=name,
+                DeadLetterConfig={"TargetArn": unserved}, text="not served here")
     put = client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1,
                                                   DestinationConfig={"OnFailure": {"Destination": queue}})
     assert (put["FunctionArn"], put["MaximumRetryAttempts"]) == (arn + ":$LATEST", 1), put

@@ -1,0 +1,54 @@
+#pragma once
+
+/// Where the outcomes of asynchronous invocations go. What AWS names by an ARN is here one of:
+///
+///   arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]   an event of that function
+///   arn:aws:s3:::BUCKET                                       a file, below
+///   DATA/destinations/BUCKET
+///
+/// A file's path is the key that AWS gives the object:
+/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID. Other services are not served,
+/// and refused when they are configured. Pure, but for `write_record`.
+
+#include "control/event.hpp"
+#include "control/event_dispatcher.hpp"
+
+#include <hearth/error.hpp>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace hearth::control {
+
+struct function_destination {
+    std::string name;  ///< as the ARN says it: to be parsed
+};
+struct bucket_destination {
+    std::string bucket;
+};
+using destination = std::variant<function_destination, bucket_destination>;
+
+/// @errors errc::invalid_argument: a service that is not served, or no bucket's name
+result<destination> parse_destination(std::string_view arn);
+
+/// AWS's record of an invocation's end, for destinations.
+std::string invocation_record(const queued_event& e,
+                              const event_ending& ending,
+                              std::string_view qualified_arn,
+                              event_time now);
+
+/// What a dead-letter queue would be sent: the event as the message's body, and why as its
+/// attributes RequestID, ErrorCode and ErrorMessage, in the form of an SQS record.
+std::string dead_letter_record(const queued_event& e,
+                               const event_ending& ending,
+                               std::string_view target_arn);
+
+/// A new file below `directory`, on disk when this returns. Blocks.
+result<void> write_record(const std::filesystem::path& directory,
+                          std::string_view function,
+                          std::string_view record,
+                          event_time now);
+
+}  // namespace hearth::control

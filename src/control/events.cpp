@@ -1,0 +1,248 @@
+#include "control/events.hpp"
+
+#include "base/complete.hpp"
+#include "base/try.hpp"
+#include "control/control_plane_impl.hpp"
+#include "control/destination.hpp"
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace hearth::control {
+
+namespace {
+
+event_time now() {
+    return std::chrono::time_point_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now());
+}
+
+/// Null: none. With the registry's lock held.
+const event_invoke_config* config_of(const entry& e, std::string_view qualifier) {
+    const auto& configs = e.attributes.event_invoke;
+    const auto at = configs.find(qualifier.empty() ? std::string_view("$LATEST") : qualifier);
+    return at == configs.end() ? nullptr : &at->second;
+}
+
+}  // namespace
+
+result<std::unique_ptr<events>> events::open(control_plane::impl& owner) {
+    std::unique_ptr<event_store> store;
+    if (owner.options_.data_directory.empty()) {
+        store = open_memory_events();
+    } else {
+        HEARTH_TRY(store, open_sqlite_events(owner.options_.data_directory));
+    }
+    return std::unique_ptr<events>(new events(owner, std::move(store)));
+}
+
+events::events(control_plane::impl& owner, std::unique_ptr<event_store> store)
+    : owner_(owner), store_(std::move(store)) {
+    writer_ = std::make_unique<event_writer>(*store_);
+    dispatcher_ = std::make_unique<event_dispatcher>(
+        *store_, *writer_, static_cast<event_target&>(*this), owner_.options_.events, now);
+}
+
+events::~events() { stop(); }
+
+void events::stop() {
+    // The writer's last handlers find the dispatcher still there, though its thread has ended.
+    dispatcher_->stop();
+    writer_->stop();
+}
+
+result<queued_event> events::prepare(std::string_view name,
+                                     std::string payload,
+                                     invoke_options options,
+                                     std::string_view qualifier) const {
+    HEARTH_TRY(const auto admitted, owner_.admit(name, qualifier));
+    if (payload.size() > max_event_payload)
+        return error(errc::payload_too_large,
+                     fmt::format("{} byte payload is too large for the Event invocation type "
+                                 "(limit {} bytes)",
+                                 payload.size(), max_event_payload));
+    queued_event e;
+    e.lane = admitted.function->name();
+    if (!qualifier.empty() || name != e.lane) {
+        HEARTH_TRY(const auto parsed, owner_.parse(name, qualifier));
+        if (!parsed.qualifier.empty()) e.lane += ":" + parsed.qualifier;
+    }
+    e.request_id = options.request_id.empty() ? make_uuid() : std::move(options.request_id);
+    e.trace_id = std::move(options.trace_id);
+    e.tenant_id = std::move(options.tenant_id);
+    e.payload = std::move(payload);
+    e.received = e.due = now();
+    e.awaits_deploy = !admitted.function->durable;
+    return e;
+}
+
+result<void> events::accept(queued_event e, event_writer::handler done) {
+    std::string lane = e.lane;
+    event_change change;
+    change.add.push_back(std::move(e));
+    return writer_->submit(
+        std::move(change), true,
+        [this, lane = std::move(lane), done = std::move(done)](error failed) mutable {
+            if (!failed.code()) {
+                count(lane, [](async_metrics& m) { ++m.received; });
+                dispatcher_->notify(lane);
+            }
+            std::move(done)(std::move(failed));
+        });
+}
+
+void events::changed(std::string_view function) { dispatcher_->notify_function(function); }
+
+void events::deleted(std::string_view function) {
+    {
+        const std::scoped_lock lock(counted_mutex_);
+        if (const auto at = counted_.find(function); at != counted_.end()) counted_.erase(at);
+    }
+    event_change change;
+    change.drop_function = function;
+    // If the process ends before it is written, the next start finds events without a function.
+    (void)writer_->submit(std::move(change), false, [this](const error& failed) {
+        if (failed.code()) tell(failed.message());
+    });
+}
+
+event_target::state events::look(std::string_view lane) {
+    state s;
+    s.limits = {owner_.options_.events.max_retries, owner_.options_.events.max_age};
+    const entry_ptr e = owner_.registry_.find(function_of(lane));
+    if (!e) return s;
+    s.known = true;
+    const std::string_view qualifier = qualifier_of(lane);
+    const auto guard = owner_.registry_.lock();
+    s.admits = e->reserved() != std::size_t{0};
+    const event_invoke_config* config = config_of(*e, qualifier);
+    if (!config) return s;
+    if (config->maximum_retry_attempts)
+        s.limits.retries = static_cast<std::size_t>(*config->maximum_retry_attempts);
+    if (config->maximum_event_age)
+        s.limits.max_age = std::chrono::seconds(*config->maximum_event_age);
+    return s;
+}
+
+void events::deliver(const queued_event& e,
+                     boost::asio::any_completion_handler<void(error, response)> done) {
+    invoke_options options;
+    options.request_id = e.request_id;
+    options.trace_id = e.trace_id;
+    options.tenant_id = e.tenant_id;
+    owner_.async_invoke(function_of(e.lane), e.payload, std::move(options), qualifier_of(e.lane),
+                        std::move(done));
+}
+
+void events::conclude(const queued_event& e,
+                      event_ending ending,
+                      boost::asio::any_completion_handler<void(event_change)> done) {
+    std::string sink, dead_letter;
+    if (const entry_ptr function = owner_.registry_.find(function_of(e.lane))) {
+        const std::string_view qualifier = qualifier_of(e.lane);
+        const auto guard = owner_.registry_.lock();
+        if (const event_invoke_config* config = config_of(*function, qualifier))
+            sink = ending.how == condition::success ? config->on_success : config->on_failure;
+        if (ending.how != condition::success)
+            if (const version_ptr version = find_version(*function, qualifier))
+                dead_letter = version->stored.current.settings.dead_letter_target_arn;
+    }
+    event_change change;
+    std::vector<outcome_file> files;
+    const auto send = [&](const std::string& target, bool is_dead_letter, std::string record) {
+        const auto sent = address(target, std::move(record), change, files);
+        if (sent.has_error()) on_undelivered(e.lane, is_dead_letter, sent.error());
+    };
+    if (!sink.empty()) {
+        const std::string_view qualifier = qualifier_of(e.lane);
+        const std::string arn =
+            owner_.arn_of(function_of(e.lane), qualifier.empty() ? "$LATEST" : qualifier);
+        send(sink, false, invocation_record(e, ending, arn, now()));
+    }
+    const std::size_t of_destination = files.size();
+    if (!dead_letter.empty()) send(dead_letter, true, dead_letter_record(e, ending, dead_letter));
+    auto executor = tracked_executor(done);
+    if (files.empty()) return complete(std::move(executor), std::move(done), std::move(change));
+    boost::asio::post(files_, [this, lane = e.lane, files = std::move(files), of_destination,
+                               change = std::move(change), executor = std::move(executor),
+                               done = std::move(done)]() mutable {
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            const auto written =
+                write_record(owner_.options_.data_directory / "destinations" / files[i].bucket,
+                             function_of(lane), files[i].record, now());
+            if (written.has_error()) on_undelivered(lane, i >= of_destination, written.error());
+        }
+        complete(std::move(executor), std::move(done), std::move(change));
+    });
+}
+
+result<void> events::address(const std::string& target,
+                             std::string record,
+                             event_change& change,
+                             std::vector<outcome_file>& files) {
+    HEARTH_TRY(const auto where, parse_destination(target));
+    if (const auto* bucket = std::get_if<bucket_destination>(&where)) {
+        files.push_back({bucket->bucket, std::move(record)});
+        return {};
+    }
+    HEARTH_TRY(const auto name, owner_.parse(std::get<function_destination>(where).name, {}));
+    HEARTH_TRY(const entry_ptr function, owner_.find(name));
+    if (record.size() > max_event_payload)
+        return error(errc::payload_too_large,
+                     fmt::format("the record has {} bytes, an event at most {}", record.size(),
+                                 max_event_payload));
+    queued_event next;
+    next.lane = name.name;
+    if (!name.qualifier.empty()) next.lane += ":" + name.qualifier;
+    next.request_id = make_uuid();
+    next.payload = std::move(record);
+    next.received = next.due = now();
+    next.awaits_deploy = !function->durable;
+    count(next.lane, [](async_metrics& m) { ++m.received; });
+    change.add.push_back(std::move(next));
+    return {};
+}
+
+void events::on_undelivered(std::string_view lane, bool dead_letter, const error& why) {
+    count(lane, [dead_letter](async_metrics& m) {
+        ++(dead_letter ? m.dead_letter_errors : m.destination_delivery_failures);
+    });
+    tell(fmt::format("the outcome of an event of {} did not reach its {}: {}", lane,
+                     dead_letter ? "dead-letter target" : "destination", why.message()));
+}
+
+template <class Change>
+void events::count(std::string_view lane, Change change) {
+    const std::string_view function = function_of(lane);
+    const std::scoped_lock lock(counted_mutex_);
+    auto at = counted_.find(function);
+    if (at == counted_.end()) at = counted_.emplace(function, async_metrics()).first;
+    change(at->second);
+}
+
+void events::on_delivery(std::string_view lane, std::chrono::milliseconds age) {
+    count(lane, [age](async_metrics& m) { m.age.record(age); });
+}
+
+void events::on_dropped(std::string_view lane) {
+    count(lane, [](async_metrics& m) { ++m.dropped; });
+}
+
+void events::tell(std::string_view message) { owner_.tell(message); }
+
+void events::add_to(hearth::metrics& m) const {
+    m.async_events_queued = store_->size();
+    const std::scoped_lock lock(counted_mutex_);
+    auto function = m.by_function.begin();
+    for (const auto& [name, counted] : counted_) {
+        while (function != m.by_function.end() && function->name < name) ++function;
+        if (function == m.by_function.end()) return;
+        if (function->name == name) function->async = counted;
+    }
+}
+
+}  // namespace hearth::control

@@ -1,0 +1,94 @@
+#pragma once
+
+/// The asynchronous invocations of a control plane: taken in, kept, delivered, counted. The pieces
+/// are event_store (where they wait), event_writer (group commit), event_dispatcher and
+/// event_delivery (when and how often); here they meet the functions.
+///
+/// Thread-safe. `counted_mutex_` is a leaf; the registry's mutex is never taken under it.
+
+#include "control/event_dispatcher.hpp"
+#include "control/event_store.hpp"
+#include "control/event_writer.hpp"
+
+#include <hearth/control.hpp>
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::control {
+
+class events final : private event_target {
+  public:
+    /// Opens the store: in the data directory, else in memory. `owner` outlives it.
+    static result<std::unique_ptr<events>> open(control_plane::impl& owner);
+    ~events() override;
+
+    /// The event an invocation makes. @errors as control_plane::enqueue
+    result<queued_event> prepare(std::string_view name,
+                                 std::string payload,
+                                 invoke_options options,
+                                 std::string_view qualifier) const;
+    /// `done` is called on the writer's thread when the event is durable. @errors as
+    /// event_writer::submit
+    result<void> accept(queued_event e, event_writer::handler done);
+
+    /// Delivers what is there. After the owner has loaded its functions; nothing is accepted
+    /// before.
+    void start() { dispatcher_->start(); }
+    /// The function has changed, so that what waits for it might be deliverable.
+    void changed(std::string_view function);
+    void deleted(std::string_view function);
+
+    /// Delivers nothing more.
+    void pause() noexcept { dispatcher_->pause(); }
+    /// The same, waits for what is with functions, and writes what it came to.
+    void stop();
+
+    /// Fills in what concerns events. The functions are there, sorted by name.
+    void add_to(hearth::metrics& m) const;
+
+  private:
+    events(control_plane::impl& owner, std::unique_ptr<event_store> store);
+
+    state look(std::string_view lane) override;
+    void deliver(const queued_event& e,
+                 boost::asio::any_completion_handler<void(error, response)> done) override;
+    void conclude(const queued_event& e,
+                  event_ending ending,
+                  boost::asio::any_completion_handler<void(event_change)> done) override;
+    void on_delivery(std::string_view lane, std::chrono::milliseconds age) override;
+    void on_dropped(std::string_view lane) override;
+    void tell(std::string_view message) override;
+
+    /// Changes the function's counters.
+    template <class Change>
+    void count(std::string_view lane, Change change);
+
+    /// Makes of an ending what a target of the function's configuration is to get: an event to be
+    /// added, or a file to be written.
+    struct outcome_file {
+        std::string bucket, record;
+    };
+    result<void> address(const std::string& target,
+                         std::string record,
+                         event_change& change,
+                         std::vector<outcome_file>& files);
+    void on_undelivered(std::string_view lane, bool dead_letter, const error& why);
+
+    control_plane::impl& owner_;
+    mutable std::mutex counted_mutex_;
+    std::map<std::string, async_metrics, std::less<>> counted_;  // under counted_mutex_
+    // The dispatcher goes first, then what it writes with, then where.
+    boost::asio::thread_pool files_{1};  ///< waits for the disk
+    const std::unique_ptr<event_store> store_;
+    std::unique_ptr<event_writer> writer_;
+    std::unique_ptr<event_dispatcher> dispatcher_;
+};
+
+}  // namespace hearth::control
