@@ -12,6 +12,7 @@
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
+#include <hearth/function_url.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
@@ -148,6 +149,20 @@ class control_plane {
     result<void> delete_event_invoke_config(std::string_view name, std::string_view qualifier);
     [[nodiscard]] result<event_invoke_page> list_event_invoke_configs(
         std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
+
+    // Function URLs (function_urls.cpp), of a function or an alias.
+
+    /// @errors errc::not_found, already_exists, invalid_argument, storage_failed
+    result<function_url_config> create_function_url_config(const function_url_request& request);
+    /// Changes what the request says. @errors errc::not_found, invalid_argument, storage_failed
+    result<function_url_config> update_function_url_config(const function_url_request& request);
+    [[nodiscard]] result<function_url_config> get_function_url_config(
+        std::string_view name, std::string_view qualifier) const;
+    result<void> delete_function_url_config(std::string_view name, std::string_view qualifier);
+    [[nodiscard]] result<function_url_page> list_function_url_configs(
+        std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
+    /// Whose URL it is. @errors errc::not_found
+    [[nodiscard]] result<function_url_config> find_function_url(std::string_view url_id) const;
 
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;

@@ -100,7 +100,7 @@ result<void> control_plane::impl::change_attributes(const entry_ptr& e,
                                                     control::function_attributes next) {
     HEARTH_CHECK(store(*e, next));
     const auto guard = registry_.lock();
-    e->attributes = std::move(next);
+    registry_.set_attributes_locked(*e, std::move(next));
     return {};
 }
 

@@ -181,6 +181,8 @@ error busy(const version_entry& v);
 std::optional<std::uint64_t> version_number(std::string_view text) noexcept;
 /// Null when the function has no such version or alias. An alias leads to its FunctionVersion.
 version_ptr find_version(const entry& e, std::string_view qualifier);
+/// The key of what the attributes hold by qualifier: "$LATEST" where the name has none.
+std::string key_of(const function_name& name);
 
 std::string make_uuid();
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".

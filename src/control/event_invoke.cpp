@@ -43,10 +43,6 @@ error no_config(const std::string& arn) {
     return {errc::not_found, "The function " + arn + " doesn't have an EventInvokeConfig"};
 }
 
-std::string key_of(const control::function_name& name) {
-    return name.qualifier.empty() ? "$LATEST" : name.qualifier;
-}
-
 /// What the request says, over what there was.
 result<event_invoke_config> changed(const control_plane::impl& impl,
                                     const control::function_name& name,

@@ -34,6 +34,10 @@ version_ptr find_version(const entry& e, std::string_view qualifier) {
     return at == e.published.end() ? nullptr : at->second;
 }
 
+std::string key_of(const function_name& name) {
+    return name.qualifier.empty() ? "$LATEST" : name.qualifier;
+}
+
 result<std::size_t> page_size(std::size_t max_items, std::size_t limit) {
     if (max_items == 0)
         return violation("maxItems", "0", "Member must have value greater than or equal to 1");

@@ -2,6 +2,9 @@
 
 #include <boost/json.hpp>
 
+#include <concepts>
+#include <type_traits>
+
 namespace hearth::control {
 namespace {
 
@@ -47,23 +50,42 @@ void describe_attributes(Visitor& v, Attributes& a) {
     v("tags", a.tags), v("last_version", a.last_version);
     v("published_description", a.published_description), v("aliases", a.aliases);
     v("reserved_concurrency", a.reserved_concurrency), v("provisioned", a.provisioned);
-    v("event_invoke", a.event_invoke);
+    v("event_invoke", a.event_invoke), v("urls", a.urls);
 }
 
-template <class Visitor, class Request>
-void describe_provisioned(Visitor& v, Request& r) {
+/// T itself, or what is const of it: the two directions.
+template <class T, class What>
+concept is_a = std::same_as<std::remove_const_t<T>, What>;
+
+template <class Visitor, is_a<provisioned_request> Request>
+void describe_item(Visitor& v, Request& r) {
     v("requested", r.requested), v("last_modified", r.last_modified);
 }
 
-template <class Visitor, class Config>
-void describe_event_invoke(Visitor& v, Config& c) {
+template <class Visitor, is_a<event_invoke_config> Config>
+void describe_item(Visitor& v, Config& c) {
     v("function_arn", c.function_arn), v("maximum_retry_attempts", c.maximum_retry_attempts);
     v("maximum_event_age", c.maximum_event_age), v("on_success", c.on_success);
     v("on_failure", c.on_failure), v("last_modified", c.last_modified);
 }
 
-using event_invoke_map = std::map<std::string, event_invoke_config, std::less<>>;
-using provisioned_map = std::map<std::string, provisioned_request, std::less<>>;
+template <class Visitor, is_a<cors_settings> Cors>
+void describe_item(Visitor& v, Cors& c) {
+    v("allow_credentials", c.allow_credentials), v("allow_headers", c.allow_headers);
+    v("allow_methods", c.allow_methods), v("allow_origins", c.allow_origins);
+    v("expose_headers", c.expose_headers), v("max_age", c.max_age);
+}
+
+template <class Visitor, is_a<function_url_config> Url>
+void describe_item(Visitor& v, Url& u) {
+    v("url_id", u.url_id), v("function_arn", u.function_arn), v("auth_type", u.auth_type);
+    v("invoke_mode", u.invoke_mode), v("cors", u.cors), v("creation_time", u.creation_time);
+    v("last_modified_time", u.last_modified_time);
+}
+
+/// What the attributes hold by qualifier.
+template <class T>
+using item_map = std::map<std::string, T, std::less<>>;
 using alias_map = std::map<std::string, alias_configuration, std::less<>>;
 using weight_map = std::map<std::string, double>;
 
@@ -84,19 +106,20 @@ struct writer {
     void operator()(const char* name, const std::optional<std::uint64_t>& n) {
         if (n) to[name] = *n;
     }
-    void operator()(const char* name, const provisioned_map& map) {
-        json::object& object = to[name].emplace_object();
-        for (const auto& [key, request] : map) {
-            writer item{object[key].emplace_object()};
-            describe_provisioned(item, request);
-        }
-    }
     void operator()(const char* name, std::int64_t n) { to[name] = n; }
-    void operator()(const char* name, const event_invoke_map& map) {
+    void operator()(const char* name, bool b) { to[name] = b; }
+    template <class T>
+    void operator()(const char* name, const std::optional<T>& item) {
+        if (!item) return;
+        writer inner{to[name].emplace_object()};
+        describe_item(inner, *item);
+    }
+    template <class T>
+    void operator()(const char* name, const item_map<T>& map) {
         json::object& object = to[name].emplace_object();
-        for (const auto& [key, config] : map) {
+        for (const auto& [key, each] : map) {
             writer item{object[key].emplace_object()};
-            describe_event_invoke(item, config);
+            describe_item(item, each);
         }
     }
     void operator()(const char* name, const alias_map& map) {
@@ -129,21 +152,22 @@ struct reader {
     void operator()(const char* name, std::optional<std::uint64_t>& n) {
         if (from.contains(name)) get(name, n.emplace());
     }
-    void operator()(const char* name, provisioned_map& map) {
-        const json::value* value = from.if_contains(name);
-        if (!value) return;
-        for (const auto& [key, each] : value->as_object()) {
-            reader item{each.as_object()};
-            describe_provisioned(item, map[std::string(key)]);
-        }
-    }
     void operator()(const char* name, std::int64_t& n) { get(name, n); }
-    void operator()(const char* name, event_invoke_map& map) {
+    void operator()(const char* name, bool& b) { get(name, b); }
+    template <class T>
+    void operator()(const char* name, std::optional<T>& item) {
+        const json::value* value = from.if_contains(name);
+        if (!value) return;
+        reader inner{value->as_object()};
+        describe_item(inner, item.emplace());
+    }
+    template <class T>
+    void operator()(const char* name, item_map<T>& map) {
         const json::value* value = from.if_contains(name);
         if (!value) return;
         for (const auto& [key, each] : value->as_object()) {
             reader item{each.as_object()};
-            describe_event_invoke(item, map[std::string(key)]);
+            describe_item(item, map[std::string(key)]);
         }
     }
     void operator()(const char* name, alias_map& map) {

@@ -14,7 +14,30 @@ entry_ptr registry::find_locked(std::string_view name) const {
 
 void registry::insert(const std::string& name, entry_ptr e) {
     const auto guard = lock();
-    entries_.insert_or_assign(name, std::move(e));
+    entry_ptr& place = entries_[name];
+    if (place) remove_urls(*place);
+    place.swap(e);  // what was there is destroyed after the lock
+    add_urls(*place);
+}
+
+void registry::set_attributes_locked(entry& e, function_attributes next) {
+    remove_urls(e);
+    e.attributes = std::move(next);
+    add_urls(e);
+}
+
+void registry::add_urls(const entry& e) {
+    for (const auto& [qualifier, url] : e.attributes.urls) urls_.insert_or_assign(url.url_id, url);
+}
+
+void registry::remove_urls(const entry& e) {
+    for (const auto& [qualifier, url] : e.attributes.urls) urls_.erase(url.url_id);
+}
+
+result<function_url_config> registry::find_url(std::string_view url_id) const {
+    const auto guard = lock();
+    if (const auto at = urls_.find(url_id); at != urls_.end()) return at->second;
+    return error(errc::not_found, "There is no function URL of that id here");
 }
 
 void registry::erase(std::string_view name) {
@@ -22,6 +45,7 @@ void registry::erase(std::string_view name) {
     const auto guard = lock();
     if (const auto at = entries_.find(name); at != entries_.end()) {
         last = std::move(at->second);
+        remove_urls(*last);
         entries_.erase(at);
     }
 }

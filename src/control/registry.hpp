@@ -89,12 +89,21 @@ class registry {
     [[nodiscard]] std::uint64_t total_code_size() const;
     [[nodiscard]] bool uses_package(std::string_view code_sha256) const;
 
+    /// Replaces the entry's attributes, and keeps `find_url` right. With `lock` held.
+    void set_attributes_locked(entry& e, function_attributes next);
+    /// Whose URL has that id. @errors errc::not_found
+    [[nodiscard]] result<function_url_config> find_url(std::string_view url_id) const;
+
     /// To read or write the fields of an entry.
     [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock(mutex_); }
 
   private:
+    void add_urls(const entry& e);
+    void remove_urls(const entry& e);
+
     mutable std::mutex mutex_;
-    std::map<std::string, entry_ptr, std::less<>> entries_;  // under mutex_
+    std::map<std::string, entry_ptr, std::less<>> entries_;             // under mutex_
+    std::map<std::string, function_url_config, std::less<>> urls_;      // by id; under mutex_
 };
 
 }  // namespace hearth::control

@@ -48,6 +48,8 @@ struct function_attributes {
     std::map<std::string, provisioned_request, std::less<>> provisioned;
     /// By version, alias or "$LATEST".
     std::map<std::string, event_invoke_config, std::less<>> event_invoke;
+    /// By alias or "$LATEST".
+    std::map<std::string, function_url_config, std::less<>> urls;
     bool operator==(const function_attributes&) const = default;
 };
 

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace hearth::http {
@@ -30,6 +31,13 @@ class connection {
 
     [[nodiscard]] auto get_executor() { return bare_.get_executor(); }
     [[nodiscard]] bool is_tls() const noexcept { return tls_.has_value(); }
+
+    /// Empty once the client has gone.
+    [[nodiscard]] std::string peer_address() const {
+        error_code gone;
+        const auto peer = bare_.socket().remote_endpoint(gone);
+        return gone ? std::string() : peer.address().to_string();
+    }
 
     /// What is under way fails when this much time has passed without it being called again.
     void expires_after(std::chrono::milliseconds time) { bare_.expires_after(time); }

@@ -69,6 +69,12 @@ reply update_event_invoke_config(const call& c);
 reply get_event_invoke_config(const call& c);
 reply delete_event_invoke_config(const call& c);
 reply list_event_invoke_configs(const call& c);
+// function_urls.cpp
+reply create_function_url_config(const call& c);
+reply update_function_url_config(const call& c);
+reply get_function_url_config(const call& c);
+reply delete_function_url_config(const call& c);
+reply list_function_url_configs(const call& c);
 // concurrency.cpp
 reply put_function_concurrency(const call& c);
 reply get_function_concurrency(const call& c);

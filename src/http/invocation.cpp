@@ -12,8 +12,6 @@ namespace beast_http = boost::beast::http;
 
 /// Of the header's text (service model, InvocationRequest$ClientContext).
 constexpr std::size_t max_client_context = 3583;
-/// Ours: the header goes to the guest as it is.
-constexpr std::size_t max_trace_id = 1024;
 constexpr std::size_t max_tenant_id = 256;  // service model, TenantId
 
 std::string_view header(const beast_http::fields& headers, const char* name) {

@@ -27,6 +27,8 @@ struct invocation {
 inline constexpr std::uint64_t max_payload = 6ull << 20;
 /// And for an event.
 inline constexpr std::uint64_t max_event_payload = 1ull << 20;
+/// Ours: the header goes to the guest as it is.
+inline constexpr std::size_t max_trace_id = 1024;
 
 /// An invocation to run, or why the request is refused. `request_id` becomes the invocation's.
 std::variant<invocation, reply> read_invocation(const boost::beast::http::fields& headers,

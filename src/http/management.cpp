@@ -50,6 +50,11 @@ constexpr handler handled[] = {
     {operation::get_event_invoke_config, handlers::get_event_invoke_config, false},
     {operation::delete_event_invoke_config, handlers::delete_event_invoke_config, true},
     {operation::list_event_invoke_configs, handlers::list_event_invoke_configs, false},
+    {operation::create_function_url_config, handlers::create_function_url_config, true},
+    {operation::update_function_url_config, handlers::update_function_url_config, true},
+    {operation::get_function_url_config, handlers::get_function_url_config, false},
+    {operation::delete_function_url_config, handlers::delete_function_url_config, true},
+    {operation::list_function_url_configs, handlers::list_function_url_configs, false},
     {operation::download_code, handlers::download_code, true},
     {operation::get_metrics, get_metrics, true},  // a thousand functions are megabytes of text
 };

@@ -47,7 +47,13 @@ enum class operation {
     get_event_invoke_config,
     delete_event_invoke_config,
     list_event_invoke_configs,
+    create_function_url_config,
+    update_function_url_config,
+    get_function_url_config,
+    delete_function_url_config,
+    list_function_url_configs,
     get_account_settings,
+    function_url,   ///< not of the API: a request for a function itself (function_url.hpp)
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,    ///< not AWS's: for Prometheus
 };

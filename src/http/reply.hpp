@@ -18,6 +18,8 @@ struct reply {
     std::string content_type = "application/json";
     /// Names are string literals.
     std::vector<std::pair<std::string_view, std::string>> headers{};
+    /// A function's own, of any name and perhaps several of one; those above stand over them.
+    std::vector<std::pair<std::string, std::string>> own_headers{};
 };
 
 }  // namespace hearth::http

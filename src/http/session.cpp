@@ -1,6 +1,8 @@
 #include "http/session.hpp"
 
 #include "http/aws_error.hpp"
+#include "http/beast_text.hpp"
+#include "http/function_url.hpp"
 #include "http/invocation.hpp"
 #include "http/management.hpp"
 #include "http/text.hpp"
@@ -41,6 +43,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
     switch (asked->op) {
         case operation::invoke:
         case operation::invoke_async:
+        case operation::function_url:
             return max_payload;
         case operation::create_function:
         case operation::update_function_code:
@@ -51,7 +54,8 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
 }
 
 reply too_large(const std::optional<route>& asked) {
-    if (asked && (asked->op == operation::invoke || asked->op == operation::invoke_async))
+    if (asked && (asked->op == operation::invoke || asked->op == operation::invoke_async ||
+                  asked->op == operation::function_url))
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
@@ -78,8 +82,6 @@ std::string make_trace_id(const std::string& request_id) {
         if (request_id[i] != '-') id += request_id[i], ++taken;
     return id + ";Sampled=0";
 }
-
-beast::string_view to_beast(std::string_view s) { return {s.data(), s.size()}; }
 
 }  // namespace
 
@@ -142,7 +144,9 @@ void session::on_header(error_code ec) {
     trace_id_.clear();
     if (ec) return on_malformed(ec);
     const auto& request = parser_->get();
-    asked_ = find_route(request.method(), {request.target().data(), request.target().size()});
+    const std::string_view target(request.target().data(), request.target().size());
+    asked_ = find_url_route(header(beast_http::field::host), target);
+    if (!asked_) asked_ = find_route(request.method(), target);
     if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
         return respond(too_large(asked_), true);
     parser_->body_limit(body_limit(asked_));
@@ -188,6 +192,9 @@ void session::on_malformed(error_code ec) {
 void session::on_body(error_code ec) {
     if (ec) return on_malformed(ec);
     reading_ = false;
+    const bool is_url = asked_ && asked_->op == operation::function_url;
+    // A function URL's own host is another origin than the API's, and its pages may call it.
+    if (is_url && !url_id_of_host(header(beast_http::field::host)).empty()) return invoke_url();
     if (!header(beast_http::field::origin).empty())
         return respond(make_error(aws_error::access_denied,
                                   "Requests from web pages (with an Origin header) are refused"));
@@ -196,6 +203,7 @@ void session::on_body(error_code ec) {
                                   "The Lambda API has no operation " +
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
+    if (is_url) return invoke_url();
     if (asked_->op == operation::invoke || asked_->op == operation::invoke_async) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
     respond(manage(owner_->control_, *asked_, parser_->get().body(), origin()));
@@ -240,6 +248,52 @@ void session::on_invoked(const error& failure, response r, bool log_tail) {
                            : write_response(std::move(r), log_tail));
 }
 
+void session::invoke_url() {
+    auto& request = parser_->get();
+    auto config = owner_->control_.find_function_url(asked_->argument);
+    if (config.has_error()) return respond(make_error(config.error()));
+    if (auto answer = preflight(*config, request)) return respond(std::move(*answer));
+    if (config->auth_type != "NONE") {
+        reply forbidden = make_error(aws_error::access_denied, "Forbidden");
+        add_cors(*config, request, forbidden);
+        return respond(std::move(forbidden));
+    }
+    trace_id_ = view(request["X-Amzn-Trace-Id"]);
+    if (trace_id_.empty() || trace_id_.size() > max_trace_id)
+        trace_id_ = make_trace_id(request_id_);
+    std::string event = write_url_event(
+        *config, request,
+        {.target = asked_->second,
+         .request_id = request_id_,
+         .trace_id = trace_id_,
+         .source_ip = connection_.peer_address(),
+         .milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(
+                             std::chrono::system_clock::now().time_since_epoch())
+                             .count(),
+         .is_tls = connection_.is_tls()});
+    if (event.size() > max_payload) return respond(too_large(asked_));
+    invoke_options options{.request_id = request_id_, .trace_id = trace_id_};
+    const std::string function = config->function_arn;
+    owner_->control_.async_invoke(
+        function, std::move(event), std::move(options), {},
+        asio::bind_executor(connection_.get_executor(),
+                            [self = shared_from_this(), config = std::move(*config)](
+                                const error& failure, const response& r) {
+                                self->on_url_invoked(config, failure, r);
+                            }));
+}
+
+void session::on_url_invoked(const function_url_config& config,
+                             const error& failure,
+                             const response& r) {
+    reply answer = failure.code() ? write_url_failure(failure) : read_url_response(config, r);
+    add_cors(config, parser_->get(), answer);
+    // Under the API's own name a function's page must not act as this server's.
+    if (url_id_of_host(header(beast_http::field::host)).empty())
+        answer.headers.emplace_back("Content-Security-Policy", "sandbox");
+    respond(std::move(answer));
+}
+
 void session::manage_elsewhere() {
     const bool taken = owner_->submit([self = shared_from_this()] {
         // Nothing else touches the request meanwhile: the session has no operation under way.
@@ -256,10 +310,13 @@ void session::respond(reply r, bool rest_unread) {
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
     auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);
+    for (const auto& [name, value] : r.own_headers) out.insert(name, value);
     out.set("x-amzn-RequestId", request_id_);
     if (!trace_id_.empty()) out.set("X-Amzn-Trace-Id", trace_id_);
     for (auto& [name, value] : r.headers) out.set(to_beast(name), value);
     out.keep_alive(!is_close);
+    if (r.status == beast_http::status::no_content || r.status == beast_http::status::not_modified)
+        r.body.clear();
     if (r.status != beast_http::status::no_content)
         out.set(beast_http::field::content_type, r.content_type);
     out.body() = std::move(r.body);

@@ -43,6 +43,8 @@ class session : public std::enable_shared_from_this<session> {
 
     void invoke();
     void on_invoked(const error& failure, response r, bool log_tail);
+    void invoke_url();
+    void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
     void manage_elsewhere();
 
     /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it

@@ -44,6 +44,12 @@ std::string write_tags(const std::map<std::string, std::string>& tags);
 std::string write_event_invoke(const event_invoke_config& c);
 std::string write_page(const event_invoke_page& page);
 
+shaped<function_url_request> read_create_function_url(std::string_view body);
+shaped<function_url_request> read_update_function_url(std::string_view body);
+/// `origin` as in `call`.
+std::string write_function_url(const function_url_config& c, std::string_view origin, bool is_new);
+std::string write_page(const function_url_page& page, std::string_view origin);
+
 /// `qualifier`, if given, shows in the ARN as AWS has it.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});
 /// `code_location` empty: the function has no zip to download.

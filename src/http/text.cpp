@@ -53,9 +53,6 @@ struct ignore_all {
     bool on_comment(view, ec&) { return true; }
 };
 
-/// AWS's parser (Jackson) stops at 1,000 levels.
-constexpr std::size_t max_json_depth = 1000;
-
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;

@@ -2,6 +2,7 @@
 
 /// Small conversions of the wire: base64, percent-encoding, JSON validity. Pure.
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ std::string printable(std::string_view text);
 
 /// Whether it can stand in a URL for a host and its port, and can do no harm there.
 bool is_authority(std::string_view host);
+
+/// AWS's parser (Jackson) stops at 1,000 levels.
+inline constexpr std::size_t max_json_depth = 1000;
 
 /// Empty if `text` is one JSON document, else what is wrong and where.
 std::string json_fault(std::string_view text);

@@ -12,6 +12,10 @@
 /// or a disk. Operations that write to disk run on two threads of the server's own. The API trusts
 /// whoever reaches it, so it listens on loopback unless told otherwise; a web page's request (one
 /// with an Origin header) is refused.
+///
+/// On the same address are the function URLs: requests for the host ID.lambda-url.REGION.localhost,
+/// or below the path /_hearth/url/ID/, go to the function as events of payload format 2.0; the
+/// first also from web pages, as the URL's CORS settings say.
 
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>

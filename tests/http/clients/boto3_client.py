@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 import urllib.request
@@ -309,6 +310,29 @@ try:
     client.delete_function_event_invoke_config(FunctionName=name)
     refused("ResourceNotFoundException", 404, client.get_function_event_invoke_config, FunctionName=name,
             text="doesn't have an EventInvokeConfig")
+
+    # Function URLs.
+    cors = {"AllowCredentials": False, "AllowOrigins": ["*"], "AllowMethods": ["GET"], "MaxAge": 60}
+    made = client.create_function_url_config(FunctionName=name, AuthType="NONE", Cors=cors)
+    assert (made["FunctionArn"], made["AuthType"], made["Cors"]) == (arn, "NONE", cors), made
+    url = made["FunctionUrl"]
+    event = json.loads(subprocess.run(["curl", "-sS", "--fail", url + "a/b?c=d"], capture_output=True, check=True).stdout)
+    assert (event["rawPath"], event["queryStringParameters"]) == ("/a/b", {"c": "d"}), event
+    refused("ResourceConflictException", 409, client.create_function_url_config, FunctionName=name, AuthType="NONE",
+            text="FunctionUrlConfig exists")
+    refused("ResourceNotFoundException", 404, client.create_function_url_config, FunctionName=name + "x", AuthType="NONE")
+    changed = client.update_function_url_config(FunctionName=name, AuthType="AWS_IAM", Cors={})
+    assert (changed["AuthType"], changed["FunctionUrl"], "Cors" in changed) == ("AWS_IAM", url, False), changed
+    got = client.get_function_url_config(FunctionName=name)
+    assert (got["CreationTime"], got["LastModifiedTime"]) == (made["CreationTime"], changed["LastModifiedTime"]), got
+    refused("ValidationException", 400, client.create_function_url_config, FunctionName=name, Qualifier="2", AuthType="NONE")
+    client.create_function_url_config(FunctionName=name, Qualifier="another", AuthType="NONE")
+    listed = [each["FunctionArn"] for page in client.get_paginator("list_function_url_configs").paginate(
+        FunctionName=name, PaginationConfig={"PageSize": 1}) for each in page["FunctionUrlConfigs"]]
+    assert listed == [arn, arn + ":another"], listed
+    client.delete_function_url_config(FunctionName=name)
+    refused("ResourceNotFoundException", 404, client.get_function_url_config, FunctionName=name)
+    refused("ResourceNotFoundException", 404, client.delete_function_url_config, FunctionName=name)
 
     # Operations that come later are refused by name.
     refused("NotImplementedException", 501, client.list_layers, text="ListLayers")

@@ -11,6 +11,8 @@ COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidReques
                  "RequestTooLargeException"}
 # Members that are younger than Debian's model.
 NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
+NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse", "UpdateFunctionUrlConfigResponse",
+                                              "GetFunctionUrlConfigResponse", "FunctionUrlConfig")}
 # Enumerations that have grown since.
 NEWER_VALUES = {"Runtime", "StateReasonCode", "LastUpdateStatusReasonCode"}
 
