@@ -14,6 +14,7 @@
 #include <hearth/function.hpp>
 #include <hearth/function_url.hpp>
 #include <hearth/metrics.hpp>
+#include <hearth/permission.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
 
@@ -163,6 +164,22 @@ class control_plane {
         std::string_view name, std::string_view marker = {}, std::size_t max_items = 50) const;
     /// Whose URL it is. @errors errc::not_found
     [[nodiscard]] result<function_url_config> find_function_url(std::string_view url_id) const;
+
+    // Permissions (permissions.cpp), of a function, a version or an alias: stored and shown.
+
+    /// The statement as it was added, and the policy's new revision.
+    /// @errors errc::not_found, conflict (the id is there), invalid_argument (also: a policy over
+    /// 20 KB), precondition_failed, storage_failed
+    result<policy_description> add_permission(std::string_view name,
+                                              std::string_view qualifier,
+                                              const permission_request& request);
+    result<void> remove_permission(std::string_view name,
+                                   std::string_view qualifier,
+                                   std::string_view statement_id,
+                                   std::string_view revision_id = {});
+    /// @errors errc::not_found also where nothing was permitted
+    [[nodiscard]] result<policy_description> get_policy(std::string_view name,
+                                                        std::string_view qualifier) const;
 
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;

@@ -132,7 +132,8 @@ result<void> control_plane::delete_alias(std::string_view function, std::string_
     if (at == next.aliases.end()) return {};
     next.aliases.erase(at);
     const bool was_provisioned = next.provisioned.erase(std::string(alias)) != 0;
-    next.event_invoke.erase(std::string(alias)), next.urls.erase(std::string(alias));
+    next.event_invoke.erase(std::string(alias)), next.urls.erase(std::string(alias)),
+        next.policies.erase(std::string(alias));
     HEARTH_CHECK(impl_->change_attributes(e, std::move(next)));
     if (was_provisioned) impl_->apply_provisioned(e);
     return {};

@@ -50,7 +50,7 @@ void describe_attributes(Visitor& v, Attributes& a) {
     v("tags", a.tags), v("last_version", a.last_version);
     v("published_description", a.published_description), v("aliases", a.aliases);
     v("reserved_concurrency", a.reserved_concurrency), v("provisioned", a.provisioned);
-    v("event_invoke", a.event_invoke), v("urls", a.urls);
+    v("event_invoke", a.event_invoke), v("urls", a.urls), v("policies", a.policies);
 }
 
 /// T itself, or what is const of it: the two directions.
@@ -81,6 +81,16 @@ void describe_item(Visitor& v, Url& u) {
     v("url_id", u.url_id), v("function_arn", u.function_arn), v("auth_type", u.auth_type);
     v("invoke_mode", u.invoke_mode), v("cors", u.cors), v("creation_time", u.creation_time);
     v("last_modified_time", u.last_modified_time);
+}
+
+template <class Visitor, is_a<policy_statement> Statement>
+void describe_item(Visitor& v, Statement& s) {
+    v("id", s.id), v("document", s.document);
+}
+
+template <class Visitor, is_a<resource_policy> Policy>
+void describe_item(Visitor& v, Policy& p) {
+    v("revision_id", p.revision_id), v("statements", p.statements);
 }
 
 /// What the attributes hold by qualifier.
@@ -119,6 +129,14 @@ struct writer {
         json::object& object = to[name].emplace_object();
         for (const auto& [key, each] : map) {
             writer item{object[key].emplace_object()};
+            describe_item(item, each);
+        }
+    }
+    template <class T>
+    void operator()(const char* name, const std::vector<T>& list) {
+        json::array& array = to[name].emplace_array();
+        for (const T& each : list) {
+            writer item{array.emplace_back(json::object()).get_object()};
             describe_item(item, each);
         }
     }
@@ -168,6 +186,15 @@ struct reader {
         for (const auto& [key, each] : value->as_object()) {
             reader item{each.as_object()};
             describe_item(item, map[std::string(key)]);
+        }
+    }
+    template <class T>
+    void operator()(const char* name, std::vector<T>& list) {
+        const json::value* value = from.if_contains(name);
+        if (!value) return;
+        for (const json::value& each : value->as_array()) {
+            reader item{each.as_object()};
+            describe_item(item, list.emplace_back());
         }
     }
     void operator()(const char* name, alias_map& map) {

@@ -13,6 +13,8 @@
 /// - Calls may come from any thread; each engine serialises for itself.
 /// Every call but a corrupt record's fails with errc::storage_failed and a sentence only.
 
+#include "control/policy.hpp"
+
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
 
@@ -50,6 +52,8 @@ struct function_attributes {
     std::map<std::string, event_invoke_config, std::less<>> event_invoke;
     /// By alias or "$LATEST".
     std::map<std::string, function_url_config, std::less<>> urls;
+    /// By version, alias or "$LATEST".
+    std::map<std::string, resource_policy, std::less<>> policies;
     bool operator==(const function_attributes&) const = default;
 };
 

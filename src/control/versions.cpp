@@ -143,7 +143,9 @@ result<void> control_plane::impl::delete_version(const entry_ptr& e,
         code = at->second->stored.current.code_sha256;
     }
     control::function_attributes next = e->attributes;
-    if (next.provisioned.erase(name.qualifier) + next.event_invoke.erase(name.qualifier) != 0) {
+    if (next.provisioned.erase(name.qualifier) + next.event_invoke.erase(name.qualifier) +
+            next.policies.erase(name.qualifier) !=
+        0) {
         HEARTH_CHECK(change_attributes(e, std::move(next)));
     }
     if (e->durable) HEARTH_CHECK(storage_->remove_version(name.name, *number));

@@ -31,6 +31,7 @@ constexpr std::array forms = {
     wire_form{aws_error::serialization, status::bad_request, "SerializationException", "message", "User"},
     wire_form{aws_error::precondition_failed, status::precondition_failed, "PreconditionFailedException", "message", "User"},
     wire_form{aws_error::code_storage_exceeded, status::bad_request, "CodeStorageExceededException", "message", "User"},
+    wire_form{aws_error::policy_length_exceeded, status::bad_request, "PolicyLengthExceededException", "message", "User"},
     wire_form{aws_error::request_too_large, status::payload_too_large, "RequestTooLargeException", "message", "User"},
     wire_form{aws_error::request_entity_too_large, status::payload_too_large, "RequestEntityTooLargeException", "message", "User"},
     wire_form{aws_error::too_many_requests, status::too_many_requests, "TooManyRequestsException", "message", "User"},
@@ -78,6 +79,8 @@ aws_error kind_of(const error& e) {
         if (m.from == errc::invalid_argument &&
             e.detail().starts_with("1 validation error detected: "))
             return aws_error::validation;
+        if (m.from == errc::invalid_argument && e.detail().starts_with("The final policy size"))
+            return aws_error::policy_length_exceeded;
         // A class of its own for one thing that is not there.
         if (m.from == errc::not_found && e.detail().starts_with("No Provisioned Concurrency Config"))
             return aws_error::provisioned_concurrency_not_found;

@@ -22,6 +22,7 @@ enum class aws_error {
     serialization,
     precondition_failed,
     code_storage_exceeded,
+    policy_length_exceeded,
     request_too_large,         ///< an invocation's payload
     request_entity_too_large,  ///< a deployment package
     too_many_requests,

@@ -75,6 +75,10 @@ reply update_function_url_config(const call& c);
 reply get_function_url_config(const call& c);
 reply delete_function_url_config(const call& c);
 reply list_function_url_configs(const call& c);
+// permissions.cpp
+reply add_permission(const call& c);
+reply remove_permission(const call& c);
+reply get_policy(const call& c);
 // concurrency.cpp
 reply put_function_concurrency(const call& c);
 reply get_function_concurrency(const call& c);

@@ -55,6 +55,9 @@ constexpr handler handled[] = {
     {operation::get_function_url_config, handlers::get_function_url_config, false},
     {operation::delete_function_url_config, handlers::delete_function_url_config, true},
     {operation::list_function_url_configs, handlers::list_function_url_configs, false},
+    {operation::add_permission, handlers::add_permission, true},
+    {operation::remove_permission, handlers::remove_permission, true},
+    {operation::get_policy, handlers::get_policy, false},
     {operation::download_code, handlers::download_code, true},
     {operation::get_metrics, get_metrics, true},  // a thousand functions are megabytes of text
 };

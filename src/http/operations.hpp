@@ -53,6 +53,9 @@ enum class operation {
     delete_function_url_config,
     list_function_url_configs,
     get_account_settings,
+    add_permission,
+    remove_permission,
+    get_policy,
     function_url,   ///< not of the API: a request for a function itself (function_url.hpp)
     download_code,  ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,    ///< not AWS's: for Prometheus

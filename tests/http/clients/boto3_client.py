@@ -334,6 +334,35 @@ try:
     refused("ResourceNotFoundException", 404, client.get_function_url_config, FunctionName=name)
     refused("ResourceNotFoundException", 404, client.delete_function_url_config, FunctionName=name)
 
+    # Permissions.
+    refused("ResourceNotFoundException", 404, client.get_policy, FunctionName=name)
+    given = client.add_permission(FunctionName=name, StatementId="s3", Action="lambda:InvokeFunction",
+                                  Principal="s3.amazonaws.com", SourceArn="arn:aws:s3:::bucket")
+    statement = json.loads(given["Statement"])
+    assert (statement["Sid"], statement["Effect"], statement["Resource"]) == ("s3", "Allow", arn), statement
+    assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"}}, statement
+    refused("ResourceConflictException", 409, client.add_permission, FunctionName=name, StatementId="s3",
+            Action="lambda:InvokeFunction", Principal="*", text="already exists")
+    policy = client.get_policy(FunctionName=name)
+    assert json.loads(policy["Policy"])["Statement"] == [statement], policy
+    refused("PreconditionFailedException", 412, client.remove_permission, FunctionName=name, StatementId="s3", RevisionId="x")
+    refused("ValidationException", 400, client.add_permission, FunctionName=name, StatementId="a b",
+            Action="lambda:InvokeFunction", Principal="*", text="'statementId'")
+    for i in range(200):
+        try:
+            client.add_permission(FunctionName=name, StatementId="x" * 90 + str(i), Action="lambda:InvokeFunction", Principal="*")
+        except client.exceptions.PolicyLengthExceededException as e:
+            assert "20480" in e.response["Error"]["Message"], e
+            break
+    else:
+        raise AssertionError("a policy without end")
+    client.add_permission(FunctionName=name, Qualifier="another", StatementId="a", Action="lambda:*", Principal="*")
+    client.remove_permission(FunctionName=name, Qualifier="another", StatementId="a")
+    refused("ResourceNotFoundException", 404, client.get_policy, FunctionName=name, Qualifier="another")
+    client.remove_permission(FunctionName=name, StatementId="s3",
+                             RevisionId=client.get_policy(FunctionName=name)["RevisionId"])
+    refused("ResourceNotFoundException", 404, client.remove_permission, FunctionName=name, StatementId="s3", text="s3")
+
     # Operations that come later are refused by name.
     refused("NotImplementedException", 501, client.list_layers, text="ListLayers")
     refused("NotImplementedException", 501, client.list_event_source_mappings, text="ListEventSourceMappings")
