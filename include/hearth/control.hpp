@@ -8,10 +8,12 @@
 /// serving. A published version goes through the same states by itself and never changes after. What
 /// an operation returns has been made durable first, when a data directory is used.
 
+#include <hearth/code_signing.hpp>
 #include <hearth/control_types.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
+#include <hearth/function_options.hpp>
 #include <hearth/function_url.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
@@ -180,6 +182,76 @@ class control_plane {
     /// @errors errc::not_found also where nothing was permitted
     [[nodiscard]] result<policy_description> get_policy(std::string_view name,
                                                         std::string_view qualifier) const;
+
+    // Runtime management, recursion and scaling (function_options.cpp): stored and shown. The first
+    // and the last are of $LATEST or a version.
+
+    /// @errors errc::not_found, invalid_argument, storage_failed
+    result<runtime_management_config> put_runtime_management_config(
+        std::string_view name, std::string_view qualifier, runtime_management_config config);
+    [[nodiscard]] result<runtime_management_config> get_runtime_management_config(
+        std::string_view name, std::string_view qualifier) const;
+    /// "Allow" or "Terminate".
+    result<void> put_function_recursion_config(std::string_view name,
+                                               std::string_view recursive_loop);
+    [[nodiscard]] result<std::string> get_function_recursion_config(std::string_view name) const;
+    result<function_state> put_function_scaling_config(std::string_view name,
+                                                       std::string_view qualifier,
+                                                       const function_scaling_config& config);
+    [[nodiscard]] result<function_scaling> get_function_scaling_config(
+        std::string_view name, std::string_view qualifier) const;
+
+    // Code signing configurations (code_signing.cpp): stored and shown, nothing is verified.
+
+    /// @errors errc::invalid_argument, storage_failed
+    result<code_signing_config> create_code_signing_config(const code_signing_request& request);
+    /// Changes what the request says. @errors and errc::not_found
+    result<code_signing_config> update_code_signing_config(std::string_view arn,
+                                                           const code_signing_request& request);
+    [[nodiscard]] result<code_signing_config> get_code_signing_config(std::string_view arn) const;
+    /// @errors errc::not_found, storage_failed; errc::conflict while a function has it
+    result<void> delete_code_signing_config(std::string_view arn);
+    [[nodiscard]] result<code_signing_page> list_code_signing_configs(
+        std::string_view marker = {}, std::size_t max_items = 50) const;
+    [[nodiscard]] result<function_arn_page> list_functions_by_code_signing_config(
+        std::string_view arn, std::string_view marker = {}, std::size_t max_items = 50) const;
+    /// Gives it to the function; empty: takes away what it had.
+    result<void> put_function_code_signing_config(std::string_view name, std::string_view arn);
+    /// Empty: none.
+    [[nodiscard]] result<std::string> get_function_code_signing_config(std::string_view name) const;
+
+    // Layers (layers.cpp). A name is plain or the layer's ARN.
+
+    /// The layer's next version; numbers are never used again.
+    /// @errors errc::invalid_argument, bad_package, package_too_large, code_storage_exceeded,
+    ///         storage_failed, shutting_down
+    result<layer_version> publish_layer_version(publish_layer_request request);
+    /// @errors errc::not_found, invalid_argument
+    [[nodiscard]] result<layer_version> get_layer_version(std::string_view layer,
+                                                          std::uint64_t version) const;
+    [[nodiscard]] result<layer_version> get_layer_version_by_arn(std::string_view arn) const;
+    [[nodiscard]] result<layer_page> list_layers(const layer_filter& filter = {},
+                                                 std::string_view marker = {},
+                                                 std::size_t max_items = 50) const;
+    [[nodiscard]] result<layer_page> list_layer_versions(std::string_view layer,
+                                                         const layer_filter& filter = {},
+                                                         std::string_view marker = {},
+                                                         std::size_t max_items = 50) const;
+    /// Functions that use it keep it. Deleting what is not there is success.
+    result<void> delete_layer_version(std::string_view layer, std::uint64_t version);
+    /// The zip as it was uploaded. @errors errc::not_found, storage_failed
+    [[nodiscard]] result<std::string> read_layer(std::string_view layer,
+                                                 std::uint64_t version) const;
+    /// As for functions.
+    result<policy_description> add_layer_permission(std::string_view layer,
+                                                    std::uint64_t version,
+                                                    const permission_request& request);
+    result<void> remove_layer_permission(std::string_view layer,
+                                         std::uint64_t version,
+                                         std::string_view statement_id,
+                                         std::string_view revision_id = {});
+    [[nodiscard]] result<policy_description> get_layer_policy(std::string_view layer,
+                                                              std::uint64_t version) const;
 
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;

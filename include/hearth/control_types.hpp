@@ -2,6 +2,7 @@
 
 /// What the control plane's operations take and give: AWS Lambda's shapes as C++ values.
 
+#include <hearth/layer.hpp>
 #include <hearth/units.hpp>
 
 #include <chrono>
@@ -47,6 +48,8 @@ struct function_settings {
     byte_count memory = byte_count(128ull << 20);
     byte_count ephemeral_storage = byte_count(512ull << 20);
     std::map<std::string, std::string> environment{};
+    /// Of five layers at most, later over earlier; only their ARNs are the caller's to set.
+    std::vector<layer_reference> layers{};
     logging_settings logging{};  ///< reaches the function; managed runtimes act on it
     /// Gets the events that were given up, in the form of an SQS message: as the destinations of
     /// event_invoke_config.
@@ -82,6 +85,7 @@ struct create_function_request {
     std::string zip_file{};       ///< the bytes
     function_settings settings{};
     std::map<std::string, std::string> tags{};
+    std::string code_signing_config_arn{};
     bool publish = false;  ///< version 1 at once; it is what is returned
 };
 
@@ -106,6 +110,7 @@ struct update_function_configuration_request {
         snap_start{};
     std::optional<std::vector<file_system_settings>> file_systems{};
     std::optional<logging_settings> logging{};
+    std::optional<std::vector<layer_reference>> layers{};
 };
 
 struct function_description {

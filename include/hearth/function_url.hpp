@@ -1,7 +1,7 @@
 #pragma once
 
-/// Function URLs: a function, or an alias of it, as an HTTP endpoint of its own. AWS's shapes as C++
-/// values; the HTTP front serves the URLs (see http/server.hpp).
+/// Function URLs: a function, or an alias of it, as an HTTP endpoint of its own. AWS's shapes as
+/// C++ values; the HTTP front serves the URLs (see http/server.hpp).
 
 #include <cstdint>
 #include <optional>

@@ -12,7 +12,7 @@ namespace hearth {
 struct permission_request {
     std::string statement_id{}, action{}, principal{};
     std::string source_arn{}, source_account{}, event_source_token{}, principal_org_id{};
-    std::string function_url_auth_type{};           ///< with lambda:InvokeFunctionUrl only
+    std::string function_url_auth_type{};  ///< with lambda:InvokeFunctionUrl only
     std::optional<bool> invoked_via_function_url{};
     std::string revision_id{};  ///< empty: no precondition
 };

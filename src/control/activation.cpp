@@ -96,7 +96,8 @@ void control_plane::impl::activate(const target& t, std::uint64_t generation) {
         if (!code) {
             HEARTH_TRY(code, read_image(candidate.code_sha256));
         }
-        HEARTH_TRY(auto spec, make_spec(candidate, code, t.version->layers, policy));
+        HEARTH_TRY(auto layers, read_layers(*t.version, candidate, *code));
+        HEARTH_TRY(auto spec, make_spec(candidate, code, std::move(layers), policy));
         HEARTH_TRY(auto version, hosts_.deploy(std::move(spec)));
         HEARTH_CHECK(version->initialize());
         return version;
@@ -179,7 +180,8 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(
     if (draining_) return error(errc::shutting_down);
     auto version = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
         HEARTH_TRY(auto code, read_image(current.code_sha256));
-        HEARTH_TRY(auto spec, make_spec(current, std::move(code), v->layers, policy));
+        HEARTH_TRY(auto layers, read_layers(*v, current, *code));
+        HEARTH_TRY(auto spec, make_spec(current, std::move(code), std::move(layers), policy));
         return hosts_.deploy(std::move(spec));
     }();
     if (version.has_error() && version.error() == errc::no_room) return version.error();

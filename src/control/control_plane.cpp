@@ -117,6 +117,13 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     }
     HEARTH_TRY(auto functions, storage->load());
     auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage));
+    HEARTH_TRY(auto layers, self->storage_->load_layers());
+    for (auto& each : layers) {
+        auto& versions = self->layers_[each.layer.name];
+        versions.emplace(each.layer.version, std::move(each));
+    }
+    HEARTH_TRY(auto signing, self->storage_->load_code_signing());
+    for (auto& each : signing) self->code_signing_.emplace(each.arn, std::move(each));
     HEARTH_TRY(self->events_, control::events::open(*self));
     std::vector<std::string> names;
     for (const auto& f : functions) names.push_back(f.function.latest.current.function_name);
@@ -149,7 +156,7 @@ account_settings control_plane::get_account_settings() const {
             .code_size_zipped_limit = image::max_zipped,
             .concurrent_executions = impl_->options_.account_concurrency,
             .unreserved_concurrent_executions = impl_->unreserved(),
-            .total_code_size = impl_->registry_.total_code_size(),
+            .total_code_size = impl_->total_code_size(),
             .function_count = impl_->registry_.size()};
 }
 

@@ -119,6 +119,30 @@ struct control_plane::impl {
                                                 const std::string& qualifier,
                                                 const control::provisioned_request& r) const;
 
+    // Layers (layers.cpp).
+    /// Of the layer, or with a version of that.
+    [[nodiscard]] std::string layer_arn_of(std::string_view name, std::uint64_t version = 0) const;
+    /// Null: none, or deleted. With the registry's lock held.
+    [[nodiscard]] const control::stored_layer* find_layer_locked(std::string_view name,
+                                                                 std::uint64_t version) const;
+    /// Fills in what a function's layers are, and holds them against AWS's limits. `code` may be
+    /// null: its size is not known then. @errors errc::invalid_argument, not_found
+    result<void> resolve_layers(std::vector<layer_reference>& layers,
+                                const image::package_image* code) const;
+    /// What the version sees at /opt; null: nothing. @errors errc::storage_failed, bad_package,
+    /// package_too_large
+    result<std::shared_ptr<const image::package_image>> read_layers(
+        const control::version_entry& v,
+        const function_configuration& c,
+        const image::package_image& code);
+    [[nodiscard]] result<control::stored_layer> layer_for_policy(
+        const std::string& name, std::uint64_t version, std::string_view revision_id) const;
+    result<void> replace_layer(control::stored_layer next);
+    /// Null: none of that ARN. With the registry's lock held.
+    [[nodiscard]] const code_signing_config* find_code_signing_locked(std::string_view arn) const;
+    /// Of all functions and layers, as AWS counts it.
+    [[nodiscard]] std::uint64_t total_code_size() const;
+
     // Changes; `changes_` is held by the caller.
     result<void> check_code_storage(std::uint64_t added) const;
     /// Writes what one of the entry's versions, or what the attributes are to be.
@@ -156,6 +180,10 @@ struct control_plane::impl {
     control::hosts hosts_;    ///< all, of which there is that one
     const std::unique_ptr<control::storage> storage_;
     control::registry registry_;
+    /// By name and number; under the registry's mutex.
+    std::map<std::string, std::map<std::uint64_t, control::stored_layer>, std::less<>> layers_;
+    /// By ARN; under the registry's mutex.
+    std::map<std::string, code_signing_config, std::less<>> code_signing_;
     std::mutex changes_;
     mutable sched::random_source routing_;  ///< under the registry's mutex
     std::atomic<bool> draining_ = false;

@@ -55,7 +55,7 @@ void apply(update_function_configuration_request& from, function_settings& to) {
     set(from.vpc, to.vpc), set(from.dead_letter_target_arn, to.dead_letter_target_arn);
     set(from.kms_key_arn, to.kms_key_arn), set(from.tracing_mode, to.tracing_mode);
     set(from.snap_start, to.snap_start), set(from.file_systems, to.file_systems);
-    set(from.logging, to.logging);
+    set(from.logging, to.logging), set(from.layers, to.layers);
 }
 
 result<std::shared_ptr<const image::package_image>> unzip(const std::string& zip_file) {
@@ -108,7 +108,7 @@ class page_filler {
 }  // namespace
 
 result<void> control_plane::impl::check_code_storage(std::uint64_t added) const {
-    if (registry_.total_code_size() + added <= options_.code_storage_limit.bytes()) return {};
+    if (total_code_size() + added <= options_.code_storage_limit.bytes()) return {};
     return error(
         errc::code_storage_exceeded,
         "Code storage limit exceeded: " + std::to_string(options_.code_storage_limit.bytes()) +
@@ -118,6 +118,12 @@ result<void> control_plane::impl::check_code_storage(std::uint64_t added) const 
 void control_plane::impl::drop_package_if_unused(const std::string& code_sha256) {
     const std::string file = image::hex_of_base64_digest(code_sha256);
     if (file.empty() || registry_.uses_package(code_sha256)) return;
+    {
+        const auto guard = registry_.lock();
+        for (const auto& [name, versions] : layers_)
+            for (const auto& [number, layer] : versions)
+                if (layer.layer.code_sha256 == code_sha256) return;
+    }
     // A file that stays costs space only, and the next start sweeps it.
     if (auto removed = storage_->remove_package(file); removed.has_error())
         tell(removed.error().message());
@@ -142,6 +148,7 @@ result<function_configuration> control_plane::create_function(create_function_re
     const error exists(errc::already_exists, "Function already exist: " + name.name);
     if (impl_->registry_.find(name.name)) return exists;
     HEARTH_TRY(auto code, unzip(request.zip_file));
+    HEARTH_CHECK(impl_->resolve_layers(request.settings.layers, code.get()));
 
     auto e = std::make_shared<entry>();
     version_entry& latest = *e->latest;
@@ -157,12 +164,15 @@ result<function_configuration> control_plane::create_function(create_function_re
                              .state_reason_code = "Creating",
                              .last_update = update_status::in_progress};
     e->attributes.tags = std::move(request.tags);
+    e->attributes.code_signing_config_arn = request.code_signing_config_arn;
     latest.candidate_image = code;
     const function_configuration created = latest.stored.current;
     impl::publication publication;
     {
         const std::scoped_lock changes(impl_->changes_);
         if (impl_->registry_.find(name.name)) return exists;
+        if (!request.code_signing_config_arn.empty())
+            HEARTH_CHECK(get_code_signing_config(request.code_signing_config_arn));
         HEARTH_CHECK(impl_->check_code_storage(created.code_size * (request.publish ? 2 : 1)));
         HEARTH_CHECK(impl_->storage_->put_package(image::hex_of_base64_digest(created.code_sha256),
                                                   request.zip_file));
@@ -304,6 +314,7 @@ result<function_configuration> control_plane::update_function_configuration(
         HEARTH_CHECK(
             impl_->check_outcome_target(next.settings.dead_letter_target_arn, e->name()));
     HEARTH_CHECK(impl_->runtimes_.find(next.settings.runtime));
+    HEARTH_CHECK(impl_->resolve_layers(next.settings.layers, code.get()));
     return impl_->replace(e, std::move(next), std::move(code));
 }
 
@@ -323,8 +334,9 @@ result<void> control_plane::delete_function(std::string_view name, std::string_v
         const auto let_go = [&](version_entry& v) {
             ++v.generation;
             last.push_back(std::move(v.serving));
-            code.push_back(v.stored.current.code_sha256);
-            if (v.stored.update) code.push_back(v.stored.update->code_sha256);
+            const auto keep = [&](const std::string& sha256) { code.push_back(sha256); };
+            control::each_package(v.stored.current, keep);
+            if (v.stored.update) control::each_package(*v.stored.update, keep);
         };
         let_go(*e->latest);
         for (const auto& [number, version] : e->published) let_go(*version);

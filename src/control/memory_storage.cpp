@@ -18,6 +18,16 @@ class memory_storage final : public storage {
     result<void> remove(const std::string&) override { return {}; }
     result<void> remove_version(const std::string&, std::uint64_t) override { return {}; }
 
+    result<std::vector<stored_layer>> load_layers() override { return std::vector<stored_layer>(); }
+    result<void> put_layer(const stored_layer&) override { return {}; }
+    result<void> remove_layer(const std::string&, std::uint64_t) override { return {}; }
+
+    result<std::vector<code_signing_config>> load_code_signing() override {
+        return std::vector<code_signing_config>();
+    }
+    result<void> put_code_signing(const code_signing_config&) override { return {}; }
+    result<void> remove_code_signing(const std::string&) override { return {}; }
+
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
         packages_.try_emplace(sha256, zip);

@@ -53,8 +53,8 @@ result<policy_description> control_plane::add_permission(std::string_view name,
         next = found.function->attributes;
     }
     resource_policy& policy = next.policies[key];
-    HEARTH_TRY(auto statement, control::add_statement(policy, request,
-                                                      impl_->arn_of(parsed.name, parsed.qualifier)));
+    HEARTH_TRY(auto statement, control::add_statement(
+                                   policy, request, impl_->arn_of(parsed.name, parsed.qualifier)));
     policy_description added{std::move(statement), policy.revision_id};
     HEARTH_CHECK(impl_->change_attributes(found.function, std::move(next)));
     return added;

@@ -49,9 +49,9 @@ result<void> check(const permission_request& r) {
                         "(\\d{12})?:(.*)");
     if (!r.source_account.empty() && !is_account(r.source_account))
         return mismatch("sourceAccount", r.source_account, "\\d{12}");
-    if (!r.event_source_token.empty() &&
-        !is_made_of(r.event_source_token, 1, 256,
-                    [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; }))
+    if (!r.event_source_token.empty() && !is_made_of(r.event_source_token, 1, 256, [](char c) {
+            return is_alnum(c) || c == '.' || c == '_' || c == '-';
+        }))
         return mismatch("eventSourceToken", r.event_source_token, "[a-zA-Z0-9._\\-]+");
     if (!r.principal_org_id.empty() &&
         !(r.principal_org_id.starts_with("o-") &&

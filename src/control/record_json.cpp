@@ -24,6 +24,7 @@ void describe_settings(Visitor& v, Settings& s) {
     v("log_format", s.logging.log_format), v("log_group", s.logging.log_group);
     v("application_log_level", s.logging.application_log_level);
     v("system_log_level", s.logging.system_log_level), v("file_systems", s.file_systems);
+    v("layers", s.layers);
 }
 
 template <class Visitor, class Configuration>
@@ -51,6 +52,9 @@ void describe_attributes(Visitor& v, Attributes& a) {
     v("published_description", a.published_description), v("aliases", a.aliases);
     v("reserved_concurrency", a.reserved_concurrency), v("provisioned", a.provisioned);
     v("event_invoke", a.event_invoke), v("urls", a.urls), v("policies", a.policies);
+    v("runtime_management", a.runtime_management), v("scaling", a.scaling);
+    v("recursive_loop", a.recursive_loop);
+    v("code_signing_config_arn", a.code_signing_config_arn);
 }
 
 /// T itself, or what is const of it: the two directions.
@@ -91,6 +95,44 @@ void describe_item(Visitor& v, Statement& s) {
 template <class Visitor, is_a<resource_policy> Policy>
 void describe_item(Visitor& v, Policy& p) {
     v("revision_id", p.revision_id), v("statements", p.statements);
+}
+
+template <class Visitor, is_a<layer_reference> Reference>
+void describe_item(Visitor& v, Reference& r) {
+    v("arn", r.arn), v("code_sha256", r.code_sha256), v("code_size", r.code_size);
+    v("unzipped_size", r.unzipped_size);
+}
+
+template <class Visitor, is_a<stored_layer> Layer>
+void describe_item(Visitor& v, Layer& l) {
+    v("name", l.layer.name), v("version", l.layer.version), v("layer_arn", l.layer.layer_arn);
+    v("version_arn", l.layer.version_arn), v("description", l.layer.description);
+    v("license_info", l.layer.license_info);
+    v("compatible_runtimes", l.layer.compatible_runtimes);
+    v("compatible_architectures", l.layer.compatible_architectures);
+    v("created_date", l.layer.created_date), v("code_sha256", l.layer.code_sha256);
+    v("code_size", l.layer.code_size), v("unzipped_size", l.layer.unzipped_size);
+    v("policy_revision", l.policy.revision_id), v("policy", l.policy.statements);
+    v("deleted", l.deleted);
+}
+
+template <class Visitor, is_a<runtime_management_config> Config>
+void describe_item(Visitor& v, Config& c) {
+    v("function_arn", c.function_arn), v("update_runtime_on", c.update_runtime_on);
+    v("runtime_version_arn", c.runtime_version_arn);
+}
+
+template <class Visitor, is_a<function_scaling_config> Config>
+void describe_item(Visitor& v, Config& c) {
+    v("min", c.min_execution_environments), v("max", c.max_execution_environments);
+}
+
+template <class Visitor, is_a<code_signing_config> Config>
+void describe_item(Visitor& v, Config& c) {
+    v("id", c.id), v("arn", c.arn), v("description", c.description);
+    v("allowed_publishers", c.allowed_publishers);
+    v("untrusted_artifact_on_deployment", c.untrusted_artifact_on_deployment);
+    v("last_modified", c.last_modified);
 }
 
 /// What the attributes hold by qualifier.
@@ -261,6 +303,24 @@ auto read_record(std::string_view text, Read read_document)
     }
 }
 
+template <class Item>
+std::string item_to_json(const Item& item) {
+    json::object document;
+    writer w{document};
+    describe_item(w, item);
+    return json::serialize(document);
+}
+
+template <class Item>
+result<Item> item_from_json(std::string_view text) {
+    return read_record(text, [](const json::value& document) {
+        Item item;
+        reader r{document.as_object()};
+        describe_item(r, item);
+        return item;
+    });
+}
+
 }  // namespace
 
 std::string to_json(const stored_function& function) {
@@ -274,6 +334,18 @@ std::string to_json(const stored_function& function) {
 
 std::string to_json(const function_configuration& version) {
     return json::serialize(written(version));
+}
+
+std::string to_json(const stored_layer& layer) { return item_to_json(layer); }
+
+std::string to_json(const code_signing_config& config) { return item_to_json(config); }
+
+result<stored_layer> layer_from_json(std::string_view text) {
+    return item_from_json<stored_layer>(text);
+}
+
+result<code_signing_config> code_signing_from_json(std::string_view text) {
+    return item_from_json<code_signing_config>(text);
 }
 
 result<stored_function> from_json(std::string_view text) {

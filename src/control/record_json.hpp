@@ -11,6 +11,10 @@ std::string to_json(const stored_function& function);
 std::string to_json(const function_configuration& version);
 /// @errors errc::storage_failed: not JSON, or a field of the wrong type; so the next
 result<stored_function> from_json(std::string_view text);
+std::string to_json(const stored_layer& layer);
+result<stored_layer> layer_from_json(std::string_view text);
+std::string to_json(const code_signing_config& config);
+result<code_signing_config> code_signing_from_json(std::string_view text);
 result<function_configuration> version_from_json(std::string_view text);
 
 }  // namespace hearth::control

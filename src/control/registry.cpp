@@ -88,8 +88,9 @@ bool registry::uses_package(std::string_view code_sha256) const {
     visit_after({}, [&](const entry& e) {
         if (!e.durable) return true;
         e.each_version([&](const version_entry& v) {
-            used = used || v.stored.current.code_sha256 == code_sha256 ||
-                   (v.stored.update && v.stored.update->code_sha256 == code_sha256);
+            const auto look = [&](const std::string& sha256) { used |= sha256 == code_sha256; };
+            each_package(v.stored.current, look);
+            if (v.stored.update) each_package(*v.stored.update, look);
         });
         return !used;
     });

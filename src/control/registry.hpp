@@ -102,8 +102,8 @@ class registry {
     void remove_urls(const entry& e);
 
     mutable std::mutex mutex_;
-    std::map<std::string, entry_ptr, std::less<>> entries_;             // under mutex_
-    std::map<std::string, function_url_config, std::less<>> urls_;      // by id; under mutex_
+    std::map<std::string, entry_ptr, std::less<>> entries_;         // under mutex_
+    std::map<std::string, function_url_config, std::less<>> urls_;  // by id; under mutex_
 };
 
 }  // namespace hearth::control

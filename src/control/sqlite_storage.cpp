@@ -27,11 +27,15 @@ namespace fs = std::filesystem;
 /// transaction.
 ///   1  table functions (name, document)
 ///   2  table versions (name, version, document): the published ones
-constexpr int schema_version = 2;
+///   3  tables layers (name, version, document) and code_signing (id, document)
+constexpr int schema_version = 3;
 constexpr const char* steps[] = {
     "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
     " PRIMARY KEY (name, version)) STRICT;",
+    "CREATE TABLE layers (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
+    " PRIMARY KEY (name, version)) STRICT;"
+    "CREATE TABLE code_signing (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
 };
 static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
@@ -157,7 +161,9 @@ class sqlite_storage final : public storage {
         std::map<std::string, loaded_function> by_name;
         std::set<std::string> named;
         const auto keep = [&](const function_configuration& c) {
-            named.insert(image::hex_of_base64_digest(c.code_sha256));
+            each_package(c, [&](const std::string& sha256) {
+                named.insert(image::hex_of_base64_digest(sha256));
+            });
         };
         HEARTH_CHECK(each_row("SELECT name, document FROM functions", [&](const auto& row) -> result<void> {
             HEARTH_TRY(stored_function function, from_json(row.text(1)));
@@ -179,6 +185,11 @@ class sqlite_storage final : public storage {
                                                   std::move(version));
                 return {};
             }));
+        HEARTH_CHECK(each_row("SELECT document FROM layers", [&](const auto& row) -> result<void> {
+            HEARTH_TRY(const stored_layer layer, layer_from_json(row.text(0)));
+            named.insert(image::hex_of_base64_digest(layer.layer.code_sha256));
+            return {};
+        }));
         packages_.sweep(named);
         std::vector<loaded_function> functions;
         for (auto& [name, function] : by_name) functions.push_back(std::move(function));
@@ -222,6 +233,70 @@ class sqlite_storage final : public storage {
                    prepare("DELETE FROM versions WHERE name = ?1 AND version = ?2"));
         bind(statement, 1, name);
         sqlite3_bind_int64(statement.get(), 2, static_cast<sqlite3_int64>(version));
+        return run(statement);
+    }
+
+    result<std::vector<stored_layer>> load_layers() override {
+        const std::scoped_lock lock(mutex_);
+        std::vector<stored_layer> layers;
+        HEARTH_CHECK(each_row("SELECT document FROM layers ORDER BY name, version",
+                              [&](const auto& row) -> result<void> {
+                                  HEARTH_TRY(stored_layer layer, layer_from_json(row.text(0)));
+                                  layers.push_back(std::move(layer));
+                                  return {};
+                              }));
+        return layers;
+    }
+
+    result<void> put_layer(const stored_layer& layer) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO layers (name, version, document) VALUES (?1, ?2, ?3) "
+                           "ON CONFLICT (name, version) DO UPDATE SET document = "
+                           "excluded.document"));
+        const std::string document = to_json(layer);
+        bind(insert, 1, layer.layer.name);
+        sqlite3_bind_int64(insert.get(), 2, static_cast<sqlite3_int64>(layer.layer.version));
+        bind(insert, 3, document);
+        return run(insert);
+    }
+
+    result<void> remove_layer(const std::string& name, std::uint64_t version) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement,
+                   prepare("DELETE FROM layers WHERE name = ?1 AND version = ?2"));
+        bind(statement, 1, name);
+        sqlite3_bind_int64(statement.get(), 2, static_cast<sqlite3_int64>(version));
+        return run(statement);
+    }
+
+    result<std::vector<code_signing_config>> load_code_signing() override {
+        const std::scoped_lock lock(mutex_);
+        std::vector<code_signing_config> configs;
+        HEARTH_CHECK(each_row("SELECT document FROM code_signing ORDER BY id",
+                              [&](const auto& row) -> result<void> {
+                                  HEARTH_TRY(auto config, code_signing_from_json(row.text(0)));
+                                  configs.push_back(std::move(config));
+                                  return {};
+                              }));
+        return configs;
+    }
+
+    result<void> put_code_signing(const code_signing_config& config) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO code_signing (id, document) VALUES (?1, ?2) "
+                           "ON CONFLICT (id) DO UPDATE SET document = excluded.document"));
+        const std::string document = to_json(config);
+        bind(insert, 1, config.id);
+        bind(insert, 2, document);
+        return run(insert);
+    }
+
+    result<void> remove_code_signing(const std::string& id) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM code_signing WHERE id = ?1"));
+        bind(statement, 1, id);
         return run(statement);
     }
 

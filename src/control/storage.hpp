@@ -54,6 +54,11 @@ struct function_attributes {
     std::map<std::string, function_url_config, std::less<>> urls;
     /// By version, alias or "$LATEST".
     std::map<std::string, resource_policy, std::less<>> policies;
+    /// By version or "$LATEST".
+    std::map<std::string, runtime_management_config, std::less<>> runtime_management;
+    std::map<std::string, function_scaling_config, std::less<>> scaling;
+    std::string recursive_loop;  ///< empty: nothing was said
+    std::string code_signing_config_arn;
     bool operator==(const function_attributes&) const = default;
 };
 
@@ -71,6 +76,21 @@ struct stored_function {
     function_attributes attributes;
     bool operator==(const stored_function&) const = default;
 };
+
+/// A layer's version as stored.
+struct stored_layer {
+    layer_version layer;
+    resource_policy policy;
+    bool deleted = false;  ///< the highest number ever given: all that is left of it
+    bool operator==(const stored_layer&) const = default;
+};
+
+/// Calls `visit` with the SHA-256 of each package that a version runs with: its own, its layers'.
+template <class Visit>
+void each_package(const function_configuration& c, Visit visit) {
+    visit(c.code_sha256);
+    for (const layer_reference& each : c.settings.layers) visit(each.code_sha256);
+}
 
 struct loaded_function {
     stored_function function;
@@ -92,6 +112,15 @@ class storage {
     /// The function and its versions. Removing what is not there is success, here and below.
     virtual result<void> remove(const std::string& name) = 0;
     virtual result<void> remove_version(const std::string& name, std::uint64_t version) = 0;
+    /// Every layer's versions. Called once, after `load`.
+    virtual result<std::vector<stored_layer>> load_layers() = 0;
+    /// Inserts or replaces.
+    virtual result<void> put_layer(const stored_layer& layer) = 0;
+    virtual result<void> remove_layer(const std::string& name, std::uint64_t version) = 0;
+    /// Called once, after `load`; by id.
+    virtual result<std::vector<code_signing_config>> load_code_signing() = 0;
+    virtual result<void> put_code_signing(const code_signing_config& config) = 0;
+    virtual result<void> remove_code_signing(const std::string& id) = 0;
     /// Named by the SHA-256 of its content, in hex; putting the same again is success.
     virtual result<void> put_package(const std::string& sha256, std::string_view zip) = 0;
     /// @errors errc::storage_failed also when the content no longer has that SHA-256

@@ -144,7 +144,8 @@ result<void> control_plane::impl::delete_version(const entry_ptr& e,
     }
     control::function_attributes next = e->attributes;
     if (next.provisioned.erase(name.qualifier) + next.event_invoke.erase(name.qualifier) +
-            next.policies.erase(name.qualifier) !=
+            next.policies.erase(name.qualifier) + next.scaling.erase(name.qualifier) +
+            next.runtime_management.erase(name.qualifier) !=
         0) {
         HEARTH_CHECK(change_attributes(e, std::move(next)));
     }

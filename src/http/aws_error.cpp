@@ -25,6 +25,7 @@ constexpr std::array forms = {
     wire_form{aws_error::resource_not_found, status::not_found, "ResourceNotFoundException", "Message", "User"},
     wire_form{aws_error::resource_conflict, status::conflict, "ResourceConflictException", "message", "User"},
     wire_form{aws_error::provisioned_concurrency_not_found, status::not_found, "ProvisionedConcurrencyConfigNotFoundException", "message", "User"},
+    wire_form{aws_error::code_signing_config_not_found, status::not_found, "CodeSigningConfigNotFoundException", "Message", "User"},
     wire_form{aws_error::invalid_parameter_value, status::bad_request, "InvalidParameterValueException", "message", "User"},
     wire_form{aws_error::validation, status::bad_request, "ValidationException", "message", "User"},
     wire_form{aws_error::invalid_request_content, status::bad_request, "InvalidRequestContentException", "message", "User"},
@@ -84,6 +85,9 @@ aws_error kind_of(const error& e) {
         // A class of its own for one thing that is not there.
         if (m.from == errc::not_found && e.detail().starts_with("No Provisioned Concurrency Config"))
             return aws_error::provisioned_concurrency_not_found;
+        if (m.from == errc::not_found &&
+            e.detail().starts_with("The code signing configuration cannot be found."))
+            return aws_error::code_signing_config_not_found;
         // Too large zipped is the request's fault, too large unzipped the parameter's.
         if (m.from == errc::package_too_large && e.detail().starts_with("Unzipped size"))
             return aws_error::invalid_parameter_value;

@@ -192,8 +192,7 @@ void take_status(const json::value& v, reply& to) {
 /// {"statusCode": …}; also the prelude of a streamed answer, whose body follows by itself.
 reply structured(const json::object& o) {
     reply r;
-    if (const json::value* status = o.if_contains("statusCode"))
-        take_status(*status, r);
+    if (const json::value* status = o.if_contains("statusCode")) take_status(*status, r);
     if (const json::value* headers = o.if_contains("headers"); headers && !headers->is_null()) {
         if (!headers->is_object()) throw not_a_response{};
         take_headers(headers->get_object(), r);
@@ -365,8 +364,7 @@ reply read_url_response(const function_url_config& config, const response& r) {
 
 reply write_url_failure(const error& e) {
     if (e == errc::init_failed) return bad_gateway();
-    if (e == errc::not_ready)
-        return make_error(aws_error::service_unavailable, e.message());
+    if (e == errc::not_ready) return make_error(aws_error::service_unavailable, e.message());
     return make_error(e);
 }
 
@@ -387,7 +385,8 @@ std::optional<reply> preflight(const function_url_config& config, const http_req
         r.headers.emplace_back("Access-Control-Allow-Headers", std::string(wanted));
     else if (!cors.allow_headers.empty())
         r.headers.emplace_back("Access-Control-Allow-Headers", joined(cors.allow_headers));
-    if (cors.max_age) r.headers.emplace_back("Access-Control-Max-Age", std::to_string(*cors.max_age));
+    if (cors.max_age)
+        r.headers.emplace_back("Access-Control-Max-Age", std::to_string(*cors.max_age));
     return r;
 }
 

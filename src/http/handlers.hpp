@@ -79,6 +79,34 @@ reply list_function_url_configs(const call& c);
 reply add_permission(const call& c);
 reply remove_permission(const call& c);
 reply get_policy(const call& c);
+// function_options.cpp
+reply put_runtime_management_config(const call& c);
+reply get_runtime_management_config(const call& c);
+reply put_function_recursion_config(const call& c);
+reply get_function_recursion_config(const call& c);
+reply put_function_scaling_config(const call& c);
+reply get_function_scaling_config(const call& c);
+// code_signing.cpp
+reply create_code_signing_config(const call& c);
+reply update_code_signing_config(const call& c);
+reply get_code_signing_config(const call& c);
+reply delete_code_signing_config(const call& c);
+reply list_code_signing_configs(const call& c);
+reply list_functions_by_code_signing_config(const call& c);
+reply put_function_code_signing_config(const call& c);
+reply delete_function_code_signing_config(const call& c);
+reply get_function_code_signing_config(const call& c);
+// layers.cpp
+reply publish_layer_version(const call& c);
+reply get_layer_version(const call& c);
+reply get_layer_version_by_arn(const call& c);
+reply list_layers(const call& c);
+reply list_layer_versions(const call& c);
+reply delete_layer_version(const call& c);
+reply download_layer(const call& c);
+reply add_layer_version_permission(const call& c);
+reply remove_layer_version_permission(const call& c);
+reply get_layer_version_policy(const call& c);
 // concurrency.cpp
 reply put_function_concurrency(const call& c);
 reply get_function_concurrency(const call& c);

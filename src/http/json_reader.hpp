@@ -127,6 +127,9 @@ class reader {
     const json::object& from_;
 };
 
+/// The bytes of a package, of a shape that holds ZipFile and its alternatives.
+std::string zip_file(const reader& code);
+
 template <class Read>
 auto read_document(std::string_view body, Read read)
     -> shaped<decltype(read(std::declval<reader>()))> {

@@ -3,6 +3,8 @@
 #include "http/text.hpp"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 namespace hearth::http {
 namespace {
@@ -51,15 +53,15 @@ constexpr row rows[] = {
     {verb::delete_, "UntagResource", "/2017-03-31/tags/{}", operation::untag_resource, ""},
     {verb::delete_, "DeleteFunctionConcurrency", "/2017-10-31/functions/{}/concurrency", operation::delete_function_concurrency, ""},
     {verb::put,     "PutFunctionConcurrency", "/2017-10-31/functions/{}/concurrency", operation::put_function_concurrency, ""},
-    {verb::get,     "GetLayerVersionByArn", "/2018-10-31/layers", operation::absent, "find=LayerVersion"},
-    {verb::get,     "ListLayers", "/2018-10-31/layers", operation::absent, ""},
-    {verb::get,     "ListLayerVersions", "/2018-10-31/layers/{}/versions", operation::absent, ""},
-    {verb::post,    "PublishLayerVersion", "/2018-10-31/layers/{}/versions", operation::absent, ""},
-    {verb::delete_, "DeleteLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::absent, ""},
-    {verb::get,     "GetLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::absent, ""},
-    {verb::post,    "AddLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy", operation::absent, ""},
-    {verb::get,     "GetLayerVersionPolicy", "/2018-10-31/layers/{}/versions/{}/policy", operation::absent, ""},
-    {verb::delete_, "RemoveLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy/{}", operation::absent, ""},
+    {verb::get,     "GetLayerVersionByArn", "/2018-10-31/layers", operation::get_layer_version_by_arn, "find=LayerVersion"},
+    {verb::get,     "ListLayers", "/2018-10-31/layers", operation::list_layers, ""},
+    {verb::get,     "ListLayerVersions", "/2018-10-31/layers/{}/versions", operation::list_layer_versions, ""},
+    {verb::post,    "PublishLayerVersion", "/2018-10-31/layers/{}/versions", operation::publish_layer_version, ""},
+    {verb::delete_, "DeleteLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::delete_layer_version, ""},
+    {verb::get,     "GetLayerVersion", "/2018-10-31/layers/{}/versions/{}", operation::get_layer_version, ""},
+    {verb::post,    "AddLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy", operation::add_layer_version_permission, ""},
+    {verb::get,     "GetLayerVersionPolicy", "/2018-10-31/layers/{}/versions/{}/policy", operation::get_layer_version_policy, ""},
+    {verb::delete_, "RemoveLayerVersionPermission", "/2018-10-31/layers/{}/versions/{}/policy/{}", operation::remove_layer_version_permission, ""},
     {verb::delete_, "DeleteFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::delete_event_invoke_config, ""},
     {verb::get,     "GetFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::get_event_invoke_config, ""},
     {verb::put,     "PutFunctionEventInvokeConfig", "/2019-09-25/functions/{}/event-invoke-config", operation::put_event_invoke_config, ""},
@@ -70,33 +72,33 @@ constexpr row rows[] = {
     {verb::delete_, "DeleteProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::delete_provisioned_concurrency_config, ""},
     {verb::get,     "GetProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::get_provisioned_concurrency_config, ""},
     {verb::put,     "PutProvisionedConcurrencyConfig", "/2019-09-30/functions/{}/provisioned-concurrency", operation::put_provisioned_concurrency_config, ""},
-    {verb::post,    "CreateCodeSigningConfig", "/2020-04-22/code-signing-configs", operation::absent, ""},
-    {verb::get,     "ListCodeSigningConfigs", "/2020-04-22/code-signing-configs", operation::absent, ""},
-    {verb::delete_, "DeleteCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
-    {verb::get,     "GetCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
-    {verb::put,     "UpdateCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::absent, ""},
-    {verb::get,     "ListFunctionsByCodeSigningConfig", "/2020-04-22/code-signing-configs/{}/functions", operation::absent, ""},
-    {verb::delete_, "DeleteFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
-    {verb::get,     "GetFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
-    {verb::put,     "PutFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::absent, ""},
-    {verb::get,     "GetRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::absent, ""},
-    {verb::put,     "PutRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::absent, ""},
+    {verb::post,    "CreateCodeSigningConfig", "/2020-04-22/code-signing-configs", operation::create_code_signing_config, ""},
+    {verb::get,     "ListCodeSigningConfigs", "/2020-04-22/code-signing-configs", operation::list_code_signing_configs, ""},
+    {verb::delete_, "DeleteCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::delete_code_signing_config, ""},
+    {verb::get,     "GetCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::get_code_signing_config, ""},
+    {verb::put,     "UpdateCodeSigningConfig", "/2020-04-22/code-signing-configs/{}", operation::update_code_signing_config, ""},
+    {verb::get,     "ListFunctionsByCodeSigningConfig", "/2020-04-22/code-signing-configs/{}/functions", operation::list_functions_by_code_signing_config, ""},
+    {verb::delete_, "DeleteFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::delete_function_code_signing_config, ""},
+    {verb::get,     "GetFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::get_function_code_signing_config, ""},
+    {verb::put,     "PutFunctionCodeSigningConfig", "/2020-06-30/functions/{}/code-signing-config", operation::put_function_code_signing_config, ""},
+    {verb::get,     "GetRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::get_runtime_management_config, ""},
+    {verb::put,     "PutRuntimeManagementConfig", "/2021-07-20/functions/{}/runtime-management-config", operation::put_runtime_management_config, ""},
     {verb::post,    "CreateFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::create_function_url_config, ""},
     {verb::delete_, "DeleteFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::delete_function_url_config, ""},
     {verb::get,     "GetFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::get_function_url_config, ""},
     {verb::put,     "UpdateFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::update_function_url_config, ""},
     {verb::get,     "ListFunctionUrlConfigs", "/2021-10-31/functions/{}/urls", operation::list_function_url_configs, ""},
     {verb::post,    "InvokeWithResponseStream", "/2021-11-15/functions/{}/response-streaming-invocations", operation::absent, ""},
-    {verb::get,     "GetFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::absent, ""},
-    {verb::put,     "PutFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::absent, ""},
+    {verb::get,     "GetFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::get_function_recursion_config, ""},
+    {verb::put,     "PutFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::put_function_recursion_config, ""},
     {verb::post,    "CreateCapacityProvider", "/2025-11-30/capacity-providers", operation::absent, ""},
     {verb::get,     "ListCapacityProviders", "/2025-11-30/capacity-providers", operation::absent, ""},
     {verb::delete_, "DeleteCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
     {verb::get,     "GetCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
     {verb::put,     "UpdateCapacityProvider", "/2025-11-30/capacity-providers/{}", operation::absent, ""},
     {verb::get,     "ListFunctionVersionsByCapacityProvider", "/2025-11-30/capacity-providers/{}/function-versions", operation::absent, ""},
-    {verb::get,     "GetFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::absent, ""},
-    {verb::put,     "PutFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::absent, ""},
+    {verb::get,     "GetFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::get_function_scaling_config, ""},
+    {verb::put,     "PutFunctionScalingConfig", "/2025-11-30/functions/{}/function-scaling-config", operation::put_function_scaling_config, ""},
     {verb::post,    "SendDurableExecutionCallbackFailure", "/2025-12-01/durable-execution-callbacks/{}/fail", operation::absent, ""},
     {verb::post,    "SendDurableExecutionCallbackHeartbeat", "/2025-12-01/durable-execution-callbacks/{}/heartbeat", operation::absent, ""},
     {verb::post,    "SendDurableExecutionCallbackSuccess", "/2025-12-01/durable-execution-callbacks/{}/succeed", operation::absent, ""},
@@ -107,9 +109,35 @@ constexpr row rows[] = {
     {verb::post,    "StopDurableExecution", "/2025-12-01/durable-executions/{}/stop", operation::absent, ""},
     {verb::get,     "ListDurableExecutionsByFunction", "/2025-12-01/functions/{}/durable-executions", operation::absent, ""},
     {verb::get,     "DownloadCode", "/_hearth/functions/{}/code.zip", operation::download_code, ""},
+    {verb::get,     "DownloadLayer", "/_hearth/layers/{}/{}/content.zip", operation::download_layer, ""},
     {verb::get,     "GetMetrics", "/metrics", operation::get_metrics, ""},  // AWS's paths begin with a date
 };
 // clang-format on
+
+/// Stored, checked and shown, and that is all.
+constexpr operation kept_only[] = {
+    operation::add_permission,
+    operation::remove_permission,
+    operation::get_policy,
+    operation::add_layer_version_permission,
+    operation::remove_layer_version_permission,
+    operation::get_layer_version_policy,
+    operation::create_code_signing_config,
+    operation::update_code_signing_config,
+    operation::get_code_signing_config,
+    operation::delete_code_signing_config,
+    operation::list_code_signing_configs,
+    operation::list_functions_by_code_signing_config,
+    operation::put_function_code_signing_config,
+    operation::delete_function_code_signing_config,
+    operation::get_function_code_signing_config,
+    operation::put_runtime_management_config,
+    operation::get_runtime_management_config,
+    operation::put_function_recursion_config,
+    operation::get_function_recursion_config,
+    operation::put_function_scaling_config,
+    operation::get_function_scaling_config,
+};
 
 std::string_view next_segment(std::string_view& path) {
     path.remove_prefix(path.starts_with('/') ? 1 : 0);
@@ -118,17 +146,16 @@ std::string_view next_segment(std::string_view& path) {
     return segment;
 }
 
-/// Whether the (still encoded) path matches, and its first two parameters.
+/// Whether the (still encoded) path matches, and its parameters.
 bool matches(std::string_view pattern,
              std::string_view path,
-             std::string_view& argument,
-             std::string_view& second) {
-    argument = second = {};
+             std::array<std::string_view, 3>& parameters) {
+    std::size_t found = 0;
     while (!pattern.empty() && !path.empty()) {
         const std::string_view expected = next_segment(pattern), given = next_segment(path);
         if (expected != "{}" && expected != given) return false;
         if (expected == "{}" && given.empty()) return false;
-        if (expected == "{}") (argument.empty() ? argument : second) = given;
+        if (expected == "{}") parameters.at(found++) = given;
     }
     return pattern.empty() && path.empty();
 }
@@ -138,6 +165,28 @@ bool contains(std::string_view query, std::string_view part) {
 }
 
 }  // namespace
+
+std::string operations_table() {
+    std::vector<std::string_view> served, kept, absent;
+    for (const row& each : rows) {
+        if (!each.path.starts_with("/20")) continue;  // this server's own
+        const bool is_kept = std::ranges::find(kept_only, each.op) != std::end(kept_only);
+        (each.op == operation::absent ? absent : is_kept ? kept : served).push_back(each.name);
+    }
+    std::string table = "| how far | operations |\n|---|---|\n";
+    const auto add = [&](const char* how_far, std::vector<std::string_view>& names) {
+        std::ranges::sort(names);
+        table.append("| ").append(how_far).append(" (").append(std::to_string(names.size()));
+        table += ") |";
+        for (std::string_view name : names)
+            table.append(name == names.front() ? " " : ", ").append(name);
+        table += " |\n";
+    };
+    add("served", served);
+    add("kept and shown; nothing acts on them", kept);
+    add("answer `NotImplementedException` with their name", absent);
+    return table;
+}
 
 std::optional<route> find_route(verb method, std::string_view target) {
     if (target.starts_with("http://") || target.starts_with("https://")) {
@@ -152,12 +201,14 @@ std::optional<route> find_route(verb method, std::string_view target) {
     while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
 
     for (const row& each : rows) {
-        std::string_view argument, second;
-        if (each.method != method || !matches(each.path, path, argument, second)) continue;
+        std::array<std::string_view, 3> parameters;
+        if (each.method != method || !matches(each.path, path, parameters)) continue;
         if (!each.query.empty() && !contains(query, each.query)) continue;
-        auto decoded = percent_decode(argument), decoded_second = percent_decode(second);
-        if (!decoded || !decoded_second) return std::nullopt;
-        route found{each.op, each.name, std::move(*decoded), std::move(*decoded_second), {}};
+        auto first = percent_decode(parameters[0]), second = percent_decode(parameters[1]),
+             third = percent_decode(parameters[2]);
+        if (!first || !second || !third) return std::nullopt;
+        route found{each.op,           each.name, std::move(*first), std::move(*second),
+                    std::move(*third), {}};
         while (!query.empty()) {
             const std::string_view pair = query.substr(0, query.find('&'));
             query.remove_prefix(std::min(pair.size() + 1, query.size()));

@@ -56,9 +56,34 @@ enum class operation {
     add_permission,
     remove_permission,
     get_policy,
-    function_url,   ///< not of the API: a request for a function itself (function_url.hpp)
-    download_code,  ///< not AWS's: where GetFunction's Code.Location points
-    get_metrics,    ///< not AWS's: for Prometheus
+    put_runtime_management_config,
+    get_runtime_management_config,
+    put_function_recursion_config,
+    get_function_recursion_config,
+    put_function_scaling_config,
+    get_function_scaling_config,
+    create_code_signing_config,
+    update_code_signing_config,
+    get_code_signing_config,
+    delete_code_signing_config,
+    list_code_signing_configs,
+    list_functions_by_code_signing_config,
+    put_function_code_signing_config,
+    delete_function_code_signing_config,
+    get_function_code_signing_config,
+    publish_layer_version,
+    get_layer_version,
+    get_layer_version_by_arn,
+    list_layers,
+    list_layer_versions,
+    delete_layer_version,
+    add_layer_version_permission,
+    remove_layer_version_permission,
+    get_layer_version_policy,
+    download_layer,  ///< not AWS's: where Content.Location points
+    function_url,    ///< not of the API: a request for a function itself (function_url.hpp)
+    download_code,   ///< not AWS's: where GetFunction's Code.Location points
+    get_metrics,     ///< not AWS's: for Prometheus
 };
 
 struct route {
@@ -66,6 +91,7 @@ struct route {
     std::string_view name{};  ///< AWS's, a literal
     std::string argument{};   ///< the first path parameter, percent-decoded
     std::string second{};     ///< the second
+    std::string third{};      ///< the third
     std::vector<std::pair<std::string, std::string>> query{};
 
     /// Its first value; empty: not given.
@@ -75,6 +101,9 @@ struct route {
         return {};
     }
 };
+
+/// AWS's operations by how far they are here, as README shows them: a table in Markdown.
+std::string operations_table();
 
 /// Nothing when no operation has that method and path, or an escape in the target is malformed. A
 /// trailing slash does not matter, nor does absolute form ("http://host/path").

@@ -3,8 +3,7 @@
 #include "http/handlers.hpp"
 #include "http/json_reader.hpp"
 
-namespace hearth::http::handlers {
-namespace {
+namespace hearth::http {
 
 shaped<permission_request> read_permission(std::string_view body) {
     return read_document(body, [](const reader& r) {
@@ -24,7 +23,13 @@ shaped<permission_request> read_permission(std::string_view body) {
     });
 }
 
-}  // namespace
+std::string write_policy(const policy_description& p, std::string_view member) {
+    json::object o{{"RevisionId", p.revision_id}};
+    o[json::string_view(member.data(), member.size())] = p.document;
+    return json::serialize(o);
+}
+
+namespace handlers {
 
 reply add_permission(const call& c) {
     const auto request = read_permission(c.body);
@@ -45,10 +50,8 @@ reply remove_permission(const call& c) {
 
 reply get_policy(const call& c) {
     return answer(c.control.get_policy(c.asked.argument, c.asked.parameter("Qualifier")),
-                  [](const policy_description& p) {
-                      return json::serialize(json::object{{"Policy", p.document},
-                                                          {"RevisionId", p.revision_id}});
-                  });
+                  [](const policy_description& p) { return write_policy(p, "Policy"); });
 }
 
-}  // namespace hearth::http::handlers
+}  // namespace handlers
+}  // namespace hearth::http

@@ -47,6 +47,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
             return max_payload;
         case operation::create_function:
         case operation::update_function_code:
+        case operation::publish_layer_version:
             return max_package_body;
         default:
             return max_other_body;
@@ -261,16 +262,16 @@ void session::invoke_url() {
     trace_id_ = view(request["X-Amzn-Trace-Id"]);
     if (trace_id_.empty() || trace_id_.size() > max_trace_id)
         trace_id_ = make_trace_id(request_id_);
-    std::string event = write_url_event(
-        *config, request,
-        {.target = asked_->second,
-         .request_id = request_id_,
-         .trace_id = trace_id_,
-         .source_ip = connection_.peer_address(),
-         .milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(
-                             std::chrono::system_clock::now().time_since_epoch())
-                             .count(),
-         .is_tls = connection_.is_tls()});
+    std::string event =
+        write_url_event(*config, request,
+                        {.target = asked_->second,
+                         .request_id = request_id_,
+                         .trace_id = trace_id_,
+                         .source_ip = connection_.peer_address(),
+                         .milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                             std::chrono::system_clock::now().time_since_epoch())
+                                             .count(),
+                         .is_tls = connection_.is_tls()});
     if (event.size() > max_payload) return respond(too_large(asked_));
     invoke_options options{.request_id = request_id_, .trace_id = trace_id_};
     const std::string function = config->function_arn;

@@ -23,7 +23,7 @@ struct shape_fault {
 template <class T>
 using shaped = boost::system::result<T, shape_fault>;
 
-/// Refuses what Hearth does not do yet (layers, images, …) by name; ignores unknown members.
+/// Refuses what Hearth does not do yet (images, …) by name; ignores unknown members.
 shaped<create_function_request> read_create_function(std::string_view body);
 shaped<update_function_code_request> read_update_function_code(std::string_view body);
 shaped<update_function_configuration_request> read_update_function_configuration(
@@ -49,6 +49,15 @@ shaped<function_url_request> read_update_function_url(std::string_view body);
 /// `origin` as in `call`.
 std::string write_function_url(const function_url_config& c, std::string_view origin, bool is_new);
 std::string write_page(const function_url_page& page, std::string_view origin);
+
+shaped<permission_request> read_permission(std::string_view body);
+/// `member`: "Policy" or "Statement", beside the RevisionId.
+std::string write_policy(const policy_description& p, std::string_view member);
+shaped<publish_layer_request> read_publish_layer(std::string_view body);
+/// `location`: where the zip can be had; empty: nowhere.
+std::string write_layer(const layer_version& l, std::string_view location);
+std::string write_layers(const layer_page& page);
+std::string write_layer_versions(const layer_page& page);
 
 /// `qualifier`, if given, shows in the ARN as AWS has it.
 std::string write_configuration(const function_configuration& c, std::string_view qualifier = {});

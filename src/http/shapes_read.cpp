@@ -20,9 +20,7 @@ std::chrono::milliseconds seconds(std::int64_t n) {
 /// What AWS has and this server does not: silence would be a lie.
 void refuse_unsupported(const reader& r) {
     static constexpr std::pair<const char*, const char*> absent[] = {
-        {"Layers", "Layers are not supported by this server yet: put their files into the package"},
         {"ImageConfig", "Container images (ImageConfig) are not supported by this server yet"},
-        {"CodeSigningConfigArn", "Code signing is not supported by this server yet"},
         {"TenancyConfig", "TenancyConfig is not supported by this server yet"},
         {"CapacityProviderConfig", "Capacity providers are not supported by this server yet"},
         {"DurableConfig", "Durable functions are not supported by this server yet"},
@@ -53,24 +51,6 @@ void check_architectures(const reader& r) {
            "1 validation error detected: Value at 'architectures' failed to satisfy constraint: "
            "Member must be one "
            "of: [x86_64, arm64]");
-}
-
-/// FunctionCode of CreateFunction, and the same members of UpdateFunctionCode.
-std::string zip_file(const reader& code) {
-    if (code.says_something("S3Bucket") || code.says_something("S3Key"))
-        refuse(errc::unsupported, "Code from S3 is not supported by this server yet: send ZipFile");
-    if (code.says_something("ImageUri"))
-        refuse(errc::unsupported,
-               "Container images (ImageUri) are not supported by this server yet: send ZipFile");
-    const json::value* zip = code.find("ZipFile");
-    if (!zip) refuse(errc::invalid_argument, "Please provide a source for function code.");
-    if (!zip->is_string()) wrong_type("ZipFile", "a base64 string");
-    auto bytes = from_base64({zip->get_string().data(), zip->get_string().size()});
-    if (!bytes)
-        throw fault_thrown{
-            {shape_fault::kind::not_json,
-             error(errc::invalid_argument, "ZipFile: Failed to decode VALUE_STRING as base64")}};
-    return std::move(*bytes);
 }
 
 std::optional<vpc_settings> vpc(const reader& r) {
@@ -131,6 +111,10 @@ update_function_configuration_request settings(const reader& r) {
     s.tracing_mode = inside(r, "TracingConfig", [](const reader& c) { return c.text("Mode"); });
     s.snap_start = inside(r, "SnapStart", [](const reader& c) { return c.text("ApplyOn"); });
     s.kms_key_arn = r.text("KMSKeyArn");
+    if (const auto arns = r.texts("Layers")) {
+        s.layers.emplace();
+        for (const std::string& each : *arns) s.layers->push_back({.arn = each});
+    }
     return s;
 }
 
@@ -140,6 +124,23 @@ void take(std::optional<T>& from, T& to) {
 }
 
 }  // namespace
+
+std::string zip_file(const reader& code) {
+    if (code.says_something("S3Bucket") || code.says_something("S3Key"))
+        refuse(errc::unsupported, "Code from S3 is not supported by this server yet: send ZipFile");
+    if (code.says_something("ImageUri"))
+        refuse(errc::unsupported,
+               "Container images (ImageUri) are not supported by this server yet: send ZipFile");
+    const json::value* zip = code.find("ZipFile");
+    if (!zip) refuse(errc::invalid_argument, "Please provide a source for function code.");
+    if (!zip->is_string()) wrong_type("ZipFile", "a base64 string");
+    auto bytes = from_base64({zip->get_string().data(), zip->get_string().size()});
+    if (!bytes)
+        throw fault_thrown{
+            {shape_fault::kind::not_json,
+             error(errc::invalid_argument, "ZipFile: Failed to decode VALUE_STRING as base64")}};
+    return std::move(*bytes);
+}
 
 shaped<create_function_request> read_create_function(std::string_view body) {
     return read_document(body, [](const reader& r) {
@@ -164,8 +165,9 @@ shaped<create_function_request> read_create_function(std::string_view body) {
         take(given.vpc, s.vpc), take(given.dead_letter_target_arn, s.dead_letter_target_arn);
         take(given.kms_key_arn, s.kms_key_arn), take(given.tracing_mode, s.tracing_mode);
         take(given.snap_start, s.snap_start), take(given.file_systems, s.file_systems);
-        take(given.logging, s.logging);
+        take(given.logging, s.logging), take(given.layers, s.layers);
         request.tags = r.text_map("Tags").value_or(std::map<std::string, std::string>());
+        request.code_signing_config_arn = r.text("CodeSigningConfigArn").value_or("");
         request.publish = r.flag("Publish");
         request.function_name = *name;
         request.zip_file = zip_file(*code);

@@ -82,6 +82,11 @@ json::object configuration(const function_configuration& c,
         o["DeadLetterConfig"] = {{"TargetArn", s.dead_letter_target_arn}};
     if (!s.environment.empty()) o["Environment"] = environment(s);
     if (!s.kms_key_arn.empty()) o["KMSKeyArn"] = s.kms_key_arn;
+    if (!s.layers.empty()) {
+        json::array& list = o["Layers"].emplace_array();
+        for (const auto& each : s.layers)
+            list.push_back({{"Arn", each.arn}, {"CodeSize", each.code_size}});
+    }
     if (!s.file_systems.empty()) {
         json::array& list = o["FileSystemConfigs"].emplace_array();
         for (const auto& each : s.file_systems)

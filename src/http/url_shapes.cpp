@@ -64,9 +64,7 @@ shaped<function_url_request> read_update_function_url(std::string_view body) {
     return read_document(body, request);
 }
 
-std::string write_function_url(const function_url_config& c,
-                               std::string_view origin,
-                               bool is_new) {
+std::string write_function_url(const function_url_config& c, std::string_view origin, bool is_new) {
     json::object o = url_object(c, origin);
     if (is_new) o.erase("LastModifiedTime");  // as in the model
     return json::serialize(o);

@@ -49,10 +49,10 @@ TEST_CASE("a function URL is made, changed in part, listed, found and deleted") 
     CHECK(page.configs[0] == aliased);
     CHECK(page.next_marker.empty());
 
-    const auto changed = f.control
-                             ->update_function_url_config({.function_name = "f",
-                                                           .invoke_mode = "RESPONSE_STREAM"})
-                             .value();
+    const auto changed =
+        f.control
+            ->update_function_url_config({.function_name = "f", .invoke_mode = "RESPONSE_STREAM"})
+            .value();
     CHECK(changed.auth_type == "NONE");
     CHECK(changed.cors == made.cors);
     CHECK(changed.url_id == made.url_id);
@@ -111,8 +111,8 @@ TEST_CASE("function URLs that cannot be are refused") {
             errc::invalid_argument, "allowOrigins");
     refused([](request_type& r) { r.cors->expose_headers = {"a b"}; }, errc::invalid_argument,
             "exposeHeaders");
-    refused([](request_type& r) { r.cors->allow_headers.assign(101, "x"); },
-            errc::invalid_argument, "less than or equal to 100");
+    refused([](request_type& r) { r.cors->allow_headers.assign(101, "x"); }, errc::invalid_argument,
+            "less than or equal to 100");
     refused([](request_type& r) { r.cors->allow_headers = {""}; }, errc::invalid_argument,
             "allowHeaders");
 }

@@ -36,7 +36,8 @@ TEST_CASE("a statement is written as AWS writes it") {
               R"(","Condition":{"StringEquals":{"AWS:SourceAccount":"123456789012"},)"
               R"("ArnLike":{"AWS:SourceArn":"arn:aws:s3:::bucket"}}})");
     const auto principal = [&](const char* id, const char* who) {
-        const auto document = f.control->add_permission("f", "", permission(id, who)).value().document;
+        const auto document =
+            f.control->add_permission("f", "", permission(id, who)).value().document;
         return boost::json::serialize(boost::json::parse(document).at("Principal"));
     };
     CHECK(principal("all", "*") == R"("*")");
@@ -59,14 +60,16 @@ TEST_CASE("each version and alias has a policy of its own, which goes with it") 
     fixture f;
     f.create("f");
     f.publish("f");
-    f.control->create_alias({.function_name = "f", .name = "live", .function_version = "1"}).value();
+    f.control->create_alias({.function_name = "f", .name = "live", .function_version = "1"})
+        .value();
     for (const char* qualifier : {"", "1", "live"})
         f.control->add_permission("f", qualifier, permission("a")).value();
     CHECK(policy_of(*f.control, "live").at("Statement").at(0).at("Resource").as_string() ==
           arn + ":live");
     CHECK(policy_of(*f.control, "1").at("Statement").as_array().size() == 1);
     REQUIRE(f.control->delete_alias("f", "live").has_value());
-    f.control->create_alias({.function_name = "f", .name = "live", .function_version = "1"}).value();
+    f.control->create_alias({.function_name = "f", .name = "live", .function_version = "1"})
+        .value();
     CHECK(f.control->get_policy("f", "live").error() == errc::not_found);
     REQUIRE(f.control->delete_alias("f", "live").has_value());
     REQUIRE(f.control->delete_function("f", "1").has_value());
@@ -98,7 +101,8 @@ TEST_CASE("preconditions, limits and removal of statements") {
     int added = 0;
     result<policy_description> last = error(errc::not_found);
     do {
-        last = f.control->add_permission("f", "", permission(std::string(90, 'x') + std::to_string(added)));
+        last = f.control->add_permission("f", "",
+                                         permission(std::string(90, 'x') + std::to_string(added)));
     } while (last.has_value() && ++added < 1000);
     CHECK_THAT(last.error().message(), Catch::StartsWith("The final policy size ("));
     CHECK(added > 50);

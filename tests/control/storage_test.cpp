@@ -15,6 +15,7 @@
 using hearth::errc;
 using hearth::control::open_sqlite_storage;
 using hearth::control::stored_function;
+using hearth::control::stored_layer;
 using hearth::test::temporary_directory;
 namespace fs = std::filesystem;
 using namespace hearth::literals;
@@ -141,7 +142,7 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     { (void)open_sqlite_storage(dir.path()).value(); }
     // As the first Hearth left it: no versions, records without what came later.
     sql(dir.path() / "hearth.db",
-        "DROP TABLE versions; PRAGMA user_version = 1;"
+        "DROP TABLE versions; DROP TABLE layers; DROP TABLE code_signing; PRAGMA user_version = 1;"
         "INSERT INTO functions VALUES ('old', '{\"current\":{\"function_name\":\"old\","
         "\"version\":\"$LATEST\",\"handler\":\"h\",\"state\":1},\"tags\":{\"t\":\"v\"}}')");
     auto s = open_sqlite_storage(dir.path()).value();
@@ -153,6 +154,93 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     auto c = loaded[0].function.latest.current;
     c.version = "1";
     CHECK(s->put_version(c).has_value());
+}
+
+TEST_CASE("a data directory of schema 2 learns of layers and code signing") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put(sample("f", "zip")).has_value());
+    }
+    sql(dir.path() / "hearth.db",
+        "DROP TABLE layers; DROP TABLE code_signing; PRAGMA user_version = 2");
+    auto s = open_sqlite_storage(dir.path()).value();
+    CHECK(s->load().value().size() == 1);
+    CHECK(s->load_layers().value().empty());
+    CHECK(s->put_layer({}).has_value());
+    CHECK(s->load_code_signing().value().empty());
+}
+
+TEST_CASE("layers and code signing configurations outlive the storage object") {
+    const temporary_directory dir;
+    const auto layer = [](const std::string& name, std::uint64_t version) {
+        stored_layer l;
+        l.layer = {
+            .name = name,
+            .version = version,
+            .layer_arn = "arn:l",
+            .version_arn = "arn:l:1",
+            .description = "d",
+            .license_info = "MIT",
+            .compatible_runtimes = {"java11"},
+            .compatible_architectures = {"x86_64"},
+            .created_date = "today",
+            .code_sha256 = hearth::image::to_base64(hearth::image::sha256_of("layer" + name)),
+            .code_size = 1,
+            .unzipped_size = 2};
+        l.policy = {"r", {{"id", "{}"}}};
+        return l;
+    };
+    const hearth::code_signing_config signing{.id = "b",
+                                              .arn = "arn:b",
+                                              .description = "d",
+                                              .allowed_publishers = {"arn:p"},
+                                              .untrusted_artifact_on_deployment = "Enforce",
+                                              .last_modified = "today"};
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        for (const char* name : {"a", "b"})
+            REQUIRE(s->put_package(hex(std::string("layer") + name), std::string("layer") + name)
+                        .has_value());
+        REQUIRE(s->put_layer(layer("a", 10)).has_value());
+        REQUIRE(s->put_layer(layer("a", 9)).has_value());
+        REQUIRE(s->put_layer(layer("b", 1)).has_value());
+        stored_layer gone;
+        gone.layer.name = "b", gone.layer.version = 1, gone.deleted = true;
+        REQUIRE(s->put_layer(gone).has_value());  // replaces
+        REQUIRE(s->put_layer(layer("c", 1)).has_value());
+        REQUIRE(s->remove_layer("c", 1).has_value());
+        REQUIRE(s->remove_layer("never", 1).has_value());
+        REQUIRE(s->put_code_signing(signing).has_value());
+        REQUIRE(s->put_code_signing({.id = "c"}).has_value());
+        REQUIRE(s->remove_code_signing("c").has_value());
+    }
+    auto s = open_sqlite_storage(dir.path()).value();
+    REQUIRE(s->load().has_value());
+    const auto layers = s->load_layers().value();
+    REQUIRE(layers.size() == 3);
+    CHECK(layers[0] == layer("a", 9));
+    CHECK(layers[1] == layer("a", 10));
+    CHECK(layers[2].deleted);
+    CHECK(s->get_package(hex("layera")).has_value());  // a layer's
+    CHECK(s->get_package(hex("layerb")).has_error());  // nobody's: swept
+    CHECK(s->load_code_signing().value() == std::vector{signing});
+}
+
+TEST_CASE("a package that is a function's layer is kept, though the layer is gone") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put_package(hex("layer"), "layer").has_value());
+        auto f = sample("f", "zip");
+        f.latest.current.settings.layers = {
+            {"arn:l:1", hearth::image::to_base64(hearth::image::sha256_of("layer")), 5, 6}};
+        CHECK(hearth::control::from_json(to_json(f)).value() == f);
+        REQUIRE(s->put(f).has_value());
+    }
+    auto s = open_sqlite_storage(dir.path()).value();
+    REQUIRE(s->load().has_value());
+    CHECK(s->get_package(hex("layer")).has_value());
 }
 
 TEST_CASE("what a crash left in the packages is swept at the next start") {

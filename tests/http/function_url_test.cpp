@@ -61,7 +61,8 @@ TEST_CASE("the host's name or the path says whose request it is") {
     CHECK(http::url_id_of_host(id + ".LAMBDA-URL.x") == id);
     for (const std::string& other :
          {std::string(), std::string("localhost:9000"), id, id + ".localhost",
-          id.substr(1) + ".lambda-url.x", "b" + id + ".lambda-url.x", "G" + id.substr(1) + ".lambda-url.x"})
+          id.substr(1) + ".lambda-url.x", "b" + id + ".lambda-url.x",
+          "G" + id.substr(1) + ".lambda-url.x"})
         CHECK(http::url_id_of_host(other).empty());
 
     auto r = find_url_route(id + ".lambda-url.x", "/a/b%20c?x=1#y").value();
@@ -195,17 +196,26 @@ TEST_CASE("what a function answers without a status is the body of a 200") {
 }
 
 TEST_CASE("answers that are none are 502, whatever a hostile function writes") {
-    for (const char* bad :
-         {"", "no json", R"({"statusCode":"x"})", R"({"statusCode":99})", R"({"statusCode":101})",
-          R"({"statusCode":600})", R"({"statusCode":null})", R"({"statusCode":1e99})",
-          R"({"statusCode":200,"headers":[]})", R"({"statusCode":200,"headers":{"a b":"c"}})",
-          R"({"statusCode":200,"headers":{"":"c"}})", R"({"statusCode":200,"headers":{"a":{}}})",
-          R"({"statusCode":200,"headers":{"a":"b\r\nSet-Cookie: c"}})",
-          R"({"statusCode":200,"headers":{"content-type":"a\nb: c"}})",
-          R"({"statusCode":200,"headers":{"a\r\nb":"c"}})",
-          R"({"statusCode":200,"cookies":["a\u0000"]})", R"({"statusCode":200,"cookies":"a"})",
-          R"({"statusCode":200,"cookies":["a\r\nb: c"]})", R"({"statusCode":200,"body":{}})",
-          R"({"statusCode":200,"body":"###","isBase64Encoded":true})"}) {
+    for (const char* bad : {"",
+                            "no json",
+                            R"({"statusCode":"x"})",
+                            R"({"statusCode":99})",
+                            R"({"statusCode":101})",
+                            R"({"statusCode":600})",
+                            R"({"statusCode":null})",
+                            R"({"statusCode":1e99})",
+                            R"({"statusCode":200,"headers":[]})",
+                            R"({"statusCode":200,"headers":{"a b":"c"}})",
+                            R"({"statusCode":200,"headers":{"":"c"}})",
+                            R"({"statusCode":200,"headers":{"a":{}}})",
+                            R"({"statusCode":200,"headers":{"a":"b\r\nSet-Cookie: c"}})",
+                            R"({"statusCode":200,"headers":{"content-type":"a\nb: c"}})",
+                            R"({"statusCode":200,"headers":{"a\r\nb":"c"}})",
+                            R"({"statusCode":200,"cookies":["a\u0000"]})",
+                            R"({"statusCode":200,"cookies":"a"})",
+                            R"({"statusCode":200,"cookies":["a\r\nb: c"]})",
+                            R"({"statusCode":200,"body":{}})",
+                            R"({"statusCode":200,"body":"###","isBase64Encoded":true})"}) {
         INFO(bad);
         CHECK(read(bad).status == status::bad_gateway);
         CHECK(read(bad).own_headers.empty());
@@ -258,7 +268,8 @@ TEST_CASE("failures of a function and of the server appear as AWS shows them") {
     CHECK(a.status == 413);
     CHECK(a.header("x-amzn-ErrorType") == "RequestTooLargeException");
     a = raw_client(f.front.port())
-            .ask("POST / HTTP/1.1\r\nHost: " + id + ".lambda-url.x\r\nContent-Length: 6291457\r\n\r\n");
+            .ask("POST / HTTP/1.1\r\nHost: " + id +
+                 ".lambda-url.x\r\nContent-Length: 6291457\r\n\r\n");
     CHECK(a.status == 413);
     CHECK(raw_client(f.front.port())
               .ask("GET / HTTP/1.1\r\nHost: " + id + ".lambda-url.x\r\n\r\n")
@@ -334,8 +345,9 @@ TEST_CASE("CORS is answered as the URL's settings say, over what the function sa
                                .allow_origins = {"*"}};
         f.control->update_function_url_config(u).value();
         return f.ask("OPTIONS", "/", {},
-                     from + "Access-Control-Request-Method: PUT\r\n"
-                            "Access-Control-Request-Headers: x-z\r\n");
+                     from +
+                         "Access-Control-Request-Method: PUT\r\n"
+                         "Access-Control-Request-Headers: x-z\r\n");
     };
     a = any(false);
     CHECK(a.header("Access-Control-Allow-Origin") == "*");

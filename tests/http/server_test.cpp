@@ -181,14 +181,13 @@ TEST_CASE("names come percent-encoded, in absolute form, with or without a slash
 TEST_CASE("operations that come later are refused by name, and what AWS has not as unknown") {
     front_fixture f;
     raw_client c(f.front.port());
-    answer a = c.ask(request("GET", "/2021-10-31/functions/f/urls"));
+    answer a = c.ask(request("GET", "/2025-11-30/capacity-providers"));
     CHECK(a.status == 501);
     CHECK(a.header("x-amzn-ErrorType") == "NotImplementedException");
     CHECK_THAT(std::string(a.json().at("message").as_string()),
-               Catch::Contains("ListFunctionUrlConfigs"));
-    CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers?find=LayerVersion&Arn=x")).body,
-               Catch::Contains("GetLayerVersionByArn"));
-    CHECK_THAT(c.ask(request("GET", "/2018-10-31/layers")).body, Catch::Contains("ListLayers"));
+               Catch::Contains("ListCapacityProviders"));
+    CHECK_THAT(c.ask(request("GET", "/2025-12-01/durable-executions/x/state")).body,
+               Catch::Contains("GetDurableExecutionState"));
     CHECK(c.ask(request("GET", "/")).status == 404);
     CHECK(c.ask(request("PATCH", "/2015-03-31/functions/f")).status == 404);
     CHECK(c.ask(request("GET", "/2015-03-31/functions/f/")).status == 404);  // no such function

@@ -13,7 +13,7 @@ TEST_CASE("every member of CreateFunction that AWS echoes is read and echoed") {
         "Description": "d", "Timeout": 7, "MemorySize": 300, "Publish": false, "PackageType": "Zip",
         "VpcConfig": {"SubnetIds": ["s"], "SecurityGroupIds": ["g"]}, "DeadLetterConfig": {"TargetArn": "arn:q"},
         "Environment": {"Variables": {"AB": "1"}}, "KMSKeyArn": "arn:k", "TracingConfig": {"Mode": "Active"},
-        "Tags": {"t": "v"}, "Layers": [], "FileSystemConfigs": [{"Arn": "a", "LocalMountPath": "/mnt/x"}],
+        "Tags": {"t": "v"}, "Layers": ["arn:l"], "FileSystemConfigs": [{"Arn": "a", "LocalMountPath": "/mnt/x"}],
         "Architectures": ["x86_64"], "EphemeralStorage": {"Size": 600}, "SnapStart": {"ApplyOn": "PublishedVersions"},
         "LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "WARN", "SystemLogLevel": "DEBUG", "LogGroup": "lg"},
         "SomethingNew": {"x": 1}, "CodeSigningConfigArn": null})");
@@ -37,6 +37,7 @@ TEST_CASE("every member of CreateFunction that AWS echoes is read and echoed") {
     CHECK(o.at("DeadLetterConfig").at("TargetArn").as_string() == "arn:q");
     CHECK(o.at("Environment").at("Variables").at("AB").as_string() == "1");
     CHECK(o.at("KMSKeyArn").as_string() == "arn:k");
+    CHECK(o.at("Layers").at(0).at("Arn").as_string() == "arn:l");
     CHECK(o.at("TracingConfig").at("Mode").as_string() == "Active");
     CHECK(o.at("FileSystemConfigs").at(0).at("LocalMountPath").as_string() == "/mnt/x");
     CHECK(o.at("Architectures").at(0).as_string() == "x86_64");

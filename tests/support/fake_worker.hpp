@@ -62,6 +62,7 @@ class fake_worker final : public worker::worker {
         {
             const std::scoped_lock lock(mutex_);
             newest_reserved = spec.pool.reserved_concurrency;
+            newest_layers = spec.layers;
         }
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
@@ -81,6 +82,8 @@ class fake_worker final : public worker::worker {
     }
     std::map<std::string, std::optional<std::size_t>> reserved;  ///< what was set, by ARN
     std::optional<std::size_t> newest_reserved;  ///< what the newest version came with
+    /// At a moment when nothing is being deployed.
+    std::shared_ptr<const hearth::image::package_image> newest_layers;
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
 

@@ -363,8 +363,95 @@ try:
                              RevisionId=client.get_policy(FunctionName=name)["RevisionId"])
     refused("ResourceNotFoundException", 404, client.remove_permission, FunctionName=name, StatementId="s3", text="s3")
 
+    # Layers.
+    layer = name + "-layer"
+    content = zip_of({"python/layered.py": "x = 1"})
+    refused("ResourceNotFoundException", 404, client.get_layer_version, LayerName=layer, VersionNumber=1)
+    one = client.publish_layer_version(LayerName=layer, Content={"ZipFile": content}, Description="d", LicenseInfo="MIT",
+                                       CompatibleRuntimes=["nodejs18.x", "provided.al2"], CompatibleArchitectures=["x86_64"])
+    layer_arn = f"arn:aws:lambda:us-east-1:000000000000:layer:{layer}"
+    assert (one["LayerVersionArn"], one["LayerArn"], one["Version"]) == (layer_arn + ":1", layer_arn, 1), one
+    assert one["Content"]["CodeSha256"] == base64.b64encode(hashlib.sha256(content).digest()).decode(), one
+    assert urllib.request.urlopen(one["Content"]["Location"]).read() == content
+    two = client.publish_layer_version(LayerName=layer, Content={"ZipFile": zip_of({"bin/x": "y"})})
+    got = client.get_layer_version(LayerName=layer, VersionNumber=1)
+    assert {k: got[k] for k in got if k != "ResponseMetadata"} == {k: v for k, v in one.items() if k != "ResponseMetadata"}
+    assert client.get_layer_version_by_arn(Arn=two["LayerVersionArn"])["Version"] == 2
+    listed = [each["Version"] for page in client.get_paginator("list_layer_versions").paginate(
+        LayerName=layer, PaginationConfig={"PageSize": 1}) for each in page["LayerVersions"]]
+    assert listed == [2, 1], listed
+    client.publish_layer_version(LayerName=layer + "2", Content={"ZipFile": content}, CompatibleRuntimes=["nodejs18.x"])
+    listed = [(each["LayerName"], each["LatestMatchingVersion"]["Version"]) for page in client.get_paginator(
+        "list_layers").paginate(PaginationConfig={"PageSize": 1}) for each in page["Layers"]]
+    assert [each for each in listed if each[0].startswith(layer)] == [(layer, 2), (layer + "2", 1)], listed
+    listed = client.list_layer_versions(LayerName=layer, CompatibleRuntime="java11")["LayerVersions"]
+    assert [each["Version"] for each in listed] == [2], listed  # the one that says nothing
+    updated = client.update_function_configuration(FunctionName=name, Layers=[two["LayerVersionArn"], layer_arn + "2:1"])
+    assert [(each["Arn"], each["CodeSize"]) for each in updated["Layers"]] == [
+        (layer_arn + ":2", two["Content"]["CodeSize"]), (layer_arn + "2:1", len(content))], updated
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    refused("InvalidParameterValueException", 400, client.update_function_configuration, FunctionName=name,
+            Layers=[layer_arn + ":1", layer_arn + ":2"], text="Two different versions")
+    refused("InvalidParameterValueException", 400, client.update_function_configuration, FunctionName=name,
+            Layers=[layer_arn + ":9"], text="does not exist")
+    refused("InvalidParameterValueException", 400, client.publish_layer_version, LayerName=layer, Content={"ZipFile": b"x"},
+            text="Could not unzip")
+    given = client.add_layer_version_permission(LayerName=layer, VersionNumber=1, StatementId="a",
+                                                Action="lambda:GetLayerVersion", Principal="*")
+    policy = client.get_layer_version_policy(LayerName=layer, VersionNumber=1)
+    assert json.loads(policy["Policy"])["Statement"] == [json.loads(given["Statement"])], policy
+    client.remove_layer_version_permission(LayerName=layer, VersionNumber=1, StatementId="a", RevisionId=policy["RevisionId"])
+    refused("ResourceNotFoundException", 404, client.get_layer_version_policy, LayerName=layer, VersionNumber=1)
+    client.delete_layer_version(LayerName=layer, VersionNumber=2)
+    client.delete_layer_version(LayerName=layer, VersionNumber=2)
+    assert client.publish_layer_version(LayerName=layer, Content={"ZipFile": content})["Version"] == 3
+    assert len(client.get_function_configuration(FunctionName=name)["Layers"]) == 2  # kept, though one is deleted
+    cleared = client.update_function_configuration(FunctionName=name, Layers=[])
+    assert "Layers" not in cleared, cleared
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+    # Code signing configurations: kept and shown.
+    publisher = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/v"
+    made = client.create_code_signing_config(AllowedPublishers={"SigningProfileVersionArns": [publisher]})["CodeSigningConfig"]
+    assert made["CodeSigningPolicies"] == {"UntrustedArtifactOnDeployment": "Warn"}, made
+    signing = made["CodeSigningConfigArn"]
+    changed = client.update_code_signing_config(CodeSigningConfigArn=signing, Description="d")["CodeSigningConfig"]
+    assert client.get_code_signing_config(CodeSigningConfigArn=signing)["CodeSigningConfig"] == changed
+    assert (changed["Description"], changed["AllowedPublishers"]) == ("d", made["AllowedPublishers"]), changed
+    assert client.put_function_code_signing_config(FunctionName=name, CodeSigningConfigArn=signing)["FunctionName"] == name
+    assert client.get_function_code_signing_config(FunctionName=name)["CodeSigningConfigArn"] == signing
+    assert client.list_functions_by_code_signing_config(CodeSigningConfigArn=signing)["FunctionArns"] == [arn]
+    refused("ResourceConflictException", 409, client.delete_code_signing_config, CodeSigningConfigArn=signing)
+    client.delete_function_code_signing_config(FunctionName=name)
+    assert signing in [each["CodeSigningConfigArn"] for each in client.list_code_signing_configs()["CodeSigningConfigs"]]
+    client.delete_code_signing_config(CodeSigningConfigArn=signing)
+    refused("ResourceNotFoundException", 404, client.get_code_signing_config, CodeSigningConfigArn=signing)
+    refused("CodeSigningConfigNotFoundException", 404, client.put_function_code_signing_config, FunctionName=name,
+            CodeSigningConfigArn=signing)
+
+    # What the model of 1.29 does not know goes as plain HTTP.
+    def plain(method, path, body=None):
+        request = urllib.request.Request(endpoint + path, method=method, data=body and json.dumps(body).encode())
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+
+    management = f"/2021-07-20/functions/{name}/runtime-management-config"
+    assert plain("GET", management) == (200, {"UpdateRuntimeOn": "Auto", "FunctionArn": arn + ":$LATEST", "RuntimeVersionArn": None})
+    assert plain("PUT", management + "?Qualifier=2", {"UpdateRuntimeOn": "FunctionUpdate"})[1]["FunctionArn"] == arn + ":2"
+    assert plain("GET", management + "?Qualifier=2")[1]["UpdateRuntimeOn"] == "FunctionUpdate"
+    recursion = f"/2024-08-31/functions/{name}/recursion-config"
+    assert plain("GET", recursion) == (200, {"RecursiveLoop": "Terminate"})
+    assert plain("PUT", recursion, {"RecursiveLoop": "Allow"}) == plain("GET", recursion) == (200, {"RecursiveLoop": "Allow"})
+    scaling = f"/2025-11-30/functions/{name}/function-scaling-config?Qualifier=2"
+    wanted = {"MinExecutionEnvironments": 1, "MaxExecutionEnvironments": 4}
+    assert plain("PUT", scaling, {"FunctionScalingConfig": wanted}) == (202, {"FunctionState": "Active"})
+    assert plain("GET", scaling) == (200, {"FunctionArn": arn + ":2", "RequestedFunctionScalingConfig": wanted})
+    assert plain("GET", f"/2020-06-30/functions/{name}/code-signing-config") == (200, {"FunctionName": name})
+    url = f"/2021-10-31/functions/{name}/url"
+    assert plain("POST", url, {"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"})[1]["InvokeMode"] == "RESPONSE_STREAM"
+    client.delete_function_url_config(FunctionName=name)
+
     # Operations that come later are refused by name.
-    refused("NotImplementedException", 501, client.list_layers, text="ListLayers")
     refused("NotImplementedException", 501, client.list_event_source_mappings, text="ListEventSourceMappings")
 finally:
     deleted = client.delete_function(FunctionName=name)

@@ -3,7 +3,7 @@
 
 import {
     CreateAliasCommand, CreateFunctionCommand, DeleteAliasCommand, DeleteFunctionCommand, GetAliasCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand,
-    LambdaClient, ListLayersCommand, ListVersionsByFunctionCommand, paginateListFunctions, PublishVersionCommand,
+    LambdaClient, ListEventSourceMappingsCommand, ListVersionsByFunctionCommand, paginateListFunctions, PublishVersionCommand,
     ResourceNotFoundException, UpdateAliasCommand,
     UpdateFunctionCodeCommand, UpdateFunctionConfigurationCommand,
     waitUntilFunctionActiveV2, waitUntilPublishedVersionActive, waitUntilFunctionUpdatedV2,
@@ -83,8 +83,8 @@ try {
         (e) => e instanceof ResourceNotFoundException && e.$metadata.httpStatusCode === 404 && e.message.includes("not found"));
     await assert.rejects(client.send(new InvokeCommand({ FunctionName: name, Payload: "{" })),
         { name: "InvalidRequestContentException", Type: "User" });
-    await assert.rejects(client.send(new ListLayersCommand({})),
-        { name: "NotImplementedException", message: /ListLayers/ });
+    await assert.rejects(client.send(new ListEventSourceMappingsCommand({})),
+        { name: "NotImplementedException", message: /ListEventSourceMappings/ });
 } finally {
     await client.send(new DeleteFunctionCommand({ FunctionName: name }));
 }
