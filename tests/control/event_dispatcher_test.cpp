@@ -61,7 +61,10 @@ class held_function final : public event_target {
             now.swap(calls_);
             bytes_ = 0;
         }
-        for (call& c : now) complete(tracked_executor(c.done), std::move(c.done), e, response());
+        for (call& c : now) {
+            auto executor = tracked_executor(c.done);  // before the handler has moved on
+            complete(std::move(executor), std::move(c.done), e, response());
+        }
         return now.size();
     }
     std::size_t most = 0, most_bytes = 0;
