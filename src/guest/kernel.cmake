@@ -11,12 +11,14 @@ list(APPEND HEARTH_GUEST_SOURCES
     kernel/signal_frame.cpp
     kernel/signals.cpp
     kernel/task.cpp
+    kernel/timers.cpp
     kernel/tracer.cpp
     sys/clone.cpp
     sys/exchange.cpp
     sys/exec.cpp
     sys/futex.cpp
     sys/process.cpp
+    sys/process_vm.cpp
     sys/random.cpp
     sys/signal.cpp
     sys/since.cpp

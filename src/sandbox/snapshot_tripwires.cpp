@@ -15,19 +15,19 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1488);
+HEARTH_PINNED(detail::snapshot_image, 1512);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1192);
-HEARTH_PINNED(process_state, 2760);
+HEARTH_PINNED(kernel_state, 1216);
+HEARTH_PINNED(process_state, 2824);
 HEARTH_PINNED(job_state, 8);
-HEARTH_PINNED(task_state, 576);
-HEARTH_PINNED(task_waiting, 224);
+HEARTH_PINNED(task_state, 600);
+HEARTH_PINNED(task_waiting, 248);
 HEARTH_PINNED(task_exited, 4);
-HEARTH_PINNED(wait_state, 224);
+HEARTH_PINNED(wait_state, 248);
 HEARTH_PINNED(wait_state::watch, 8);
 HEARTH_PINNED(futex_wait, 48);
 HEARTH_PINNED(task_signals, 96);
@@ -36,7 +36,7 @@ HEARTH_PINNED(signal_info, 40);
 HEARTH_PINNED(credentials, 80);
 HEARTH_PINNED(interval_timer, 24);
 HEARTH_PINNED(posix_timer, 56);
-HEARTH_PINNED(process_timers, 72);
+HEARTH_PINNED(process_timers, 136);
 HEARTH_PINNED(identity, 96);
 HEARTH_PINNED(native_exchange, 264);
 HEARTH_PINNED(native_event, 200);

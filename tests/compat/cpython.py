@@ -23,6 +23,9 @@ test_html test_http_cookies test_httplib test_httpservers test_imaplib test_imp 
 test_inspect test_int test_ioctl test_largefile test_mmap test_openpty test_os test_pathlib test_poll test_posix
 test_posixpath test_pty test_resource test_select test_shutil test_stat test_tempfile test_threadsignals test_time
 test_wait4
+test_asyncio test_concurrent_futures test_multiprocessing_fork test_multiprocessing_forkserver
+test_multiprocessing_main_handling test_multiprocessing_spawn test_signal test_socket test_subprocess test_thread
+test_threading test_threading_local
 """.split()
 QUICK = """test_stat test_posixpath test_fcntl test_fileio test_resource test_select test_shutil
 test_dbm_dumb test_fileinput""".split()
@@ -42,7 +45,7 @@ def result(status, output, seconds):
 
 
 def main():
-    options = judge.arguments(__doc__, 300)
+    options = judge.arguments(__doc__, 900)
     python = "/usr/bin/python3"
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
 

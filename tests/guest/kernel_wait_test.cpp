@@ -222,3 +222,133 @@ TEST_CASE("interval timers repeat, and POSIX timers count their overruns") {
     CHECK(w.call(SYS_timer_delete, {id}) == 0);
     CHECK(w.call(SYS_timer_delete, {id}) == -EINVAL);
 }
+
+namespace {
+/// A system call after some time on the vCPU.
+step after_running(world& w, std::chrono::nanoseconds time) {
+    w.host.advance(time);
+    w.host.cpu += time;
+    return w.step(SYS_getpid);
+}
+}  // namespace
+
+TEST_CASE(
+    "timers on CPU time stand still while the guest sleeps, and are kicked for while it runs") {
+    world w;
+    const auto [which, number] = GENERATE(std::pair{abi::itimer_virtual, abi::sigvtalrm},
+                                          std::pair{abi::itimer_prof, abi::sigprof});
+    install(w, number);
+    w.put(scratch, abi::itimerval{{1, 0}, {2, 0}});
+    REQUIRE(w.call(SYS_setitimer, {static_cast<std::uint64_t>(which), scratch, 0}) == 0);
+    CHECK(w.kernel->next_timer() == w.host.monotonic + 2s);
+    CHECK_FALSE(w.kernel->wait_deadline());
+    w.host.advance(5s);
+    CHECK(w.step(SYS_getpid).what == kind::return_value);
+    CHECK(w.kernel->next_timer() == w.host.monotonic + 2s);
+    CHECK(after_running(w, 1500ms).what == kind::return_value);
+    REQUIRE(w.call(SYS_getitimer, {static_cast<std::uint64_t>(which), scratch}) == 0);
+    CHECK(w.get<abi::itimerval>(scratch).value.microseconds == 500'000);
+    CHECK(w.get<abi::itimerval>(scratch).interval.seconds == 1);
+    // A copy of the state goes on where this one stands.
+    const auto copy = w.kernel->state();
+    CHECK(after_running(w, 500ms).what == kind::set_registers);
+    CHECK(w.regs.rip == handler);
+    CHECK(w.kernel->next_timer() == w.host.monotonic + 1s);
+    w.kernel->restore(copy);
+    w.host.cpu -= 500ms;
+    CHECK(w.kernel->next_timer() == w.host.monotonic + 500ms);
+    w.put(scratch, abi::itimerval{});
+    REQUIRE(w.call(SYS_setitimer, {static_cast<std::uint64_t>(which), scratch, 0}) == 0);
+    CHECK_FALSE(w.kernel->next_timer());
+    CHECK(w.call(SYS_setitimer, {3, scratch, 0}) == -EINVAL);
+    CHECK(w.call(SYS_getitimer, {3, scratch}) == -EINVAL);
+}
+
+TEST_CASE("clocks of CPU time are found by their numbers, and refused when they are nobody's") {
+    world w;
+    const auto clock = [](int id, bool thread) {
+        return static_cast<std::uint32_t>(cpu_clock(id, thread));
+    };
+    const auto create = [&](std::uint64_t id) {
+        return w.call(SYS_timer_create, {id, 0, scratch + 64});
+    };
+    CHECK(create(abi::clock_process_cputime) == 0);
+    CHECK(create(abi::clock_thread_cputime) == 0);
+    CHECK(create(clock(first_process, false)) == 0);
+    CHECK(create(clock(first_process, true)) == 0);
+    CHECK(create(clock(0, false)) == 0);
+    CHECK(create(clock(first_process + 5, false)) == -EINVAL);
+    CHECK(create(clock(first_process + 5, true)) == -EINVAL);
+    CHECK(create(clock(first_process, false) | 3) == -EINVAL);  // a descriptor's clock
+    CHECK(create(abi::clock_boottime_alarm) == -EOPNOTSUPP);
+    CHECK(create(10) == -EINVAL);
+    w.put(scratch, abi::timespec{1, 0});
+    const auto sleep = [&](std::uint64_t id) {
+        return w.call(SYS_clock_nanosleep, {id, 0, scratch, 0});
+    };
+    CHECK(sleep(abi::clock_thread_cputime) == -EOPNOTSUPP);
+    CHECK(sleep(clock(0, true)) == -EINVAL);
+    CHECK(sleep(clock(first_process, true)) == -EINVAL);
+    CHECK(sleep(clock(first_process + 5, false)) == -EINVAL);
+    CHECK(sleep(clock(first_process, false) | 3) == -EINVAL);
+}
+
+TEST_CASE("a sleep on CPU time ends with it, or by a signal with what remained") {
+    world w;
+    install(w, abi::sigusr1);
+    w.put(scratch, abi::timespec{2, 0});
+    REQUIRE(
+        w.step(SYS_clock_nanosleep, {abi::clock_process_cputime, 0, scratch, scratch + 16}).what ==
+        kind::parked);
+    w.host.advance(10s);
+    CHECK(w.kernel->resume(w.regs).what == kind::parked);
+    CHECK_FALSE(w.kernel->wait_deadline());
+    SECTION("its time") {
+        w.host.cpu += 2s;
+        REQUIRE(w.kernel->resume(w.regs).what == kind::set_registers);
+        CHECK(w.regs.rax == 0);
+    }
+    SECTION("a signal") {
+        w.host.cpu += 500ms;
+        send(w, abi::sigusr1);
+        REQUIRE(w.kernel->resume(w.regs).what == kind::set_registers);
+        CHECK(static_cast<std::int64_t>(interrupted(w).rax) == -EINTR);
+        CHECK(w.get<abi::timespec>(scratch + 16).seconds == 1);
+        CHECK(w.get<abi::timespec>(scratch + 16).nanoseconds == 500'000'000);
+    }
+}
+
+TEST_CASE("the limit of CPU time sends SIGXCPU every second, and kills in the end") {
+    world w;
+    install(w, abi::sigxcpu);
+    w.put(scratch, abi::rlimit64{2, 4});
+    REQUIRE(w.call(SYS_setrlimit, {abi::rlimit_cpu, scratch}) == 0);
+    CHECK(w.kernel->next_timer());
+    CHECK(after_running(w, 1s).what == kind::return_value);
+    const auto handled = [&] {  // the handler ends
+        const auto mask = w.get<abi::rt_sigframe>(w.regs.rsp).ucontext.mask;
+        w.task_of().signals.blocked = mask;
+    };
+    CHECK(after_running(w, 1s).what == kind::set_registers);
+    CHECK(w.regs.rip == handler);
+    handled();
+    REQUIRE(w.call(SYS_getrlimit, {abi::rlimit_cpu, scratch}) == 0);
+    CHECK(w.get<abi::rlimit64>(scratch).soft == 3);
+    CHECK(after_running(w, 1s).what == kind::set_registers);
+    handled();
+    CHECK(after_running(w, 500ms).what == kind::return_value);
+    CHECK(after_running(w, 500ms).what == kind::exited);
+    CHECK(w.kernel->exit_status().signal == abi::sigkill);
+}
+
+TEST_CASE("a limit of CPU time that no clock can hold is none") {
+    world w;
+    w.put(scratch, abi::rlimit64{~std::uint64_t{0} - 1, ~std::uint64_t{0}});
+    REQUIRE(w.call(SYS_setrlimit, {abi::rlimit_cpu, scratch}) == 0);
+    CHECK_FALSE(w.kernel->next_timer());
+    w.put(scratch, abi::rlimit64{0, ~std::uint64_t{0}});
+    install(w, abi::sigxcpu);
+    w.put(scratch, abi::rlimit64{0, ~std::uint64_t{0}});
+    CHECK(w.step(SYS_setrlimit, {abi::rlimit_cpu, scratch}).what == kind::set_registers);
+    CHECK(w.regs.rip == handler);
+}

@@ -91,6 +91,13 @@ static void tcp(void) {
     pthread_join(t, NULL);
 
     // A client that left, a connection reset because nobody read, and no one there.
+    int gone = socket(AF_INET, SOCK_STREAM, 0);
+    check(!connect(gone, (void*)&a, sizeof a), "a client that leaves");
+    int left = accept(l, NULL, NULL);
+    close(gone);
+    char nothing;
+    check(read(left, &nothing, 1) == 0 && send(left, &nothing, 0, 0) == 0, "nothing can be sent to nobody");
+    close(left);
     int c = socket(AF_INET, SOCK_STREAM, 0);
     check(!connect(c, (void*)&a, sizeof a), "connect before accept");
     check(write(c, "x", 1) == 1, "write before accept");

@@ -365,6 +365,9 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     }
     if (wait.native_event && state_.native.event) return true;
     if (wait.deadline && host_.monotonic_now() >= *wait.deadline) return true;
+    if (wait.cpu_time &&
+        cpu_time_on(wait.cpu_time->clock).value_or(wait.cpu_time->at) >= wait.cpu_time->at)
+        return true;
     if (signals::next_action(ts, process_of(ts))) return true;
     if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
     const vfs::asker who{state_, host_, ts};
@@ -398,26 +401,6 @@ step kernel::resume(vmm::vcpu_state& registers) {
     return run_next(registers);
 }
 
-std::optional<std::chrono::nanoseconds> kernel::first_timer() const {
-    std::optional<std::chrono::nanoseconds> first;
-    const auto consider = [&](const interval_timer& timer) {
-        if (timer.deadline && (!first || *timer.deadline < *first)) first = timer.deadline;
-    };
-    for (const auto& [id, p] : state_.processes) {
-        consider(p.timers.real);
-        for (const auto& [number, timer] : p.timers.posix) consider(timer.schedule);
-    }
-    return first;
-}
-
-std::optional<std::chrono::nanoseconds> kernel::next_timer() const {
-    auto first = first_timer();
-    // The running task's slice, while others may want their turn.
-    if (contended_ && state_.tasks.size() > 1 && (!first || slice_end_ < *first))
-        first = slice_end_;
-    return first;
-}
-
 std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
     auto first = first_timer();
     for (const auto& [tid, ts] : state_.tasks) {
@@ -431,48 +414,6 @@ std::optional<std::chrono::nanoseconds> kernel::wait_deadline() const {
             consider(vfs::ready_at({state_, host_, ts}, watch.description));
     }
     return first;
-}
-
-void kernel::expire_timers() {
-    for (auto& [id, p] : state_.processes) {
-        if (!p.timers.real.deadline && p.timers.posix.empty()) [[likely]]
-            continue;
-        const auto now = host_.monotonic_now();
-        /// How many times it was due; sets it for the next.
-        const auto due = [now](interval_timer& timer) -> std::int64_t {
-            if (!timer.deadline || *timer.deadline > now) return 0;
-            if (timer.interval.count() <= 0) {
-                timer.deadline.reset();
-                return 1;
-            }
-            const auto times = (now - *timer.deadline) / timer.interval + 1;
-            *timer.deadline += timer.interval * times;
-            return times;
-        };
-        if (due(p.timers.real)) post_signal(p, {.number = abi::sigalrm, .code = abi::si_kernel});
-        for (auto& [number, timer] : p.timers.posix) {
-            const auto times = due(timer.schedule);
-            if (times == 0 || timer.signal == 0) continue;
-            signal_info info{.number = timer.signal,
-                             .code = abi::si_timer,
-                             .address = timer.value,
-                             .timer = number};
-            auto owner = timer.thread ? state_.tasks.find(timer.thread) : state_.tasks.end();
-            auto& queue = owner != state_.tasks.end() ? owner->second.signals.pending : p.pending;
-            const bool pending = std::ranges::any_of(queue, [&](const signal_info& s) {
-                return s.code == abi::si_timer && s.timer == info.timer;
-            });
-            constexpr std::int64_t most = 0x7fff'ffff;  // DELAYTIMER_MAX
-            const auto overrun = times - (pending ? 0 : 1);
-            timer.pending_overrun = static_cast<std::int32_t>(std::min<std::int64_t>(
-                most, (pending ? timer.pending_overrun : 0) + std::min(overrun, most)));
-            if (pending) continue;
-            if (owner != state_.tasks.end())
-                post_signal(owner->second, info);
-            else
-                post_signal(p, info);
-        }
-    }
 }
 
 // -- tracing

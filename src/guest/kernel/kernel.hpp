@@ -123,8 +123,15 @@ class kernel {
     // CPU time (cpu_time.cpp).
     /// The running task's time until now is counted to it.
     void count_cpu_time();
-    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const process_state& p);
-    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const task_state& ts);
+    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const process_state& p) const;
+    [[nodiscard]] std::chrono::nanoseconds cpu_time_of(const task_state& ts) const;
+    /// What a clock of cpu_clock() shows. Nothing: its owner is gone.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> cpu_time_on(std::int32_t clock) const;
+    // Timers (timers.cpp).
+    /// A timer of the process was set: it is looked after from now on.
+    void watch_timers(const process_state& p);
+    /// RLIMIT_CPU has been set, or inherited.
+    void set_cpu_limit(process_state& p);
     /// A parent has taken the status of a zombie: it is gone.
     void reap(process_state& p);
     /// Ends the other threads of the caller's process, which then is its own leader (execve).
@@ -179,8 +186,13 @@ class kernel {
     void tell_parent(process_state& p);
     [[nodiscard]] bool wait_is_over(task_state& ts, const wait_state& wait);
     int floating_point_code(std::uint8_t vector);
+    // timers.cpp
     void expire_timers();
+    void expire_timers_of(process_state& p);
+    void send_timer_signal(process_state& p, posix_timer& timer, int number, std::int64_t times);
+    void act_on_cpu_limit(process_state& p);
     [[nodiscard]] std::optional<std::chrono::nanoseconds> first_timer() const;
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> running_time_left() const;
     void trace_call(task& t, const syscall_row* row);
     void trace_result(sysret& result, const vmm::vcpu_state& registers, bool resumed);
 

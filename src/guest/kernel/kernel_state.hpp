@@ -68,7 +68,8 @@ struct credentials {
     bool operator==(const credentials&) const = default;
 };
 
-/// A timer that sends a signal. Deadlines are guest CLOCK_MONOTONIC.
+/// A timer that sends a signal. Its deadline is of the clock it counts: guest CLOCK_MONOTONIC, or
+/// CPU time.
 struct interval_timer {
     std::optional<std::chrono::nanoseconds> deadline;
     std::chrono::nanoseconds interval{};
@@ -76,7 +77,7 @@ struct interval_timer {
 };
 struct posix_timer {
     interval_timer schedule = {};
-    std::int32_t clock = 0;
+    std::int32_t clock = 0;   ///< negative: as cpu_clock() makes it
     std::int32_t signal = 0;  ///< 0: SIGEV_NONE
     std::uint64_t value = 0;
     pid thread = 0;  ///< SIGEV_THREAD_ID; 0: the process
@@ -85,7 +86,9 @@ struct posix_timer {
     bool operator==(const posix_timer&) const = default;
 };
 struct process_timers {
-    interval_timer real;  ///< alarm, ITIMER_REAL
+    interval_timer real;                 ///< alarm, ITIMER_REAL
+    interval_timer virtual_, profiling;  ///< ITIMER_VIRTUAL, ITIMER_PROF: of its CPU time
+    std::optional<std::chrono::nanoseconds> cpu_limit;  ///< CPU time at which RLIMIT_CPU acts next
     std::map<std::int32_t, posix_timer> posix;
     bool operator==(const process_timers&) const = default;
 };
@@ -148,6 +151,7 @@ struct identity {
 struct kernel_state {
     std::map<pid, process_state> processes;
     std::map<pid, task_state> tasks;
+    std::vector<pid> timed;  ///< processes that have timers running; perhaps others too
     mm::frame_allocator frames;
     vfs::vfs_state vfs;
     native_exchange native;
@@ -161,6 +165,16 @@ struct kernel_state {
     std::vector<mm::mm_state> retired;  ///< spaces of ended processes: tables bound to them
     bool operator==(const kernel_state&) const = default;
 };
+
+/// The clock of a process's or a thread's CPU time, as clock_getcpuclockid encodes it (Linux,
+/// posix-timers_types.h): which of three measures there are makes no difference here.
+constexpr std::int32_t cpu_clock(pid id, bool of_thread) noexcept {
+    constexpr std::int32_t sched = 2, per_thread = 4;
+    return static_cast<std::int32_t>(~static_cast<std::uint32_t>(id) << 3) | sched |
+           (of_thread ? per_thread : 0);
+}
+constexpr pid cpu_clock_owner(std::int32_t clock) noexcept { return ~(clock >> 3); }
+constexpr bool is_thread_clock(std::int32_t clock) noexcept { return (clock & 4) != 0; }
 
 /// The memory a process lives in.
 inline mm::mm_state& memory_of(kernel_state& state, process_state& p) {

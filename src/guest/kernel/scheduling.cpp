@@ -55,7 +55,7 @@ bool kernel::others_may_run(const task_state& ts) const {
         if (waiting->wait.futex && waiting->wait.futex->woken) return true;
         if (waiting->wait.lock || waiting->wait.opening) return true;
         // What only the running task can bring about is noticed when it does it: see contend().
-        return waiting->wait.deadline || !waiting->wait.watches.empty() ||
+        return waiting->wait.deadline || waiting->wait.cpu_time || !waiting->wait.watches.empty() ||
                waiting->wait.native_event || waiting->wait.child || waiting->wait.vfork_child;
     });
 }

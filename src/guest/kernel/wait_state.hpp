@@ -27,6 +27,13 @@ struct futex_wait {
     bool operator==(const futex_wait&) const = default;
 };
 
+/// Until a clock of CPU time shows this; if its owner is gone, no longer.
+struct cpu_deadline {
+    std::int32_t clock = 0;  ///< as cpu_clock() makes it
+    std::chrono::nanoseconds at{};
+    bool operator==(const cpu_deadline&) const = default;
+};
+
 /// An index into the arena of open file descriptions.
 enum class description_id : std::uint32_t {};
 
@@ -39,6 +46,7 @@ struct wait_state {
     std::uint64_t progress = 0;  ///< bytes moved before the wait: a long write, MSG_WAITALL
     std::optional<std::chrono::nanoseconds>
         deadline;  ///< absolute, CLOCK_MONOTONIC as the guest sees it
+    std::optional<cpu_deadline> cpu_time;
     std::vector<watch> watches;
     bool native_event = false;  ///< the native path's next event
     bool signal_only = false;   ///< pause, sigsuspend: nothing but a signal

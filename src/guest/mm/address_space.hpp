@@ -221,6 +221,8 @@ class address_space {
     // advise.cpp
     /// MADV_DONTNEED: contents go, the mapping stays.
     void forget(gva start, gva end);
+    /// mremap with an old size of zero: what is shared is mapped a second time, from an address on.
+    outcome<gva> view_again(vma_iterator area, gva from, std::uint64_t length, int flags, gva to);
     /// Moves a part of one VMA with its entries; the target is vacant.
     outcome<gva> move(gva from, std::uint64_t old_size, gva to, std::uint64_t new_size, bool keep);
 

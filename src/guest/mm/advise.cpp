@@ -83,7 +83,7 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
             act = populate_write;
             break;
         default:
-            return os_error{EINVAL};  // MADV_REMOVE too
+            return os_error{EINVAL};  // MADV_REMOVE too, which is the files' affair
     }
     if (bytes > user_end.value || start.value > user_end.value - bytes)
         return bytes == 0 ? outcome<void>{} : outcome<void>{os_error{ENOMEM}};
@@ -184,8 +184,7 @@ outcome<gva> address_space::remap(
     const bool keep = (flags & MREMAP_DONTUNMAP) != 0;
     if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0) return os_error{EINVAL};
     if ((fixed || keep) && !may_move) return os_error{EINVAL};
-    if (old_address.offset_in_page() != 0 || new_size == 0 || old_size == 0)
-        return os_error{EINVAL};
+    if (old_address.offset_in_page() != 0 || new_size == 0) return os_error{EINVAL};
     if (new_size > user_end.value || old_size > user_end.value) return os_error{EINVAL};
     old_size = round_up(old_size);
     new_size = round_up(new_size);
@@ -203,6 +202,7 @@ outcome<gva> address_space::remap(
     if (area == state_.vmas.end() || area->second.end < old_address + old_size)
         return os_error{EFAULT};
     if (keep && area->second.file) return os_error{EINVAL};
+    if (old_size == 0) return view_again(area, old_address, new_size, flags, new_address);
     if (state_.vmas.size() + 4 > max_vmas) return os_error{ENOMEM};
 
     if (!fixed && !keep) {
@@ -240,6 +240,27 @@ outcome<gva> address_space::remap(
         old_size = new_size;
     }
     return move(old_address, old_size, new_address, new_size, keep);
+}
+
+outcome<gva> address_space::view_again(
+    vma_iterator area, gva from, std::uint64_t length, int flags, gva to) {
+    const vma& v = area->second;
+    const bool shared = v.shared || (v.memory_file != 0 && !v.copies);
+    // Pages of anonymous memory are known by their entries alone: there is nothing to map again.
+    if (!shared) return os_error{EINVAL};
+    if ((flags & MREMAP_MAYMOVE) == 0) return os_error{ENOMEM};
+    map_request q;
+    q.length = length;
+    q.prot = v.prot;
+    q.fixed = (flags & MREMAP_FIXED) != 0;
+    if (q.fixed) q.hint = to;
+    q.shared = true;
+    q.file = v.file;
+    q.file_offset = v.file_offset + (from - area->first);
+    q.memory_file = v.memory_file;
+    q.file_writable = !v.shared;
+    q.name = v.name;
+    return map(q);
 }
 
 outcome<gva> address_space::move(

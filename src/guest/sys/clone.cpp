@@ -136,6 +136,7 @@ sysret clone(task& t, const clone_request& q) {
         }
         for (const auto& [fd, entry] : p.files.all()) state.vfs.retain(entry.description);
         auto& made = state.processes.emplace(id, std::move(p)).first->second;
+        kernel.set_cpu_limit(made);
         if (q.flags & CLONE_PIDFD)
             if (const auto fd = open_process(t, made, 0)) (void)t.write(q.pidfd, *fd);
         if (q.flags & CLONE_CHILD_SETTID) {

@@ -1,6 +1,8 @@
 #include "guest/sys/mman.hpp"
 
+#include "guest/kernel/kernel.hpp"
 #include "guest/kernel/task.hpp"
+#include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/mappable.hpp"
 
 #include <sys/mman.h>
@@ -42,6 +44,43 @@ sysret locked(task& t, std::uint64_t address, std::uint64_t length) {
     if (length > std::numeric_limits<std::uint64_t>::max() - lead - page_size)
         return sysret::error(EINVAL);
     return t.memory().sync(gva{start}, length + lead);
+}
+
+/// MADV_REMOVE: holes in the files that are mapped shared there.
+sysret remove(task& t, std::uint64_t address, std::uint64_t length) {
+    if (address % page_size != 0 || length > mm::user_end.value) return sysret::error(EINVAL);
+    const std::uint64_t bytes = (length + page_size - 1) & ~(page_size - 1);
+    if (bytes == 0) return 0;
+    if (address > mm::user_end.value - bytes) return sysret::error(ENOMEM);
+    struct part {
+        std::uint64_t file, offset, length;
+    };
+    std::vector<part> parts;
+    auto& kernel = t.kernel();
+    const auto& vmas = t.memory().state().vmas;
+    const gva start{address}, end = start + bytes;
+    gva at = start;
+    int failure = 0;
+    for (auto it = mm::find_vma(vmas, start); it != vmas.end() && at < end; ++it) {
+        if (it->first > at) break;
+        const mm::vma& v = it->second;
+        const gva stop = std::min(v.end, end);
+        if (v.memory_file == 0 || v.copies ||
+            v.shared) {  // neither shared nor of a file, or not to be written
+            failure = v.file ? EACCES : EINVAL;
+            break;
+        }
+        parts.push_back({v.memory_file, v.file_offset + (at - it->first), stop - at});
+        at = stop;
+    }
+    vfs::file_pages files(kernel.state(), kernel.memory());
+    for (const part& p : parts) {
+        const auto punched = files.punch(static_cast<vfs::inode_id>(p.file), p.offset, p.length,
+                                         kernel.host().realtime_now());
+        if (!punched) return punched.error();
+    }
+    if (failure) return sysret::error(failure);
+    return at < end ? sysret::error(ENOMEM) : sysret(0);
 }
 
 }  // namespace
@@ -150,6 +189,7 @@ sysret sys_mincore(task& t,
 }
 
 sysret sys_madvise(task& t, std::uint64_t address, std::uint64_t length, int advice) {
+    if (advice == MADV_REMOVE) return remove(t, address, length);
     return t.memory().advise(gva{address}, length, advice);
 }
 

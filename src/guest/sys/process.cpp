@@ -55,6 +55,7 @@ sysret limits(task& t,
         // Raising takes CAP_SYS_RESOURCE, which no guest has.
         if (value->hard > before.second) return sysret::error(EPERM);
         all[key] = {value->soft, value->hard};
+        if (key == abi::rlimit_cpu) t.kernel().set_cpu_limit(t.process());
     }
     return old ? sysret(t.write(old, {before.first, before.second})) : sysret(0);
 }

@@ -15,6 +15,7 @@
 #include "guest/sys/pipe.hpp"
 #include "guest/sys/poll.hpp"
 #include "guest/sys/process.hpp"
+#include "guest/sys/process_vm.hpp"
 #include "guest/sys/random.hpp"
 #include "guest/sys/signal.hpp"
 #include "guest/sys/since.hpp"
@@ -70,10 +71,10 @@ constexpr syscall_row table[] = {
     { 22, "pipe", full, bind<sys_pipe>},
     { 23, "select", full, bind<sys_select>},
     { 24, "sched_yield", full, bind<sys_sched_yield>},
-    { 25, "mremap", partial, bind<sys_mremap>, "an old size of zero (a second view of shared memory) is refused"},
+    { 25, "mremap", partial, bind<sys_mremap>, "an old size of zero (a second view of shared memory) is for files, not for anonymous memory"},
     { 26, "msync", full, bind<sys_msync>},
     { 27, "mincore", full, bind<sys_mincore>},
-    { 28, "madvise", partial, bind<sys_madvise>, "DONTNEED, FREE and POPULATE act, other advice is accepted and has no effect; REMOVE is refused"},
+    { 28, "madvise", partial, bind<sys_madvise>, "DONTNEED, FREE, POPULATE and (on files) REMOVE act, other advice is accepted and has no effect"},
     { 29, "shmget", refused, none, "ENOSYS: no System V IPC"},
     { 30, "shmat", refused, none, "ENOSYS: no System V IPC"},
     { 31, "shmctl", refused, none, "ENOSYS: no System V IPC"},
@@ -81,9 +82,9 @@ constexpr syscall_row table[] = {
     { 33, "dup2", full, bind<sys_dup2>},
     { 34, "pause", full, bind<sys_pause>},
     { 35, "nanosleep", full, bind<sys_nanosleep>},
-    { 36, "getitimer", partial, bind<sys_getitimer>, "ITIMER_VIRTUAL and ITIMER_PROF are never armed"},
+    { 36, "getitimer", full, bind<sys_getitimer>},
     { 37, "alarm", full, bind<sys_alarm>},
-    { 38, "setitimer", partial, bind<sys_setitimer>, "ITIMER_VIRTUAL and ITIMER_PROF: ENOSYS"},
+    { 38, "setitimer", partial, bind<sys_setitimer>, "ITIMER_VIRTUAL counts time in calls too, as ITIMER_PROF does"},
     { 39, "getpid", full, bind<sys_getpid>},
     { 40, "sendfile", full, bind<sys_sendfile>},
     { 41, "socket", partial, bind<sys_socket>, "AF_INET, AF_INET6 (TCP, UDP) and AF_UNIX; no netlink, no raw sockets"},
@@ -205,7 +206,7 @@ constexpr syscall_row table[] = {
     {157, "prctl", partial, bind<sys_prctl>, "names, signals of parents, dumpable, capabilities, no_new_privs, timer slack; others EINVAL"},
     {158, "arch_prctl", partial, bind<sys_arch_prctl>, "ARCH_SET_CPUID: ENODEV; no permissions for AMX"},
     {159, "adjtimex", refused, none, "ENOSYS: the clock is the host's"},
-    {160, "setrlimit", partial, bind<sys_setrlimit>, "raising a hard limit: EPERM; only RLIMIT_NOFILE is known to be enforced"},
+    {160, "setrlimit", partial, bind<sys_setrlimit>, "raising a hard limit: EPERM; only RLIMIT_NOFILE and RLIMIT_CPU are enforced"},
     {161, "chroot", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {162, "sync", stub, bind<sys_sync>, "nothing here outlives the guest"},
     {163, "acct", refused, refuse<EPERM>, "EPERM: no process accounting"},
@@ -267,7 +268,7 @@ constexpr syscall_row table[] = {
     {219, "restart_syscall", full, bind<sys_restart_syscall>},
     {220, "semtimedop", refused, none, "ENOSYS: no System V IPC"},
     {221, "fadvise64", stub, bind<sys_fadvise64>, "advice is checked and not needed"},
-    {222, "timer_create", partial, bind<sys_timer_create>, "CPU-time clocks: EOPNOTSUPP"},
+    {222, "timer_create", partial, bind<sys_timer_create>, "not on the alarm clocks"},
     {223, "timer_settime", full, bind<sys_timer_settime>},
     {224, "timer_gettime", full, bind<sys_timer_gettime>},
     {225, "timer_getoverrun", full, bind<sys_timer_getoverrun>},
@@ -275,7 +276,7 @@ constexpr syscall_row table[] = {
     {227, "clock_settime", partial, bind<sys_clock_settime>, "EPERM: the clock is the host's"},
     {228, "clock_gettime", full, bind<sys_clock_gettime>},
     {229, "clock_getres", full, bind<sys_clock_getres>},
-    {230, "clock_nanosleep", partial, bind<sys_clock_nanosleep>, "CPU-time clocks: EOPNOTSUPP"},
+    {230, "clock_nanosleep", full, bind<sys_clock_nanosleep>},
     {231, "exit_group", full, bind<sys_exit_group>},
     {232, "epoll_wait", partial, bind<sys_epoll_wait>, "edge-triggered reports may repeat after own reads and writes"},
     {233, "epoll_ctl", full, bind<sys_epoll_ctl>},
@@ -355,8 +356,8 @@ constexpr syscall_row table[] = {
     {307, "sendmmsg", partial, bind<sys_sendmmsg>, "as sendmsg"},
     {308, "setns", refused, refuse<EPERM>, "EPERM: no namespaces"},
     {309, "getcpu", full, bind<sys_getcpu>},
-    {310, "process_vm_readv", refused, none, "ENOSYS: no looking into other processes"},
-    {311, "process_vm_writev", refused, none, "ENOSYS: no looking into other processes"},
+    {310, "process_vm_readv", full, bind<sys_process_vm_readv>},
+    {311, "process_vm_writev", full, bind<sys_process_vm_writev>},
     {312, "kcmp", refused, none, "ENOSYS: no looking into other processes"},
     {313, "finit_module", refused, refuse<EPERM>, "EPERM: no kernel modules"},
     {314, "sched_setattr", refused, none, "ENOSYS: SCHED_OTHER only; sched_setscheduler says so"},

@@ -18,6 +18,25 @@ using std::chrono::seconds;
 constexpr std::int64_t most_seconds = std::numeric_limits<std::int64_t>::max() / 1'000'000'000;
 constexpr int max_timers = 1024;
 
+/// A clock of CPU time by its owner (cpu_clock). EINVAL: it is not one, or not to be seen.
+outcome<int> find_cpu_clock(task& t, int clock) {
+    if (clock == abi::clock_process_cputime) return cpu_clock(t.process().id, false);
+    if (clock == abi::clock_thread_cputime) return cpu_clock(t.state().tid, true);
+    if (clock >= 0 || (clock & 3) == 3) return os_error{EINVAL};
+    const bool thread = is_thread_clock(clock);
+    auto owner = cpu_clock_owner(clock);
+    if (owner == 0) owner = thread ? t.state().tid : t.process().id;
+    auto& state = t.kernel().state();
+    if (thread) {  // another process's threads are not to be seen
+        const auto ts = state.tasks.find(owner);
+        if (ts == state.tasks.end() || ts->second.process != t.process().id)
+            return os_error{EINVAL};
+    } else if (!state.processes.contains(owner)) {
+        return os_error{EINVAL};
+    }
+    return cpu_clock(owner, thread);
+}
+
 /// What a clock says now. EINVAL: there is no such clock.
 outcome<nanoseconds> clock_now(task& t, int clock) {
     auto& host = t.kernel().host();
@@ -33,30 +52,12 @@ outcome<nanoseconds> clock_now(task& t, int clock) {
         case abi::clock_boottime:
         case abi::clock_boottime_alarm:
             return host.monotonic_now();
-        case abi::clock_process_cputime:
-            return t.kernel().cpu_time_of(t.process());
-        case abi::clock_thread_cputime:
-            return t.kernel().cpu_time_of(t.state());
         default:
             break;
     }
-    // CPU clocks of a process or thread: ~pid << 3 | which, plus 4 for a thread
-    // (clock_getcpuclockid).
-    if (clock < 0 && (clock & 3) < 3) {
-        const auto id = ~(clock >> 3);
-        const bool thread = clock & 4;
-        auto& state = t.kernel().state();
-        if (thread) {
-            // Another process's threads are not to be seen.
-            const auto it = state.tasks.find(id ? id : t.state().tid);
-            if (it != state.tasks.end() && it->second.process == t.process().id)
-                return t.kernel().cpu_time_of(it->second);
-        } else if (const auto it = state.processes.find(id ? id : t.process().id);
-                   it != state.processes.end()) {
-            return t.kernel().cpu_time_of(it->second);
-        }
-    }
-    return os_error{EINVAL};
+    const auto cpu = find_cpu_clock(t, clock);
+    if (!cpu) return cpu.error();
+    return t.kernel().cpu_time_on(*cpu).value_or(nanoseconds{0});
 }
 
 bool realtime(int clock) noexcept {
@@ -75,9 +76,27 @@ nanoseconds left_of(const interval_timer& timer, nanoseconds now, nanoseconds ti
     return std::max(tick, *timer.deadline - now);
 }
 
-abi::itimerval real_timer_value(task& t, nanoseconds now) {
-    const auto& real = t.process().timers.real;
-    return {to_timeval(real.interval), to_timeval(left_of(real, now, microseconds{1}))};
+struct interval_clock {
+    interval_timer* timer = nullptr;
+    nanoseconds now{};  ///< on the clock it counts
+};
+/// EINVAL: there is no such timer.
+outcome<interval_clock> find_interval_timer(task& t, int which) {
+    auto& timers = t.process().timers;
+    switch (which) {
+        case abi::itimer_real:
+            return interval_clock{&timers.real, t.kernel().host().monotonic_now()};
+        case abi::itimer_virtual:  // time in the host's part of a call counts as the guest's own
+            return interval_clock{&timers.virtual_, t.kernel().cpu_time_of(t.process())};
+        case abi::itimer_prof:
+            return interval_clock{&timers.profiling, t.kernel().cpu_time_of(t.process())};
+        default:
+            return os_error{EINVAL};
+    }
+}
+
+abi::itimerval interval_value(const interval_clock& c) {
+    return {to_timeval(c.timer->interval), to_timeval(left_of(*c.timer, c.now, microseconds{1}))};
 }
 
 sysret sleep_until(task& t,
@@ -101,16 +120,40 @@ sysret sleep_until(task& t,
     return sysret::park(std::move(wait));
 }
 
+sysret sleep_on_cpu_clock(task& t,
+                          cpu_deadline until,
+                          bool relative,
+                          guest_ptr<abi::timespec> remaining) {
+    const auto now = t.kernel().cpu_time_on(until.clock);
+    if (!now || *now >= until.at) return 0;
+    if (t.interrupted()) {
+        if (relative && remaining) {
+            if (auto r = t.write(remaining, to_timespec(until.at - *now)); !r) return r.error();
+        }
+        return sysret::error(EINTR);
+    }
+    wait_state wait;
+    wait.cpu_time = until;
+    return sysret::park(std::move(wait));
+}
+
 posix_timer* find_timer(task& t, int id) {
     auto& timers = t.process().timers.posix;
     const auto it = timers.find(id);
     return it == timers.end() ? nullptr : &it->second;
 }
 
+/// On the clock that a timer counts; nothing if that is of CPU time and its owner is gone.
+std::optional<nanoseconds> timer_now(task& t, const posix_timer& timer) {
+    if (timer.clock < 0) return t.kernel().cpu_time_on(timer.clock);
+    return t.kernel().host().monotonic_now();
+}
+
 abi::itimerspec timer_value(task& t, const posix_timer& timer) {
-    const auto now = t.kernel().host().monotonic_now();
+    const auto now = timer_now(t, timer);
+    if (!now) return {};
     return {to_timespec(timer.schedule.interval),
-            to_timespec(left_of(timer.schedule, now, nanoseconds{1}))};
+            to_timespec(left_of(timer.schedule, *now, nanoseconds{1}))};
 }
 
 }  // namespace
@@ -226,7 +269,10 @@ sysret sys_clock_nanosleep(task& t,
                            guest_ptr<const abi::timespec> request,
                            guest_ptr<abi::timespec> remaining) {
     const bool relative = !(flags & abi::timer_abstime);
+    if (t.wait() && t.wait()->cpu_time)
+        return sleep_on_cpu_clock(t, *t.wait()->cpu_time, relative, remaining);
     if (t.wait()) return sleep_until(t, {}, relative, remaining);
+    int cpu = 0;
     switch (clock) {
         case abi::clock_realtime:
         case abi::clock_monotonic:
@@ -238,16 +284,25 @@ sysret sys_clock_nanosleep(task& t,
         case abi::clock_monotonic_raw:
         case abi::clock_realtime_coarse:
         case abi::clock_monotonic_coarse:
+        case abi::clock_thread_cputime:
             return sysret::error(EOPNOTSUPP);
-        case abi::clock_process_cputime:
-            return sysret::error(EOPNOTSUPP);  // it stands still while we sleep
-        default:
-            return sysret::error(EINVAL);
+        default: {
+            const auto found = find_cpu_clock(t, clock);
+            if (!found) return found.error();
+            if (*found == cpu_clock(t.state().tid, true))
+                return sysret::error(EINVAL);  // one's own stands still in one's sleep
+            cpu = *found;
+        }
     }
     const auto value = t.read(request);
     if (!value) return value.error();
     const auto length = to_duration(*value);
     if (!length) return length.error();
+    if (cpu) {
+        const auto now = t.kernel().cpu_time_on(cpu).value_or(nanoseconds{0});
+        return sleep_on_cpu_clock(t, {cpu, relative ? deadline_after(now, *length) : *length},
+                                  relative, remaining);
+    }
     const auto deadline = relative ? deadline_after(t.kernel().host().monotonic_now(), *length)
                                    : monotonic_at(t, clock, *length);
     return sleep_until(t, deadline, relative, remaining);
@@ -259,24 +314,25 @@ sysret sys_alarm(task& t, unsigned length) {
     const auto left = left_of(real, now, nanoseconds{1});
     real = {};
     // man 2 alarm: an implementation's limit is INT_MAX seconds, as in alarm_setitimer.
-    if (length) real.deadline = deadline_after(now, seconds{std::min(length, 0x7fff'ffffu)});
+    if (length) {
+        real.deadline = deadline_after(now, seconds{std::min(length, 0x7fff'ffffu)});
+        t.kernel().watch_timers(t.process());
+    }
     // Rounded, but never down to 0 while there was one.
     const auto rounded = (left + std::chrono::milliseconds{500}) / seconds{1};
     return left.count() && rounded == 0 ? 1 : rounded;
 }
 
 sysret sys_getitimer(task& t, int which, guest_ptr<abi::itimerval> out) {
-    if (which == abi::itimer_virtual || which == abi::itimer_prof)
-        return t.write(out, {});  // never armed
-    if (which != abi::itimer_real) return sysret::error(EINVAL);
-    return t.write(out, real_timer_value(t, t.kernel().host().monotonic_now()));
+    const auto timer = find_interval_timer(t, which);
+    if (!timer) return timer.error();
+    return t.write(out, interval_value(*timer));
 }
 
 sysret sys_setitimer(task& t,
                      int which,
                      guest_ptr<const abi::itimerval> in,
                      guest_ptr<abi::itimerval> old) {
-    if (which < abi::itimer_real || which > abi::itimer_prof) return sysret::error(EINVAL);
     abi::itimerval value{};
     if (in) {  // null means zero, with a warning in the kernel's log
         const auto read = t.read(in);
@@ -286,17 +342,14 @@ sysret sys_setitimer(task& t,
     const auto length = to_duration(value.value), interval = to_duration(value.interval);
     if (!length) return length.error();
     if (!interval) return interval.error();
-    if (which != abi::itimer_real) {
-        if (length->count()) return sysret::error(ENOSYS);
-        return old ? sysret(t.write(old, {})) : sysret(0);
-    }
-    const auto now = t.kernel().host().monotonic_now();
-    const auto before = real_timer_value(t, now);
-    auto& real = t.process().timers.real;
-    real = {};
+    const auto timer = find_interval_timer(t, which);
+    if (!timer) return timer.error();
+    const auto before = interval_value(*timer);
+    *timer->timer = {};
     if (length->count()) {
-        real.deadline = deadline_after(now, *length);
-        real.interval = *interval;
+        timer->timer->deadline = deadline_after(timer->now, *length);
+        timer->timer->interval = *interval;
+        t.kernel().watch_timers(t.process());
     }
     return old ? sysret(t.write(old, before)) : sysret(0);
 }
@@ -306,8 +359,11 @@ sysret sys_timer_create(task& t,
                         guest_ptr<const abi::sigevent> event,
                         guest_ptr<std::int32_t> id) {
     if (clock != abi::clock_realtime && clock != abi::clock_monotonic &&
-        clock != abi::clock_boottime && clock != abi::clock_tai)
-        return sysret::error(clock_now(t, clock) ? EOPNOTSUPP : EINVAL);
+        clock != abi::clock_boottime && clock != abi::clock_tai) {
+        const auto cpu = find_cpu_clock(t, clock);
+        if (!cpu) return sysret::error(clock_now(t, clock) ? EOPNOTSUPP : EINVAL);
+        clock = *cpu;
+    }
     auto& timers = t.process().timers.posix;
     int number = 0;
     while (timers.contains(number)) ++number;
@@ -357,14 +413,17 @@ sysret sys_timer_settime(task& t,
     if (!length || !interval) return sysret::error(EINVAL);
     auto* timer = find_timer(t, id);
     if (!timer) return sysret::error(EINVAL);
+    const auto now = timer_now(t, *timer);
+    if (!now) return sysret::error(ESRCH);
     const auto before = timer_value(t, *timer);
     timer->schedule = {};
     timer->overrun = timer->pending_overrun = 0;
     if (length->count()) {
         timer->schedule.deadline = flags & abi::timer_abstime
                                        ? monotonic_at(t, timer->clock, *length)
-                                       : deadline_after(t.kernel().host().monotonic_now(), *length);
+                                       : deadline_after(*now, *length);
         timer->schedule.interval = *interval;
+        t.kernel().watch_timers(t.process());
     }
     return old ? sysret(t.write(old, before)) : sysret(0);
 }

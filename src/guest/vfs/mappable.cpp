@@ -26,6 +26,11 @@ outcome<void> find_mappable(task& t, int fd, mm::address_space::map_request& q) 
         q.file->path = d->path;
         return {};
     }
+    if (const auto* special = std::get_if<device>(&d->body)) {
+        if (special->kind != device_kind::zero) return os_error{ENODEV};
+        if (access == O_WRONLY || (writable_shared && access != O_RDWR)) return os_error{EACCES};
+        return {};  // as anonymous memory
+    }
     const auto* file = std::get_if<tmpfs_file>(&d->body);
     if (!file) return os_error{ENODEV};
     if (access == O_WRONLY || (writable_shared && access != O_RDWR)) return os_error{EACCES};

@@ -164,6 +164,9 @@ outcome<std::size_t> send_pair(vfs_state& state,
     if (pair.families[end.side] != AF_UNIX && pair.error[end.side])
         return os_error{std::exchange(pair.error[end.side], 0)};
     if (out.closed) return os_error{EPIPE};
+    // TCP learns by sending that nobody is there any more, and of nothing it sends nothing.
+    if (gone && pair.type == SOCK_STREAM && pair.families[end.side] != AF_UNIX && from.size() == 0)
+        return std::size_t{0};
     if (gone) return os_error{pair.type == SOCK_DGRAM ? ECONNREFUSED : EPIPE};
     if (pair.type == SOCK_STREAM) {
         if (from.size() == 0) return std::size_t{0};
