@@ -240,8 +240,13 @@ void event_dispatcher::forget(const std::string& name, const event_ptr& e, bool 
     bytes_ -= e->bytes;
     if (const auto at = lanes_.find(name); at != lanes_.end()) {
         at->second.known.erase(e->id);
-        at->second.look = at->second.look || may_be_due_again;
-        pump(name);
+        lane& l = at->second;
+        l.look = l.look || may_be_due_again;
+        // What it has freed is for those that wait; it goes on behind them.
+        if (l.look && !starved_.empty())
+            starve(name, l);
+        else
+            pump(name);
     }
     feed_starved();
 }
