@@ -30,6 +30,7 @@ std::unique_ptr<target> make_runtime_api();   ///< connections of the guest's Ru
 std::unique_ptr<target> make_paths();         ///< names to the guest's files
 std::unique_ptr<target> make_snapshot();      ///< the state of a stored snapshot
 std::unique_ptr<target> make_system_calls();  ///< programs of system calls, without KVM
+std::unique_ptr<target> make_signature();     ///< signed requests to the HTTP front
 
 struct named_target {
     const char* name;
@@ -38,6 +39,7 @@ struct named_target {
 inline constexpr named_target targets[] = {
     {"elf", make_elf},     {"zip", make_zip},           {"runtime_api", make_runtime_api},
     {"paths", make_paths}, {"snapshot", make_snapshot}, {"system_calls", make_system_calls},
+    {"signature", make_signature},
 };
 
 }  // namespace hearth::fuzz

@@ -4,7 +4,8 @@
   base <- {image, vmm} <- guest <- net <- sandbox <- pool <- worker <- control <- runtime      http
 
 An arrow means "may be included by": a room sees what stands left of it. Exceptions, all narrower:
-`sched` sees base only (and worker, control and runtime may see it); `guest/abi` depends on nothing; of `vmm`, `guest` sees
+`sched` sees base only (and worker, control and runtime may see it); `auth` sees base and image; `guest/abi` depends on
+nothing; of `vmm`, `guest` sees
 only the headers that hold no ioctl, so that the personality is tested without KVM; `http` sees public
 headers only. Public headers name the standard library, Asio and Boost.System, nothing more.
 
@@ -22,6 +23,7 @@ SEES = {
     "sched": BASE,
     "image": BASE,
     "vmm": BASE,
+    "auth": BASE | {"image"},
     "guest": HARDWARE,
     "net": HARDWARE | {"guest"},
     "sandbox": HARDWARE | {"guest"},
