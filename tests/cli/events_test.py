@@ -150,6 +150,49 @@ class events(test_case):
             self.assertGreater(len(accepted), KILLS)
             self.assertGreater(left, 0)  # else the kills showed nothing
 
+    def test_outcomes_end_in_files(self):
+        """Two retries, then the record and the dead letter; AWS's minutes are hundredths of a second."""
+        data = self.scratch() / "data"
+        with server("--data", data, "--event-retry-delay", "0.01") as front:
+            front.create("f", timeout=30)
+            for method, path, body in (
+                    ("PUT", "/2015-03-31/functions/f/configuration",
+                     {"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::letters"}}),
+                    ("PUT", "/2019-09-25/functions/f/event-invoke-config",
+                     {"DestinationConfig": {"OnSuccess": {"Destination": "arn:aws:s3:::good"},
+                                            "OnFailure": {"Destination": "arn:aws:s3:::bad"}}})):
+                code, _, answer = front.request(method, path, json.dumps(body).encode())
+                self.assertEqual(code, 200, answer)
+            for event in ({"fail": "so"}, {"exit": 3}, {"n": 1}):
+                code, headers, body = front.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(event).encode(),
+                                                    headers={"X-Amz-Invocation-Type": "Event"})
+                self.assertEqual((code, body), (202, b""))
+            for _ in range(600):
+                if self.queued(front) == 0:
+                    break
+                time.sleep(0.05)
+            page = front.request("GET", "/metrics")[2].decode()
+            self.assertIn('\nhearth_async_events_dropped_total{function="f"} 2\n', page)
+            self.assertIn('\nhearth_async_event_age_seconds_count{function="f"} 7\n', page)
+            self.assertEqual(front.stop(), 0)
+
+        def below(bucket):
+            return [json.loads(each.read_bytes()) for each in (data / "destinations" / bucket).rglob("*") if each.is_file()]
+
+        self.assertEqual([each["requestPayload"] for each in below("good")], [{"n": 1}])
+        bad = {each["responsePayload"].get("errorType"): each for each in below("bad")}
+        self.assertEqual(len(bad), 2, bad)
+        for record in bad.values():
+            self.assertEqual(record["requestContext"]["condition"], "RetriesExhausted")
+            self.assertEqual(record["requestContext"]["approximateInvokeCount"], 3)
+            self.assertEqual(record["responseContext"],
+                             {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"})
+        self.assertIn("Runtime.ExitError", bad)
+        letters = [each["Records"][0] for each in below("letters")]
+        self.assertEqual(sorted(each["body"] for each in letters), ['{"exit": 3}', '{"fail": "so"}'])
+        for letter in letters:
+            self.assertEqual(letter["messageAttributes"]["ErrorCode"], {"stringValue": "200", "dataType": "Number"})
+
 
 if __name__ == "__main__":
     main()

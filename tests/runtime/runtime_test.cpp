@@ -200,6 +200,42 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
     CHECK(f.invoke("1").error() == hearth::errc::shutting_down);
 }
 
+TEST_CASE("events are kept by a runtime that is destroyed, and run by the next") {
+    const hearth::test::temporary_directory data;
+    const auto comes_to = [](const hearth::runtime& rt, auto there) {
+        for (int i = 0; i < 3000; ++i) {
+            if (there(rt.metrics())) return true;
+            std::this_thread::sleep_for(10ms);
+        }
+        return false;
+    };
+    hearth::runtime_options options{.data_directory = data.path()};
+    options.events.max_in_flight = 1;
+    {
+        auto rt = hearth::runtime::create(options).value();
+        auto c = config("f", hearth::package::zip(zip_of(guest("function_http_dynamic"))));
+        c.timeout = 900s;
+        auto f = rt.deploy(c).value();
+        CHECK_FALSE(f.enqueue("1").value().empty());
+        CHECK(f.async_enqueue("2", {.request_id = "mine"}, asio::use_future).get() == "mine");
+        CHECK_THROWS_AS(f.async_enqueue(std::string((1 << 20) + 1, ' '), {}, asio::use_future).get(),
+                        boost::system::system_error);
+        REQUIRE(comes_to(rt, [](const auto& m) { return m.async_events_queued == 0; }));
+        CHECK(rt.metrics().invocations == 2);
+        // One is under way when the runtime goes, and one waits behind it.
+        REQUIRE(f.enqueue("\"loop\"").has_value());
+        REQUIRE(comes_to(rt, [](const auto& m) { return m.concurrent_executions == 1; }));
+        REQUIRE(f.enqueue("3").has_value());
+    }
+    options.events.max_in_flight = 2;
+    auto rt = hearth::runtime::create(options).value();
+    REQUIRE(comes_to(rt, [](const auto& m) {
+        return m.invocations == 1 && m.async_events_queued == 1 && m.concurrent_executions == 1;
+    }));
+    hearth::function none;
+    CHECK(none.enqueue("{}").error() == hearth::errc::not_found);
+}
+
 TEST_CASE("an observer sees each start, the output and the end of each invocation") {
     struct watcher final : hearth::observer {
         void on_start(std::string_view name, const hearth::start_report& start) override {
