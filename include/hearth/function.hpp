@@ -4,6 +4,7 @@
 #include <hearth/package.hpp>
 #include <hearth/pool_policy.hpp>
 #include <hearth/response.hpp>
+#include <hearth/response_stream.hpp>
 #include <hearth/units.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -59,6 +60,8 @@ struct invoke_options {
     std::string trace_id{};
     /// X-Amz-Tenant-Id: whose invocation this is, for isolation::tenant.
     std::string tenant_id{};
+    /// Of a response_reader: the response goes there while it is made.
+    std::shared_ptr<response_writer> stream{};
 };
 
 /// A handle to a deployed function; copies name the same function. Thread-safe. Outlives neither the

@@ -13,6 +13,7 @@
 #include <hearth/package.hpp>
 #include <hearth/pool_policy.hpp>
 #include <hearth/response.hpp>
+#include <hearth/response_stream.hpp>
 #include <hearth/runtime.hpp>
 #include <hearth/units.hpp>
 #include <hearth/version.hpp>

@@ -44,7 +44,8 @@ std::ostream& operator<<(std::ostream&, const invocation_report&);
 
 /// The outcome of an invocation that ran. A function's failure is a value here.
 struct response {
-    /// The function's reply, or Lambda's error document {"errorMessage", "errorType", …}.
+    /// The function's reply, or Lambda's error document {"errorMessage", "errorType", …}. Empty when
+    /// the reply went to a response_reader.
     std::string payload;
     /// Lambda's X-Amz-Function-Error: "Unhandled". Empty: the function succeeded.
     std::string function_error;

@@ -110,7 +110,8 @@ worker::invocation control_plane::impl::make_invocation(std::string payload,
             .client_context = std::move(options.client_context),
             .trace_id = std::move(options.trace_id),
             .invoked_arn = std::move(arn),
-            .tenant_id = std::move(options.tenant_id)};
+            .tenant_id = std::move(options.tenant_id),
+            .stream = std::move(options.stream)};
 }
 
 result<void> control_plane::check_invoke(std::string_view name, std::string_view qualifier) const {

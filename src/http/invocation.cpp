@@ -105,8 +105,11 @@ reply write_response(response r, bool log_tail) {
 
 reply write_failure(const error& e, std::string_view log_tail, bool show_log) {
     if (!(e == errc::init_failed)) return make_error(e);
-    // AWS: the call succeeded, the function did not. The sentence may be the runtime's own error
-    // document.
+    return write_response(failed_init(e, log_tail), show_log);
+}
+
+response failed_init(const error& e, std::string_view log_tail) {
+    // The sentence may be the runtime's own error document.
     const std::string message = e.message();
     response r;
     r.function_error = "Unhandled";
@@ -119,7 +122,7 @@ reply write_failure(const error& e, std::string_view log_tail, bool show_log) {
             {"errorMessage", printable(message)},
             {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
     }
-    return write_response(std::move(r), show_log);
+    return r;
 }
 
 }  // namespace hearth::http

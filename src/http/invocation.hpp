@@ -44,5 +44,7 @@ reply write_response(response r, bool log_tail);
 /// Of a run that did not come to an end of its own: most errors are AWS errors, a failed init is
 /// the function's.
 reply write_failure(const error& e, std::string_view log_tail, bool show_log);
+/// AWS, of errc::init_failed: the call succeeded, the function did not.
+response failed_init(const error& e, std::string_view log_tail);
 
 }  // namespace hearth::http

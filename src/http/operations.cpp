@@ -88,7 +88,7 @@ constexpr row rows[] = {
     {verb::get,     "GetFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::get_function_url_config, ""},
     {verb::put,     "UpdateFunctionUrlConfig", "/2021-10-31/functions/{}/url", operation::update_function_url_config, ""},
     {verb::get,     "ListFunctionUrlConfigs", "/2021-10-31/functions/{}/urls", operation::list_function_url_configs, ""},
-    {verb::post,    "InvokeWithResponseStream", "/2021-11-15/functions/{}/response-streaming-invocations", operation::absent, ""},
+    {verb::post,    "InvokeWithResponseStream", "/2021-11-15/functions/{}/response-streaming-invocations", operation::invoke_with_response_stream, ""},
     {verb::get,     "GetFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::get_function_recursion_config, ""},
     {verb::put,     "PutFunctionRecursionConfig", "/2024-08-31/functions/{}/recursion-config", operation::put_function_recursion_config, ""},
     {verb::post,    "CreateCapacityProvider", "/2025-11-30/capacity-providers", operation::absent, ""},

@@ -18,6 +18,7 @@ enum class operation {
     absent,  ///< AWS has it, this server not yet
     invoke,
     invoke_async,
+    invoke_with_response_stream,
     get_function,
     get_function_configuration,
     list_functions,

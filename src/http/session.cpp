@@ -3,7 +3,6 @@
 #include "http/aws_error.hpp"
 #include "http/beast_text.hpp"
 #include "http/function_url.hpp"
-#include "http/invocation.hpp"
 #include "http/management.hpp"
 #include "http/text.hpp"
 
@@ -38,12 +37,18 @@ constexpr std::uint64_t slowest_bytes_per_second = 32 * 1024;
 /// them too.
 constexpr std::uint64_t small_body = 64 * 1024;
 
+bool is_invocation(operation op) {
+    return op == operation::invoke || op == operation::invoke_async ||
+           op == operation::invoke_with_response_stream;
+}
+
 std::uint64_t body_limit(const std::optional<route>& asked) {
     if (!asked) return max_other_body;
     switch (asked->op) {
         case operation::invoke:
         case operation::invoke_async:
         case operation::function_url:
+        case operation::invoke_with_response_stream:
             return max_payload;
         case operation::create_function:
         case operation::update_function_code:
@@ -55,8 +60,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
 }
 
 reply too_large(const std::optional<route>& asked) {
-    if (asked && (asked->op == operation::invoke || asked->op == operation::invoke_async ||
-                  asked->op == operation::function_url))
+    if (asked && (is_invocation(asked->op) || asked->op == operation::function_url))
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
@@ -64,10 +68,6 @@ reply too_large(const std::optional<route>& asked) {
     return make_error(
         aws_error::request_entity_too_large,
         "Request must be smaller than " + std::to_string(body_limit(asked)) + " bytes" + name);
-}
-
-std::chrono::seconds time_for(std::uint64_t bytes) {
-    return 60s + std::chrono::seconds(bytes / slowest_bytes_per_second);
 }
 
 /// X-Ray's form: version, time in hex, 96 random bits; here the request id's.
@@ -90,6 +90,10 @@ session::session(std::shared_ptr<server::impl> owner, asio::ip::tcp::socket sock
     : owner_(std::move(owner)), connection_(std::move(socket), owner_->tls_.get()) {}
 
 session::~session() { owner_->remove(this); }
+
+std::chrono::seconds session::time_for(std::uint64_t bytes) {
+    return 60s + std::chrono::seconds(bytes / slowest_bytes_per_second);
+}
 
 void session::start() {
     asio::dispatch(connection_.get_executor(), [self = shared_from_this()] {
@@ -205,7 +209,7 @@ void session::on_body(error_code ec) {
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
     if (is_url) return invoke_url();
-    if (asked_->op == operation::invoke || asked_->op == operation::invoke_async) return invoke();
+    if (is_invocation(asked_->op)) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
     respond(manage(owner_->control_, *asked_, parser_->get().body(), origin()));
 }
@@ -224,6 +228,11 @@ void session::invoke() {
     }
     if (what.options.trace_id.empty()) what.options.trace_id = make_trace_id(request_id_);
     trace_id_ = what.options.trace_id;
+    const bool streaming = asked_->op == operation::invoke_with_response_stream;
+    if (streaming && what.type == invocation::kind::event)
+        return respond(make_error(aws_error::invalid_parameter_value,
+                                  "A response stream is of the InvocationType RequestResponse"));
+    if (streaming) return invoke_streaming(std::move(what));
     if (what.type == invocation::kind::event) {
         owner_->control_.async_enqueue(
             asked_->argument, std::move(what.payload), std::move(what.options), qualifier,

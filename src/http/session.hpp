@@ -4,16 +4,21 @@
 /// time, so pipelined ones are answered in order. All members run on the connection's strand.
 
 #include "http/connection.hpp"
+#include "http/invocation.hpp"
 #include "http/operations.hpp"
 #include "http/reply.hpp"
 #include "http/server_impl.hpp"
+#include "http/streaming_call.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/uuid/random_generator.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +52,16 @@ class session : public std::enable_shared_from_this<session> {
     void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
     void manage_elsewhere();
 
+    // InvokeWithResponseStream (session_stream.cpp).
+    void invoke_streaming(invocation what);
+    void read_stream();
+    void finish_stream();
+    void write_stream(std::string events, bool last);
+    void write_events(bool last);
+    void lose_stream();
+    /// A body or an answer of this size gets that long.
+    [[nodiscard]] static std::chrono::seconds time_for(std::uint64_t bytes);
+
     /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it
     /// has read the answer.
     void respond(reply r, bool rest_unread = false);
@@ -63,6 +78,9 @@ class session : public std::enable_shared_from_this<session> {
     boost::uuids::random_generator make_id_;
     std::optional<parser> parser_;
     std::optional<boost::beast::http::response<boost::beast::http::string_body>> response_;
+    std::optional<streaming_call> stream_;
+    std::optional<boost::beast::http::response<boost::beast::http::empty_body>> stream_head_;
+    std::string events_;  ///< being written
     std::optional<route> asked_;
     std::string request_id_, trace_id_;
     bool reading_ = false;   ///< a request is awaited or incomplete

@@ -50,6 +50,7 @@ environment::environment(std::shared_ptr<const version_data> version,
 }
 
 environment::~environment() {
+    end_stream();
     watch_.disarm(*this);
     watch_.disarm(timer_);
 }
@@ -191,6 +192,7 @@ result<void> environment::attach(resources r) {
 std::optional<detail::shell> environment::give_up() {
     watch_.disarm(*this);
     watch_.disarm(timer_);
+    end_stream();
     std::optional<detail::shell> shell;
     if (sandbox_ && !poisoned_) shell.emplace(std::move(*sandbox_).take_shell());
     sandbox_.reset();
@@ -231,11 +233,17 @@ void environment::begin_invocation(invocation& input, start_kind start) {
     event.client_context = std::move(input.client_context);
     event.tenant_id = input.tenant_id;
     event.payload = std::move(input.payload);
+    stream_ = std::move(input.stream);
+    streaming_ = waits_for_room_ = false;
+    if (stream_) {
+        stream_->set_executed_version(spec_.version);
+        stream_->set_listener(this);
+    }
     auto& native = sandbox_->kernel().native();
     if (native.waiting)
         native.event = std::move(event);
     else
-        api_.offer(std::move(event));
+        api_.offer(std::move(event), stream_ != nullptr);
     calls_at_begin_ = system_calls();
     started_ = steady_clock::now();
     watch_.arm(*this, started_ + spec_.timeout);
@@ -246,6 +254,13 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
     for (;;) {
         if (on_interrupt()) return std::nullopt;
         if (preempt.exchange(false, std::memory_order_relaxed)) return pause{{}, true};
+        if (stream_ && stream_->full()) {
+            // A reader that only takes its time is waited for with the shell in hand.
+            constexpr std::chrono::milliseconds patience(5);
+            if (std::exchange(waits_for_room_, true)) return pause{};
+            return pause{steady_clock::now() + patience, false};
+        }
+        waits_for_room_ = false;
         network_news_.store(false);
         auto outcome = sandbox_->run(scope);
         if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
@@ -400,6 +415,7 @@ response environment::take_response() {
     report.memory_size = spec_.memory;
     report.max_memory_used = peak_memory();
 
+    pump();
     log_.begin_line();
     if (failure_) {
         r.function_error = "Unhandled";
@@ -408,7 +424,9 @@ response environment::take_response() {
     } else {
         if (reply_.failed) r.function_error = "Unhandled";
         r.payload = std::move(reply_.payload);
+        if (stream_ && !reply_.failed) stream_->write(std::exchange(r.payload, {}));
     }
+    end_stream();
     log_.append("END RequestId: ");
     log_.append(request_id_);
     log_.append("\n");
@@ -446,6 +464,11 @@ void environment::network_ready() noexcept {
     if (waker_) waker_->wake();
 }
 
+void environment::room() noexcept {
+    const std::lock_guard lock(waker_mutex_);
+    if (waker_) waker_->wake();
+}
+
 void environment::kick() noexcept {
     const std::lock_guard lock(waker_mutex_);
     if (sandbox_) sandbox_->kick();
@@ -455,7 +478,10 @@ bool environment::set_waker(waker* w) noexcept {
     const std::lock_guard lock(waker_mutex_);
     if (interrupts_.load(std::memory_order_acquire) || network_news_.load()) return false;
     waker_ = w;
-    return true;
+    // Whoever makes room after this look finds the waker.
+    if (!waits_for_room_ || stream_->full()) return true;
+    waker_ = nullptr;
+    return false;
 }
 
 void environment::clear_waker() noexcept {
@@ -488,7 +514,25 @@ bool environment::serve(guest::kernel& kernel) {
             api_.closed(c);
         }
     }
+    pump();
     return flush(kernel);
+}
+
+/// Hands on what was streamed. Once that is enough the guest comes back here from its next exit.
+void environment::pump() {
+    if (!stream_) return;
+    std::string bytes = api_.take_streamed();
+    if (bytes.empty()) return;
+    if (!std::exchange(streaming_, true)) stream_->set_content_type(api_.streamed_type());
+    stream_->write(std::move(bytes));
+    if (sandbox_ && stream_->full()) sandbox_->kick();
+}
+
+void environment::end_stream() noexcept {
+    if (!stream_) return;
+    stream_->set_listener(nullptr);
+    stream_.reset();
+    waits_for_room_ = false;
 }
 
 /// What connections may hold that the guest has not read: the largest event several times over.

@@ -9,6 +9,7 @@
 /// environment's life.
 
 #include "base/deadline_watch.hpp"
+#include "base/response_writer.hpp"
 #include "net/guest_network.hpp"
 #include "pool/ids.hpp"
 #include "sandbox/sandbox.hpp"
@@ -47,7 +48,8 @@ class waker {
 class environment final : private detail::sandbox_streams,
                           private detail::sandbox_services,
                           private deadline_watch::entry,
-                          private net::listener {
+                          private net::listener,
+                          private response_writer::listener {
   public:
     enum class reason : unsigned { timeout = 1, cancelled = 2, shutdown = 4 };
 
@@ -177,6 +179,8 @@ class environment final : private detail::sandbox_streams,
     void expire() noexcept override { interrupt(reason::timeout); }
     // net::listener
     void network_ready() noexcept override;
+    // response_writer::listener
+    void room() noexcept override;
 
     /// A timer of the guest (alarm, setitimer) is due while its code runs: only a kick gets in
     /// between.
@@ -192,6 +196,8 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] bool asks_for_event();
     bool flush(guest::kernel& kernel);
     void collect_reply();
+    void pump();
+    void end_stream() noexcept;
     bool on_interrupt();
     void on_parked();
     void on_end(failure f);
@@ -218,6 +224,9 @@ class environment final : private detail::sandbox_streams,
     bool stopped_ = false;
     start_kind start_ = start_kind::warm;
     runtime_api::reply reply_;
+    std::shared_ptr<response_writer> stream_;  ///< null: nobody reads it meanwhile
+    bool streaming_ = false;                   ///< something of it was written
+    bool waits_for_room_ = false;              ///< it was full when the guest last wanted to run
     std::optional<failure> failure_;
     std::optional<failure> init_failure_;
     std::chrono::nanoseconds duration_{};

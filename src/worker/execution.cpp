@@ -1,5 +1,7 @@
 #include "worker/execution.hpp"
 
+#include "base/response_writer.hpp"
+
 #include <boost/asio/error.hpp>
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
@@ -196,6 +198,7 @@ void execution::preempt() noexcept {
 std::optional<environment::pause> execution::fail(error e) {
     release();
     stage_ = stage::done;
+    if (input_) input_->stream.reset();
     if (input_ && e == errc::init_failed) core_.count_init_failure(id_);
     const std::lock_guard lock(cancel_mutex_);
     result_ = cancelled_ ? error(error_code(boost::asio::error::operation_aborted)) : std::move(e);
@@ -232,6 +235,10 @@ void execution::run_in_process() {
         raised("std::exception", e.what());
     } catch (...) {
         raised("Unknown", "an exception that is no std::exception");
+    }
+    if (const auto stream = std::exchange(input_->stream, nullptr)) {
+        stream->set_executed_version(spec_.version);
+        if (r.ok()) stream->write(std::exchange(r.payload, {}));
     }
     r.report.duration = steady_clock::now() - start;
     r.report.billed = std::chrono::ceil<std::chrono::milliseconds>(r.report.duration);

@@ -102,9 +102,13 @@ void runtime_api::closed(connection c) {
     std::erase_if(output_, [c](const output& o) { return o.to == c; });
 }
 
-void runtime_api::offer(guest::native_event event) {
+void runtime_api::offer(guest::native_event event, bool stream) {
     event_ = std::move(event);
     deliveries_ = 0;
+    stream_ = stream;
+    streaming_on_.reset();
+    streamed_.clear();
+    streamed_type_.clear();
     // One that restores takes its event when it asks; one that failed never does.
     if (stage_ == stage::started || stage_ == stage::running || stage_ == stage::responded)
         stage_ = stage::ready;
@@ -188,7 +192,7 @@ bool runtime_api::step(connection c, channel& ch) {
                 ch.body = std::move(ch.input);
                 ch.input.clear();
             } else {
-                take_body(ch, std::string_view(ch.input).substr(0, n));
+                take_body(c, ch, std::string_view(ch.input).substr(0, n));
                 ch.input.erase(0, n);
             }
             if (ch.remaining) return false;
@@ -214,7 +218,13 @@ bool runtime_api::step(connection c, channel& ch) {
     return false;
 }
 
-void runtime_api::take_body(channel& ch, std::string_view bytes) {
+void runtime_api::take_body(connection c, channel& ch, std::string_view bytes) {
+    if (ch.head.streaming) {
+        // Asked each time: somebody may have answered on another connection meanwhile.
+        if (acceptable(ch.head) && streaming_on_ == c && ch.body_size <= max_streamed)
+            streamed_.append(bytes);
+        return;
+    }
     if (ch.keep_body && ch.body_size <= max_payload)
         ch.body.append(bytes);
     else if (!ch.body.empty())
@@ -336,11 +346,19 @@ bool runtime_api::read_head(connection c, channel& ch) {
     }
     if (auto it = message.find("Lambda-Runtime-Function-Error-Type"); it != message.end())
         r.error_type = std::string(view(it->value()));
+    if (auto it = message.find("Lambda-Runtime-Function-Response-Mode");
+        stream_ && !streaming_on_ && r.what == target::response && acceptable(r) &&
+        it != message.end() && boost::beast::iequals(it->value(), "streaming")) {
+        r.streaming = true;
+        streaming_on_ = c;
+        if (auto type = message.find(http::field::content_type); type != message.end())
+            streamed_type_ = std::string(view(type->value()));
+    }
 
     ch.body = {};
     ch.body_size = 0;
     ch.remaining = 0;
-    ch.keep_body = acceptable(r);
+    ch.keep_body = !r.streaming && acceptable(r);
     const auto length = parser.content_length();
     const bool chunked = parser.chunked();
     if (auto it = message.find(http::field::expect);
@@ -431,15 +449,17 @@ void runtime_api::accept_reply(connection c, channel& ch, bool failed) {
         return respond(c, ch, 400, document("Invalid request ID", "InvalidRequestID"));
     stage_ = stage::responded;
     event_.reset();
-    if (ch.body_size > max_payload) {
-        reply_ = reply{true, "Function.ResponseSizeTooLarge",
-                       document(fmt::format("Response payload size exceeded maximum allowed "
-                                            "payload size ({} bytes).",
-                                            max_payload),
-                                "Function.ResponseSizeTooLarge")};
+    if (const auto most = ch.head.streaming ? max_streamed : max_payload; ch.body_size > most) {
+        reply_ = reply{
+            true, "Function.ResponseSizeTooLarge",
+            document(
+                fmt::format(
+                    "Response payload size exceeded maximum allowed payload size ({} bytes).",
+                    most),
+                "Function.ResponseSizeTooLarge")};
         return respond(
             c, ch, 413,
-            document(fmt::format("Exceeded maximum allowed payload size ({} bytes).", max_payload),
+            document(fmt::format("Exceeded maximum allowed payload size ({} bytes).", most),
                      "RequestEntityTooLarge"));
     }
     if (request& r = ch.head; !failed && !r.late_error_type.empty()) {

@@ -29,6 +29,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace hearth::worker {
@@ -39,6 +40,8 @@ class runtime_api {
 
     /// Lambda's bound on a response: 6 MiB and 100 bytes.
     static constexpr std::uint64_t max_payload = (6ull << 20) + 100;
+    /// Of one that is streamed to its caller (quota "Response streaming payload size").
+    static constexpr std::uint64_t max_streamed = 200ull << 20;
     static constexpr std::size_t max_head = 16 * 1024;
     static constexpr std::size_t buffer_limit = 16u << 20;
     /// A connection with more refused requests is closed: a guest that does not read answers cannot
@@ -57,7 +60,9 @@ class runtime_api {
     void closed(connection c);
 
     /// The event that the next `GET …/next` gets; a pending one gets it at once.
-    void offer(guest::native_event event);
+    /// With `stream`, what the runtime posts as a streaming response is had from `take_streamed`
+    /// while it comes.
+    void offer(guest::native_event event, bool stream = false);
     /// A `GET …/next` is pending and there is no event for it: the environment may be frozen.
     [[nodiscard]] bool waiting() const noexcept { return !pending_.empty(); }
     /// The event was taken and not answered yet.
@@ -88,6 +93,11 @@ class runtime_api {
         bool operator==(const reply&) const = default;
     };
     std::optional<reply> take_reply();
+    /// Bytes of the streamed response since the last call; the reply's payload is then what is to
+    /// follow: nothing, or an error document.
+    std::string take_streamed() noexcept { return std::exchange(streamed_, {}); }
+    /// Of the streamed response; empty before it begins.
+    [[nodiscard]] const std::string& streamed_type() const noexcept { return streamed_type_; }
     std::optional<reply> take_init_error();
     /// The after-restore hooks failed; nothing can be run here any more.
     std::optional<reply> take_restore_error();
@@ -129,6 +139,7 @@ class runtime_api {
         target what = target::unknown;
         bool keep_alive = true;
         bool http_1_0 = false;
+        bool streaming = false;  ///< a response, and whoever invoked reads it as it comes
         std::string id;
         std::string error_type;
         /// Of a streamed response that ended badly: the trailer's, which turns it into an error.
@@ -152,7 +163,7 @@ class runtime_api {
     bool read_head(connection c, channel& ch);
     bool read_chunk_line(connection c, channel& ch);
     static void take_trailer(request& r, std::string_view line);
-    void take_body(channel& ch, std::string_view bytes);
+    void take_body(connection c, channel& ch, std::string_view bytes);
     void finish(connection c, channel& ch);
     void accept_reply(connection c, channel& ch, bool failed);
     void accept_setup_error(connection c, channel& ch);
@@ -177,6 +188,10 @@ class runtime_api {
     bool restore_ = true;
     std::optional<connection> restore_next_;  ///< where `restore/next` waits
     std::optional<reply> restore_error_;
+    // Of the event under way; nothing while there is none, so not in `fields`.
+    bool stream_ = false;
+    std::optional<connection> streaming_on_;  ///< the first that answers so
+    std::string streamed_, streamed_type_;
 };
 
 }  // namespace hearth::worker

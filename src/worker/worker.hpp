@@ -58,6 +58,7 @@ struct invocation {
     std::string trace_id;
     std::string invoked_arn;
     std::string tenant_id;
+    std::shared_ptr<response_writer> stream;  ///< null: the response is the result's
 };
 
 struct worker_options {

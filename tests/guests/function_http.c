@@ -113,6 +113,43 @@ static int post_chunked(int s, const char* p, size_t n) {
     return answer(s);
 }
 
+/* Response streaming. how: a number of KiB, every byte of the n-th 'a' + n % 26; "slow"; "late": the trailer says it
+   failed; "exit". */
+static int post_streaming(int s, const char* how) {
+    char request[512];
+    int k = snprintf(request, sizeof request,
+                     "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+                     "chunked\r\nContent-Type: text/x-parts\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n"
+                     "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n",
+                     id);
+    send_all(s, request, (size_t)k);
+    char chunk[6 + 1024 + 2];
+    memcpy(chunk, "400\r\n", 5);
+    memcpy(chunk + 5 + 1024, "\r\n", 2);
+    for (int i = 0, n = atoi(how); i < n; ++i) {
+        memset(chunk + 5, 'a' + i % 26, 1024);
+        send_all(s, chunk, 5 + 1024 + 2);
+    }
+    if (!strncmp(how, "slow", 4))
+        for (int i = 0; i < 3; ++i) {
+            send_all(s, "7\r\npart 1\n\r\n", 12);
+            usleep(20000);
+        }
+    if (!strncmp(how, "late", 4)) {
+        static const char failed[] = "4\r\npart\r\n0\r\nLambda-Runtime-Function-Error-Type: Late\r\n"
+                                     "Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJMYXRlIn0=\r\n\r\n";
+        send_all(s, failed, sizeof failed - 1);
+        return answer(s);
+    }
+    if (!strncmp(how, "exit", 4)) {
+        send_all(s, "4\r\npart\r\n", 9);
+        usleep(1000);
+        exit(6);
+    }
+    send_all(s, "0\r\n\r\n", 5);
+    return answer(s);
+}
+
 static void recurse(volatile char* p) {
     volatile char frame[4096];
     frame[0] = *p;
@@ -171,6 +208,10 @@ int main(void) {
         } else if (!strcmp(event, "\"chunked\"")) {
             status = post_chunked(s, event, n);
             printf("chunked %d\n", status);
+            free(event);
+            continue;
+        } else if (!strncmp(event, "\"stream ", 8)) {
+            printf("stream %d\n", post_streaming(s, event + 8));
             free(event);
             continue;
         } else if (!strcmp(event, "\"too large\"")) {

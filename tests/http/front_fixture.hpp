@@ -90,6 +90,21 @@ class raw_client {
         in_.erase(0, size);
         return a;
     }
+    /// The body of an answer in chunks whose head has been received.
+    std::string receive_chunks() {
+        std::string body;
+        for (;;) {
+            std::size_t end = 0;
+            while ((end = in_.find("\r\n")) == in_.npos)
+                if (!more()) return body;
+            const std::size_t size = std::stoul(in_, nullptr, 16);
+            while (in_.size() < end + 2 + size + 2)
+                if (!more()) return body;
+            body += in_.substr(end + 2, size);
+            in_.erase(0, end + 2 + size + 2);
+            if (!size) return body;
+        }
+    }
     bool closed() {
         while (more()) {
         }

@@ -47,6 +47,45 @@ TEST_CASE("every answer carries its own request id") {
     CHECK(f.worker.last.request_id == a.header("x-amzn-RequestId"));
 }
 
+TEST_CASE("a streamed response is chunks of events; a refusal is an ordinary answer") {
+    front_fixture f;
+    for (const char* mode : {"echo", "throttle", "cold_fail"}) f.create(mode, mode);
+    const auto stream = [](std::string_view name, std::string_view version = "HTTP/1.1") {
+        std::string r = request(
+            "POST",
+            "/2021-11-15/functions/" + std::string(name) + "/response-streaming-invocations", "{}");
+        return r.replace(r.find("HTTP/1.1"), 8, version);
+    };
+    raw_client c(f.front.port());
+    answer a = c.ask(stream("throttle"));
+    CHECK(a.status == 429);
+    CHECK(a.json().at("Type").as_string() == "User");
+    CHECK(c.ask(stream("absent")).status == 404);
+    for (int i = 0; i < 2; ++i) {  // the connection is kept
+        a = c.ask(stream("echo"));
+        CHECK(a.status == 200);
+        CHECK(a.header("Content-Type") == "application/vnd.amazon.eventstream");
+        CHECK(a.header("X-Amz-Executed-Version") == "$LATEST");
+        const std::string events = c.receive_chunks();
+        // Prelude and its checksum, then headers: the specification's layout.
+        REQUIRE(events.size() > 16);
+        const auto size = [&](std::size_t at) {
+            return static_cast<unsigned char>(events[at + 2]) * 256u +
+                   static_cast<unsigned char>(events[at + 3]);
+        };
+        CHECK(events.substr(12, 1) == std::string(1, 11));
+        CHECK(events.substr(13, 11) == ":event-type");
+        CHECK(events.substr(12 + size(4), 2) == "{}");
+        CHECK(events.find("InvokeComplete") > size(0));
+    }
+    c.ask(stream("cold_fail"));
+    const std::string events = c.receive_chunks();
+    CHECK(events.find("PayloadChunk") == events.npos);
+    CHECK(events.find(R"("ErrorCode":"Unhandled")") != events.npos);
+    CHECK(events.find("exit status 3") != events.npos);
+    CHECK(c.ask(stream("echo", "HTTP/1.0")).status == 400);
+}
+
 TEST_CASE("what a function and the worker do appears as AWS shows it") {
     front_fixture f;
     for (const char* mode : {"fail", "throttle", "no_room", "cold_fail", "init_fail"})
@@ -110,7 +149,9 @@ TEST_CASE("the client context and the trace id reach the function") {
     for (const std::string& bad :
          {std::string("%%%"), std::string("bm90IGpzb24="), std::string(3600, 'A')})
         CHECK(c.ask(invocation("f", "{}", "X-Amz-Client-Context: " + bad + "\r\n")).status == 400);
-    CHECK(c.ask(invocation("f", "{}", "X-Amz-Tenant-Id: " + std::string(257, 't') + "\r\n")).status == 400);
+    CHECK(
+        c.ask(invocation("f", "{}", "X-Amz-Tenant-Id: " + std::string(257, 't') + "\r\n")).status ==
+        400);
     CHECK(c.ask(invocation("f", "{}", "X-Amz-Invocation-Type: Later\r\n")).status == 400);
     CHECK(c.ask(invocation("f", "{}", "X-Amz-Log-Type: All\r\n")).status == 400);
 }

@@ -1,5 +1,7 @@
 """Node functions in microVMs, deployed and invoked over HTTP as users do."""
 
+import base64
+import json
 import sys
 from pathlib import Path
 
@@ -61,6 +63,37 @@ export const handler = async () => v8.getHeapStatistics().heap_size_limit / 2 **
         for message in ("bad", "long " * 5000):
             document = self.fails(name, message)
             self.assertEqual((document["errorType"], document["errorMessage"][:1000]), ("RangeError", message[:1000]))
+
+    def test_a_stream_reaches_its_caller_as_it_is_written(self):
+        name = self.create("""export const handler = awslambda.streamifyResponse(async (event, out) => {
+    for (let i = 0; i < 3; ++i) {
+        out.write(`part ${i}\\n`);
+        await new Promise((done) => setTimeout(done, 50));
+    }
+    if (event === "fail") throw new RangeError("as asked");
+    if (event > 0) out.write("x".repeat(event));
+    out.end();
+});""")
+        parts = b"part 0\npart 1\npart 2\n"
+        for event in (0, 20 << 20):
+            status, headers, events, reads = self.server.stream(name, event)
+            self.assertEqual((status, headers["Content-Type"]), (200, "application/vnd.amazon.eventstream"))
+            self.assertEqual(headers["X-Amz-Executed-Version"], "$LATEST")
+            self.assertEqual(b"".join(payload for kind, payload in events if kind == "PayloadChunk"), parts + b"x" * event)
+            self.assertEqual(events[-1][0], "InvokeComplete")
+            last = json.loads(events[-1][1])
+            self.assertEqual(list(last), ["LogResult"])
+            self.assertIn("REPORT RequestId", base64.b64decode(last["LogResult"]).decode())
+        self.assertEqual(events[0], ("PayloadChunk", b"part 0\n"))  # not kept until the end
+        _, _, events, _ = self.server.stream(name, "fail")
+        self.assertEqual(b"".join(payload for kind, payload in events[:-1]), parts)
+        last = json.loads(events[-1][1])
+        self.assertEqual((last["ErrorCode"], json.loads(last["ErrorDetails"])["errorType"]), ("Unhandled", "RangeError"))
+        # One that does not stream, and one that is not there.
+        name = self.create("export const handler = async (event) => event;")
+        self.assertEqual(self.server.stream(name, [1])[2][0], ("PayloadChunk", b"[1]"))
+        status, _, events, _ = self.server.stream("absent")
+        self.assertEqual((status, json.loads(events[0][1])["Type"]), (404, "User"))
 
     def test_commonjs_callbacks_and_streams(self):
         name = self.create({"index.js": """

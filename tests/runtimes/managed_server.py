@@ -55,6 +55,29 @@ class managed_server(harness.server):
             return reply.headers.get("X-Amz-Function-Error"), json.loads(body), log
 
 
+    def stream(self, name, event=None):
+        """InvokeWithResponseStream: (status, headers, events as (type, payload) in order, how many reads they took).
+        AWS's own decoder looks at the frames and their checksums."""
+        import http.client
+        from urllib.parse import urlsplit
+
+        from botocore.eventstream import EventStreamBuffer
+        connection = http.client.HTTPConnection(urlsplit(self.endpoint).netloc, timeout=60)
+        connection.request("POST", f"/2021-11-15/functions/{name}/response-streaming-invocations",
+                           json.dumps(event).encode(), {"X-Amz-Log-Type": "Tail"})
+        reply = connection.getresponse()
+        buffer, events, reads = EventStreamBuffer(), [], 0
+        while data := reply.read1(65536):
+            reads += 1
+            if reply.status != 200:
+                events.append((None, data))
+                continue
+            buffer.add_data(data)
+            events += [(m.headers[":event-type"], m.payload) for m in buffer]
+        connection.close()
+        return reply.status, reply.headers, events, reads
+
+
 class managed_test(harness.test_case):
     """`runtime` and `handler` are the language's."""
 

@@ -14,6 +14,7 @@
 ///   provision_fail  there is no room for them
 
 #include "base/complete.hpp"
+#include "base/response_writer.hpp"
 #include "worker/worker.hpp"
 
 #include <boost/asio/post.hpp>
@@ -148,6 +149,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         const std::scoped_lock lock(owner_.last_mutex);
         owner_.last = input;
         owner_.events.push_back(input.payload);
+        owner_.last.stream.reset();  // it ends with the invocation
     }
     const std::string how = mode();
     if (how == "cold_fail")
@@ -169,6 +171,10 @@ inline result<response> fake_version::invoke(worker::invocation input) {
     if (how == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(300));
     r.payload = spec_.code->in_process() ? spec_.code->in_process()(input.payload)
                                          : std::move(input.payload);
+    if (input.stream) {
+        input.stream->set_executed_version(spec_.version);
+        input.stream->write(std::exchange(r.payload, {}));
+    }
     return r;
 }
 

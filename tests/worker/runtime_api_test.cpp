@@ -202,6 +202,55 @@ TEST_CASE("a streamed response that ends with an error's trailers is that error"
     CHECK(reply->payload == payload);
 }
 
+TEST_CASE("a streaming response is had while it comes, where the caller asked for that") {
+    const std::string head =
+        "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\nContent-Type: "
+        "text/x\r\nlambda-runtime-function-response-mode: streaming\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n";
+    runtime_api api;
+    (void)talk(api, next);
+    const bool asked = GENERATE(true, false);
+    api.offer(event("id", "e"), asked);
+    (void)api.take_output();
+    SECTION("piece by piece") {
+        (void)talk(api, head + "3\r\nab");
+        CHECK(api.streamed_type() == (asked ? "text/x" : ""));
+        CHECK(api.take_streamed() == (asked ? "ab" : ""));
+        // A second answer on another connection meanwhile is one in one piece.
+        (void)talk(api, head + "1\r\nX", 2);
+        (void)talk(api, "c\r\n");
+        CHECK(api.take_streamed() == (asked ? "c" : ""));
+        CHECK(talk(api, "0\r\n\r\n").starts_with("HTTP/1.1 202 "));
+        const auto reply = api.take_reply();
+        REQUIRE(reply);
+        CHECK_FALSE(reply->failed);
+        CHECK(reply->payload == (asked ? "" : "abc"));
+        // Too late.
+        CHECK(talk(api, "\r\n1\r\nY\r\n0\r\n\r\n", 2).starts_with("HTTP/1.1 403 "));
+        CHECK(api.take_streamed().empty());
+    }
+    SECTION("up to a limit of its own") {
+        (void)talk(api, head);
+        const std::size_t piece = 1u << 20;
+        const auto pieces = runtime_api::max_streamed / piece;
+        for (std::uint64_t i = 0; i < pieces; ++i) {
+            (void)talk(api, "100000\r\n" + std::string(piece, 'x') + "\r\n");
+            CHECK(api.take_streamed().size() == (asked ? piece : 0));
+        }
+        (void)talk(api, "1\r\nx\r\n");
+        CHECK(api.take_streamed().empty());
+        CHECK(talk(api, "0\r\n\r\n").starts_with("HTTP/1.1 413 "));
+        CHECK(api.take_reply()->payload.find(asked ? "(209715200 bytes)" : "(6291556 bytes)") !=
+              std::string::npos);
+    }
+    // The next event's caller is another.
+    api.offer(event("id", "e"));
+    (void)talk(api, next);
+    (void)talk(api, head + "2\r\nok\r\n0\r\n\r\n");
+    CHECK(api.take_streamed().empty());
+    CHECK(api.take_reply()->payload == "ok");
+}
+
 TEST_CASE("a trailer without end is refused") {
     runtime_api api;
     (void)talk(api, next);

@@ -2,7 +2,7 @@
 // with its event.
 
 import {
-    CreateAliasCommand, CreateFunctionCommand, DeleteAliasCommand, DeleteFunctionCommand, GetAliasCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand,
+    CreateAliasCommand, CreateFunctionCommand, DeleteAliasCommand, DeleteFunctionCommand, GetAliasCommand, GetAccountSettingsCommand, GetFunctionCommand, InvokeCommand, InvokeWithResponseStreamCommand,
     LambdaClient, ListEventSourceMappingsCommand, ListVersionsByFunctionCommand, paginateListFunctions, PublishVersionCommand,
     ResourceNotFoundException, UpdateAliasCommand,
     UpdateFunctionCodeCommand, UpdateFunctionConfigurationCommand,
@@ -42,6 +42,19 @@ try {
     const many = await Promise.all(Array.from({ length: 20 }, (_, i) =>
         client.send(new InvokeCommand({ FunctionName: name, Payload: String(i) }))));
     many.forEach((each, i) => assert.equal(text(each.Payload), String(i)));
+
+    const streamed = await client.send(new InvokeWithResponseStreamCommand({ FunctionName: name, Payload: event, LogType: "Tail" }));
+    assert.equal(streamed.StatusCode, 200);
+    assert.equal(streamed.ExecutedVersion, "$LATEST");
+    let streamedText = "", complete;
+    for await (const each of streamed.EventStream) {
+        assert.equal(complete, undefined);
+        if (each.PayloadChunk) streamedText += text(each.PayloadChunk.Payload);
+        complete = each.InvokeComplete;
+    }
+    assert.equal(streamedText, event);
+    assert.equal(complete.ErrorCode, undefined);
+    assert.match(Buffer.from(complete.LogResult, "base64").toString(), /^START RequestId: /);
 
     await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: name, MemorySize: 256 }));
     await waitUntilFunctionUpdatedV2(waiting, { FunctionName: name });

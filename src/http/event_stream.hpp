@@ -1,0 +1,22 @@
+#pragma once
+
+/// The frames of application/vnd.amazon.eventstream, in which Lambda sends a streamed response.
+///
+/// @source Smithy, "Amazon Event Stream Specification"; service model,
+///   InvokeWithResponseStreamResponseEvent.
+
+#include <string>
+#include <string_view>
+
+namespace hearth::http {
+
+inline constexpr std::string_view event_stream_content_type = "application/vnd.amazon.eventstream";
+
+/// PayloadChunk events of the bytes, as many as it takes.
+std::string payload_chunks(std::string_view bytes);
+/// InvokeComplete: the last event. The arguments are left out of it when empty.
+std::string invoke_complete(std::string_view error_code,
+                            std::string_view error_details,
+                            std::string_view log_result);
+
+}  // namespace hearth::http
