@@ -20,8 +20,6 @@ std::vector<call> one_per_tenant(const function& fn, std::size_t n) {
     return calls;
 }
 
-double us(std::chrono::nanoseconds t) { return static_cast<double>(t.count()) / 1000; }
-
 }  // namespace
 
 result<rows> clone_storm(context& ctx) {
@@ -60,8 +58,8 @@ result<rows> clone_storm(context& ctx) {
             if (c.reply.report.start != start_kind::restored)
                 return error(errc::invalid_argument, "a start was not restored");
             const invocation_report& r = c.reply.report;
-            starts.push_back(us(r.vm + r.boot + r.init + r.duration));
-            restores.push_back(us(r.vm + r.boot));  // preempted, the handler waits for its turn
+            starts.push_back(us_of(r.vm + r.boot + r.init + r.duration));
+            restores.push_back(us_of(r.vm + r.boot));  // preempted, the handler waits for its turn
             replies.push_back(c.us / 1000);
         }
         const auto alive = rt.metrics().pool.idle;

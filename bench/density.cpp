@@ -13,8 +13,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-double us(std::chrono::nanoseconds t) { return static_cast<double>(t.count()) / 1000; }
-
 /// The ways of an invocation that nobody wants to see slower.
 class hot_paths {
   public:
@@ -58,9 +56,9 @@ class hot_paths {
                     const auto from = steady_clock::now();
                     HEARTH_TRY(const response reply, invoke(*p.fn));
                     p.calls.push_back(us_since(from));
-                    p.vm.push_back(us(reply.report.vm));
-                    p.restore.push_back(us(reply.report.boot));
-                    p.run.push_back(us(reply.report.duration));
+                    p.vm.push_back(us_of(reply.report.vm));
+                    p.restore.push_back(us_of(reply.report.boot));
+                    p.run.push_back(us_of(reply.report.duration));
                     if (restored && reply.report.start != p.start && n > 100)
                         return error(errc::invalid_argument, "a start was not restored");
                 }

@@ -58,6 +58,7 @@ result<memory_use> memory_in_use();
 std::size_t thread_count();
 
 double us_since(std::chrono::steady_clock::time_point start);
+inline double us_of(std::chrono::nanoseconds t) { return static_cast<double>(t.count()) / 1000; }
 
 /// Waits until `there` is true, at most so long; false: it never was.
 bool eventually(const std::function<bool()>& there,

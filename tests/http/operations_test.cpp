@@ -51,10 +51,7 @@ TEST_CASE("README's table of operations is the code's") {
     const std::string readme(std::istreambuf_iterator<char>(file), {});
     REQUIRE(readme.size() > 1000);
     const auto begin = readme.find(mark);
-    if (begin == readme.npos) {
-        WARN("README.md has no table of operations");
-        return;
-    }
+    REQUIRE(begin != readme.npos);
     const auto from = begin + mark.size();
     CHECK(readme.substr(from, readme.find(mark, from) - from) == hearth::http::operations_table());
 }
