@@ -26,6 +26,8 @@ struct serve_settings {
     std::string listen = "127.0.0.1:9000";
     std::string data;
     std::string runtimes;
+    std::string credentials;
+    std::string tls_certificate, tls_key;
     std::string log_level = "warning";
     std::size_t vcpu_threads = 0;
     std::uint64_t memory_budget_mb = 0;
@@ -88,6 +90,13 @@ std::filesystem::path default_data_directory() {
 int serve(const serve_settings& settings) {
     auto address = parse_listen(settings.listen);
     if (!address) return complain(address.error());
+    if (!settings.credentials.empty()) {
+        auto keys = http::read_access_keys(settings.credentials);
+        if (!keys) return complain(keys.error());
+        address->access_keys = std::move(*keys);
+    }
+    address->tls_certificate = settings.tls_certificate;
+    address->tls_key = settings.tls_key;
 
     runtime_options options;
     options.data_directory =
@@ -108,7 +117,8 @@ int serve(const serve_settings& settings) {
     http::server front(io.get_executor(), *rt, *address);
     if (auto listening = front.listen(); !listening) return complain(listening.error());
     const bool six = address->address.find(':') != std::string::npos;
-    std::printf("hearth: listening on http://%s%s%s:%u, data in %s\n", six ? "[" : "",
+    std::printf("hearth: listening on %s://%s%s%s:%u, data in %s\n",
+                address->tls_key.empty() ? "http" : "https", six ? "[" : "",
                 address->address.c_str(), six ? "]" : "", front.port(),
                 std::filesystem::absolute(options.data_directory).c_str());
     std::fflush(stdout);
@@ -149,6 +159,17 @@ command add_serve(CLI::App& app) {
                    "More interpreters of managed runtimes: DIR/python3.12/bin/python3.12, "
                    "DIR/nodejs22.x/bin/node")
         ->type_name("DIR");
+    app.add_option(
+           "--credentials", settings->credentials,
+           "The access keys that requests must be signed with, and what each is allowed "
+           "(mode 0600; the format stands below). Without, every request is taken, and only "
+           "on loopback")
+        ->type_name("FILE");
+    app.add_option("--tls-certificate", settings->tls_certificate,
+                   "Serve within TLS (1.2 or later): the certificate and its issuers, PEM")
+        ->type_name("FILE");
+    app.add_option("--tls-key", settings->tls_key, "The certificate's private key, PEM")
+        ->type_name("FILE");
     app.add_option("--log-level", settings->log_level,
                    "The least severe messages shown: debug, info, warning or error")
         ->check(CLI::IsMember(severities))
@@ -185,10 +206,20 @@ command add_serve(CLI::App& app) {
     app.footer(
         "Says on stdout where it listens once it does. SIGTERM and SIGINT let running invocations "
         "finish; a second\n"
-        "one stops at once. Requests are not authenticated, so it listens on loopback only.\n"
+        "one stops at once. To listen beyond loopback, --credentials is needed: a file like AWS's, "
+        "with "
+        "rules:\n"
+        "\n"
+        "  [frontend]\n"
+        "  aws_access_key_id = AKIAFRONTEND\n"
+        "  aws_secret_access_key = …             as 'openssl rand -base64 30' gives\n"
+        "  allow = InvokeFunction on hello, thumb-*\n"
+        "  allow = Get*, List*                   'allow = *' is everything\n"
         "\nExamples:\n"
         "  hearth serve\n"
         "  hearth serve --listen 127.0.0.1:8080 --data /var/lib/hearth --log-level info\n"
+        "  hearth serve --listen 0.0.0.0:9000 --credentials /etc/hearth/credentials "
+        "--tls-certificate cert.pem --tls-key key.pem\n"
         "  aws --endpoint-url http://127.0.0.1:9000 lambda list-functions");
     return [settings] { return serve(*settings); };
 }

@@ -64,6 +64,11 @@ class control_plane {
     control_plane(const control_plane&) = delete;
     control_plane& operator=(const control_plane&) = delete;
 
+    /// The ARN, without a qualifier, of the function named in any of AWS's ways; it need not exist.
+    /// @errors errc::invalid_argument
+    [[nodiscard]] result<std::string> function_arn(std::string_view name) const;
+    [[nodiscard]] const std::string& account_id() const noexcept;
+
     // AWS's operations. A name is plain, a partial or a full ARN, and may end in ":QUALIFIER": a
     // version, an alias or $LATEST, which is the same as giving it apart. Each blocks for disk at
     // most, never for a guest.

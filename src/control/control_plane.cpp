@@ -150,6 +150,13 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     return std::unique_ptr<control_plane>(new control_plane(std::move(self)));
 }
 
+result<std::string> control_plane::function_arn(std::string_view name) const {
+    HEARTH_TRY(const control::function_name parsed, control::parse_function_name(name));
+    return impl_->arn_of(parsed.name);
+}
+
+const std::string& control_plane::account_id() const noexcept { return impl_->options_.account_id; }
+
 account_settings control_plane::get_account_settings() const {
     return {.total_code_size_limit = impl_->options_.code_storage_limit.bytes(),
             .code_size_unzipped_limit = image::max_unzipped,

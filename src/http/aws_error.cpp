@@ -40,7 +40,11 @@ constexpr std::array forms = {
     wire_form{aws_error::service_unavailable, status::service_unavailable, "ServiceException", "Message", "Server"},
     wire_form{aws_error::unknown_operation, status::not_found, "UnknownOperationException", "message", "User"},
     wire_form{aws_error::not_implemented, status::not_implemented, "NotImplementedException", "message", "Server"},
-    wire_form{aws_error::access_denied, status::forbidden, "AccessDeniedException", "message", "User"},
+    wire_form{aws_error::access_denied, status::forbidden, "AccessDeniedException", "Message", "User"},
+    wire_form{aws_error::missing_authentication_token, status::forbidden, "MissingAuthenticationTokenException", "message", "User"},
+    wire_form{aws_error::incomplete_signature, status::forbidden, "IncompleteSignatureException", "message", "User"},
+    wire_form{aws_error::invalid_signature, status::forbidden, "InvalidSignatureException", "message", "User"},
+    wire_form{aws_error::unrecognized_client, status::forbidden, "UnrecognizedClientException", "message", "User"},
     wire_form{aws_error::header_too_large, status::request_header_fields_too_large, "RequestHeaderFieldsTooLarge", "message", "User"},
     wire_form{aws_error::request_timeout, status::request_timeout, "RequestTimeoutException", "message", "User"},
 };

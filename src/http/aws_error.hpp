@@ -32,6 +32,10 @@ enum class aws_error {
     unknown_operation,
     not_implemented,
     access_denied,
+    missing_authentication_token,
+    incomplete_signature,
+    invalid_signature,
+    unrecognized_client,
     header_too_large,
     request_timeout,
 };

@@ -38,6 +38,11 @@ class connection {
         const auto peer = bare_.socket().remote_endpoint(gone);
         return gone ? std::string() : peer.address().to_string();
     }
+    [[nodiscard]] bool peer_is_loopback() const {
+        error_code ec;
+        const auto peer = bare_.socket().remote_endpoint(ec);
+        return !ec && peer.address().is_loopback();
+    }
 
     /// What is under way fails when this much time has passed without it being called again.
     void expires_after(std::chrono::milliseconds time) { bare_.expires_after(time); }

@@ -1,11 +1,22 @@
 /// Functions: created, read, listed, changed, deleted; the account they are in.
 
+#include "http/authentication.hpp"
 #include "http/handlers.hpp"
+
+#include <hearth/sigv4.hpp>
+
+#include <chrono>
 
 namespace hearth::http {
 namespace {
 
 using boost::beast::http::status;
+
+std::string code_link(const call& c, const function_configuration& f) {
+    std::string path = "/_hearth/functions/" + f.function_name;
+    if (f.version != "$LATEST") path += ":" + f.version;
+    return link_to(c, path + "/code.zip");
+}
 
 /// Versions are shown with theirs where UpdateFunctionCode published one.
 std::string write_updated(const function_configuration& c) {
@@ -14,18 +25,23 @@ std::string write_updated(const function_configuration& c) {
 
 }  // namespace
 
+std::string link_to(const call& c, const std::string& path) {
+    if (!c.by) return std::string(c.origin) + path;
+    const std::pair<std::string_view, std::string_view> host[] = {
+        {"host", c.origin.substr(c.origin.find("//") + 2)}};
+    return std::string(c.origin) +
+           sigv4::presign({"GET", path, host}, {c.by->access_key_id, c.by->secret_access_key},
+                          {"us-east-1", "lambda"}, std::chrono::system_clock::now(),
+                          std::chrono::minutes(10));
+}
+
 namespace handlers {
 
 reply get_function(const call& c) {
     const auto found = c.control.get_function(c.asked.argument, c.asked.parameter("Qualifier"));
     return answer(found, [&](const function_description& d) {
         std::string location;
-        if (d.has_zip && !c.origin.empty()) {
-            location = std::string(c.origin) + "/_hearth/functions/" +
-                       d.configuration.function_name;
-            if (d.configuration.version != "$LATEST") location += ":" + d.configuration.version;
-            location += "/code.zip";
-        }
+        if (d.has_zip && !c.origin.empty()) location = code_link(c, d.configuration);
         return write_description(d, location);
     });
 }
@@ -55,6 +71,7 @@ reply list_functions(const call& c) {
 reply create_function(const call& c) {
     auto request = read_create_function(c.body);
     if (request.has_error()) return refused(request.error());
+    if (auto no = denied(c.by, c.control, "CreateFunction", request->function_name)) return *no;
     return answer(
         c.control.create_function(std::move(*request)),
         [](const function_configuration& f) { return write_configuration(f); }, status::created);

@@ -9,6 +9,7 @@
 #include "http/shapes.hpp"
 
 #include <hearth/control.hpp>
+#include <hearth/http/access_key.hpp>
 
 #include <string>
 #include <string_view>
@@ -20,10 +21,14 @@ struct call {
     const route& asked;
     std::string_view body;
     std::string_view origin;  ///< this server's, "http://HOST", for links back; empty: unknown
+    const access_key* by = nullptr;  ///< whose request it is; null: anyone's
 };
 
 /// Of a body that could not be taken.
 reply refused(const shape_fault& fault);
+/// A link back to this server, whose origin is known. It lives ten minutes, as AWS's, where requests
+/// must be signed.
+std::string link_to(const call& c, const std::string& path);
 /// The query parameter MaxItems, 50 when it is not given.
 result<std::size_t> max_items(const route& asked);
 

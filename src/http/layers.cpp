@@ -23,11 +23,11 @@ layer_filter filter_of(const call& c) {
 }
 
 auto shown_to(const call& c) {
-    return [origin = c.origin](const layer_version& l) {
+    return [&c](const layer_version& l) {
         std::string location;
-        if (!origin.empty())
-            location = std::string(origin) + "/_hearth/layers/" + l.name + "/" +
-                       std::to_string(l.version) + "/content.zip";
+        if (!c.origin.empty())
+            location = link_to(
+                c, "/_hearth/layers/" + l.name + "/" + std::to_string(l.version) + "/content.zip");
         return write_layer(l, location);
     };
 }

@@ -125,8 +125,9 @@ bool waits_for_disk(operation op) noexcept {
 reply manage(control_plane& control,
              const route& asked,
              std::string_view body,
-             std::string_view origin) {
-    if (const handler* h = find(asked.op)) return h->answer({control, asked, body, origin});
+             std::string_view origin,
+             const access_key* by) {
+    if (const handler* h = find(asked.op)) return h->answer({control, asked, body, origin, by});
     return make_error(aws_error::not_implemented,
                       std::string(asked.name) + " is not implemented by this server yet");
 }

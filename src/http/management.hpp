@@ -6,6 +6,7 @@
 #include "http/reply.hpp"
 
 #include <hearth/control.hpp>
+#include <hearth/http/access_key.hpp>
 
 #include <string>
 #include <string_view>
@@ -17,9 +18,11 @@ namespace hearth::http {
 bool waits_for_disk(operation op) noexcept;
 
 /// `origin` is this server's, "http://HOST", for links back to it; empty where it is unknown.
+/// `by` may do what the route says, as far as that can be told without the body; null: anyone may.
 reply manage(control_plane& control,
              const route& asked,
              std::string_view body,
-             std::string_view origin);
+             std::string_view origin,
+             const access_key* by);
 
 }  // namespace hearth::http

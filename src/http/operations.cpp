@@ -209,6 +209,7 @@ std::optional<route> find_route(verb method, std::string_view target) {
         if (!first || !second || !third) return std::nullopt;
         route found{each.op,           each.name, std::move(*first), std::move(*second),
                     std::move(*third), {}};
+        found.of_function = contains(each.path, "/functions/{}") || contains(each.path, "/tags/{}");
         while (!query.empty()) {
             const std::string_view pair = query.substr(0, query.find('&'));
             query.remove_prefix(std::min(pair.size() + 1, query.size()));
@@ -221,6 +222,22 @@ std::optional<route> find_route(verb method, std::string_view target) {
         return found;
     }
     return std::nullopt;
+}
+
+std::string_view action_name(std::string_view operation_name) noexcept {
+    // Service Authorization Reference, "Actions, resources, and condition keys for AWS Lambda".
+    if (operation_name == "Invoke" || operation_name == "InvokeWithResponseStream")
+        return "InvokeFunction";
+    if (operation_name == "GetLayerVersionByArn") return "GetLayerVersion";
+    if (operation_name == "DownloadLayer") return "GetLayerVersion";
+    if (operation_name == "DownloadCode") return "GetFunction";  // which gives the link
+    return operation_name;
+}
+
+std::vector<std::string_view> action_names() {
+    std::vector<std::string_view> names{"InvokeFunctionUrl"};  // of what has no path of its own
+    for (const row& each : rows) names.push_back(action_name(each.name));
+    return names;
 }
 
 }  // namespace hearth::http

@@ -94,6 +94,7 @@ struct route {
     std::string second{};     ///< the second
     std::string third{};      ///< the third
     std::vector<std::pair<std::string, std::string>> query{};
+    bool of_function = false;  ///< the argument names a function
 
     /// Its first value; empty: not given.
     [[nodiscard]] std::string_view parameter(std::string_view key) const {
@@ -109,5 +110,10 @@ std::string operations_table();
 /// Nothing when no operation has that method and path, or an escape in the target is malformed. A
 /// trailing slash does not matter, nor does absolute form ("http://host/path").
 std::optional<route> find_route(boost::beast::http::verb method, std::string_view target);
+
+/// What IAM calls the action that an operation needs: nearly always the operation's own name.
+std::string_view action_name(std::string_view operation_name) noexcept;
+/// Of all operations, some of them twice.
+std::vector<std::string_view> action_names();
 
 }  // namespace hearth::http

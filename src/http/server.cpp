@@ -12,11 +12,30 @@
 #include <boost/asio/prefer.hpp>
 
 #include <chrono>
+#include <set>
+#include <string_view>
 
 namespace hearth::http {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+
+namespace {
+
+/// An empty secret would let everybody in, and of two keys with one id only one would ever be
+/// tried.
+result<void> check_keys(const std::vector<access_key>& keys) {
+    std::set<std::string_view> ids;
+    for (const access_key& key : keys)
+        if (key.access_key_id.empty() || key.secret_access_key.empty() ||
+            !ids.insert(key.access_key_id).second)
+            return error(errc::invalid_argument,
+                         "the access key '" + key.name +
+                             "' needs an access_key_id that no other has, and a secret_access_key");
+    return {};
+}
+
+}  // namespace
 
 server::server(asio::any_io_executor executor, control_plane& control, server_options options)
     : impl_(std::make_shared<impl>(std::move(executor), control, std::move(options))) {}
@@ -35,6 +54,7 @@ void server::start_stop(asio::any_completion_handler<void(error_code)> handler) 
 server::impl::impl(asio::any_io_executor executor, control_plane& control, server_options options)
     : control_(control),
       options_(std::move(options)),
+      authenticator_(options_.access_keys),
       executor_(executor),
       strand_(asio::make_strand(executor)),
       acceptor_(strand_),
@@ -47,11 +67,13 @@ result<void> server::impl::listen() {
         return error(errc::invalid_argument,
                      "'" + options_.address +
                          "' is not a numeric address to listen on, such as 127.0.0.1 or ::1");
-    if (!address.is_loopback() && !options_.allow_remote)
-        return error(errc::invalid_argument, "refusing to listen on " + options_.address +
-                                                 ": requests are not authenticated yet, so whoever "
-                                                 "reaches the port may run code; listen on "
-                                                 "127.0.0.1, or allow remote access explicitly");
+    if (!address.is_loopback() && options_.access_keys.empty())
+        return error(errc::invalid_argument,
+                     "refusing to listen on " + options_.address +
+                         " without access keys: whoever reaches the port might run code; give keys "
+                         "(server_options::access_keys, hearth serve --credentials FILE), or "
+                         "listen on 127.0.0.1");
+    if (auto keys = check_keys(options_.access_keys); keys.has_error()) return keys.error();
     if (!options_.tls_certificate.empty() || !options_.tls_key.empty()) {
         auto context = make_tls_context(options_.tls_certificate, options_.tls_key);
         if (context.has_error()) return context.error();

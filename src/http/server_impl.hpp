@@ -2,6 +2,8 @@
 
 /// What the connections of a server share. `mutex_` guards the fields marked so and is a leaf.
 
+#include "http/authentication.hpp"
+
 #include <hearth/http/server.hpp>
 
 #include <boost/asio/any_completion_executor.hpp>
@@ -40,6 +42,7 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     const server_options options_;
     std::uint16_t port_ = 0;
     std::unique_ptr<boost::asio::ssl::context> tls_;  ///< null: bare connections
+    authenticator authenticator_;
 
   private:
     void accept();

@@ -1,5 +1,6 @@
 #include "http/session.hpp"
 
+#include "http/authentication.hpp"
 #include "http/aws_error.hpp"
 #include "http/beast_text.hpp"
 #include "http/function_url.hpp"
@@ -41,6 +42,12 @@ bool is_invocation(operation op) {
     return op == operation::invoke || op == operation::invoke_async ||
            op == operation::invoke_with_response_stream;
 }
+
+/// Larger bodies are hashed on another thread: about half a millisecond.
+constexpr std::size_t inline_hash = 256 * 1024;
+/// That requests are signed for.
+constexpr std::string_view service_name = "lambda";
+constexpr std::string_view basic_scheme = "Basic ";
 
 std::uint64_t body_limit(const std::optional<route>& asked) {
     if (!asked) return max_other_body;
@@ -152,6 +159,7 @@ void session::on_header(error_code ec) {
     const std::string_view target(request.target().data(), request.target().size());
     asked_ = find_url_route(header(beast_http::field::host), target);
     if (!asked_) asked_ = find_route(request.method(), target);
+    if (!authenticate()) return;
     if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
         return respond(too_large(asked_), true);
     parser_->body_limit(body_limit(asked_));
@@ -166,6 +174,43 @@ void session::on_header(error_code ec) {
                               self->read_body();
                           });
     });
+}
+
+sigv4::request session::signed_part(
+    std::vector<std::pair<std::string_view, std::string_view>>& views) const {
+    const auto& request = parser_->get();
+    views.clear();
+    for (const auto& field : request)
+        views.emplace_back(view(field.name_string()), view(field.value()));
+    return {view(request.method_string()), view(request.target()), views};
+}
+
+bool session::authenticate() {
+    proof_ = {};
+    // A function URL is for everybody, unless it says otherwise; a browser's preflight is never
+    // signed.
+    if (asked_ && asked_->op == operation::function_url) {
+        const auto config = owner_->control_.find_function_url(asked_->argument);
+        const bool is_preflight = parser_->get().method() == beast_http::verb::options;
+        if (config.has_error() || config->auth_type == "NONE" || is_preflight) return true;
+    }
+    const std::string_view authorization = header(beast_http::field::authorization);
+    // In the clear only where nobody listens, and only for what a scraper asks.
+    const bool may_be_basic = asked_ && asked_->op == operation::get_metrics &&
+                              (connection_.is_tls() || connection_.peer_is_loopback()) &&
+                              beast::iequals(to_beast(authorization.substr(0, basic_scheme.size())),
+                                             to_beast(basic_scheme));
+    std::vector<std::pair<std::string_view, std::string_view>> views;
+    auto who = may_be_basic && owner_->authenticator_.is_on()
+                   ? owner_->authenticator_.basic(authorization)
+                   : owner_->authenticator_.begin(signed_part(views), service_name,
+                                                  std::chrono::system_clock::now());
+    if (auto* refused = std::get_if<reply>(&who)) {
+        respond(std::move(*refused), !parser_->is_done());
+        return false;
+    }
+    proof_ = std::get<authenticator::proof>(std::move(who));
+    return true;
 }
 
 void session::read_body() {
@@ -199,19 +244,40 @@ void session::on_body(error_code ec) {
     reading_ = false;
     const bool is_url = asked_ && asked_->op == operation::function_url;
     // A function URL's own host is another origin than the API's, and its pages may call it.
-    if (is_url && !url_id_of_host(header(beast_http::field::host)).empty()) return invoke_url();
-    if (!header(beast_http::field::origin).empty())
+    const bool is_other_origin = is_url && !url_id_of_host(header(beast_http::field::host)).empty();
+    if (!is_other_origin && !header(beast_http::field::origin).empty())
         return respond(make_error(aws_error::access_denied,
                                   "Requests from web pages (with an Origin header) are refused"));
+    if (!proof_.needs_body) return dispatch();
+    if (parser_->get().body().size() <= inline_hash)
+        return check_body(sigv4::payload_hash(parser_->get().body()));
+    // A package takes a while to hash.
+    const bool taken = owner_->submit([self = shared_from_this()] {
+        const std::string hash = sigv4::payload_hash(self->parser_->get().body());
+        asio::post(self->connection_.get_executor(), [self, hash] { self->check_body(hash); });
+    });
+    if (!taken) close();
+}
+
+void session::check_body(const std::string& hash) {
+    std::vector<std::pair<std::string_view, std::string_view>> views;
+    if (auto refused = owner_->authenticator_.finish(proof_, signed_part(views), hash))
+        return respond(std::move(*refused));
+    dispatch();
+}
+
+void session::dispatch() {
     if (!asked_)
         return respond(make_error(aws_error::unknown_operation,
                                   "The Lambda API has no operation " +
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
-    if (is_url) return invoke_url();
+    if (asked_->op == operation::function_url) return invoke_url();
+    if (auto refused = denied(proof_.key, owner_->control_, *asked_))
+        return respond(std::move(*refused));
     if (is_invocation(asked_->op)) return invoke();
     if (waits_for_disk(asked_->op)) return manage_elsewhere();
-    respond(manage(owner_->control_, *asked_, parser_->get().body(), origin()));
+    respond(manage(owner_->control_, *asked_, parser_->get().body(), origin(), proof_.key));
 }
 
 void session::invoke() {
@@ -264,9 +330,14 @@ void session::invoke_url() {
     if (config.has_error()) return respond(make_error(config.error()));
     if (auto answer = preflight(*config, request)) return respond(std::move(*answer));
     if (config->auth_type != "NONE") {
-        reply forbidden = make_error(aws_error::access_denied, "Forbidden");
-        add_cors(*config, request, forbidden);
-        return respond(std::move(forbidden));
+        std::optional<reply> forbidden =
+            proof_.key
+                ? denied(proof_.key, owner_->control_, "InvokeFunctionUrl", config->function_arn)
+                : make_error(aws_error::access_denied, "Forbidden");
+        if (forbidden) {
+            add_cors(*config, request, *forbidden);
+            return respond(std::move(*forbidden));
+        }
     }
     trace_id_ = view(request["X-Amzn-Trace-Id"]);
     if (trace_id_.empty() || trace_id_.size() > max_trace_id)
@@ -308,7 +379,7 @@ void session::manage_elsewhere() {
     const bool taken = owner_->submit([self = shared_from_this()] {
         // Nothing else touches the request meanwhile: the session has no operation under way.
         reply r = manage(self->owner_->control_, *self->asked_, self->parser_->get().body(),
-                         self->origin());
+                         self->origin(), self->proof_.key);
         asio::post(self->connection_.get_executor(),
                    [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
     });

@@ -3,6 +3,7 @@
 /// One connection: reads a request, has it answered, writes the answer, and again. One request at a
 /// time, so pipelined ones are answered in order. All members run on the connection's strand.
 
+#include "http/authentication.hpp"
 #include "http/connection.hpp"
 #include "http/invocation.hpp"
 #include "http/operations.hpp"
@@ -22,6 +23,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace hearth::http {
 
@@ -42,10 +46,15 @@ class session : public std::enable_shared_from_this<session> {
     void shake_hands();
     void read_header();
     void on_header(error_code ec);
+    /// Whose request it is, by its headers. False: it has been refused.
+    bool authenticate();
     void read_body();
     void on_body(error_code ec);
     void on_malformed(error_code ec);
 
+    /// By the hash of what was received.
+    void check_body(const std::string& hash);
+    void dispatch();
     void invoke();
     void on_invoked(const error& failure, response r, bool log_tail);
     void invoke_url();
@@ -68,6 +77,9 @@ class session : public std::enable_shared_from_this<session> {
     void on_written(error_code ec, bool close, bool rest_unread);
     void discard_rest(std::size_t limit);
     void close();
+    /// What is signed; it stays valid while `views` and the request do.
+    [[nodiscard]] sigv4::request signed_part(
+        std::vector<std::pair<std::string_view, std::string_view>>& views) const;
     [[nodiscard]] std::string_view header(boost::beast::http::field name) const;
     /// "http://HOST" as the client names this server; empty when it does not.
     [[nodiscard]] std::string origin() const;
@@ -82,6 +94,7 @@ class session : public std::enable_shared_from_this<session> {
     std::optional<boost::beast::http::response<boost::beast::http::empty_body>> stream_head_;
     std::string events_;  ///< being written
     std::optional<route> asked_;
+    authenticator::proof proof_;
     std::string request_id_, trace_id_;
     bool reading_ = false;   ///< a request is awaited or incomplete
     bool stopping_ = false;  ///< close after the present answer

@@ -1,8 +1,10 @@
 /// hearth_test_front COMMAND ARGS…: serves the Lambda API with a fake worker that echoes, runs the
 /// command with HEARTH_ENDPOINT and HEARTH_ZIP added as its last two arguments, and exits as it
-/// does.
+/// does. Within TLS, with a certificate that the clients find in their variables, and for the keys
+/// test (everything) and test-reader (some) only, each its own secret.
 
 #include "fake_worker.hpp"
+#include "self_signed.hpp"
 #include "temporary_directory.hpp"
 #include "zip_maker.hpp"
 
@@ -30,17 +32,26 @@ int main(int argc, char** argv) {
     options.data_directory = dir.path() / "data";
     const auto control = hearth::control_plane::create(options, worker).value();
     boost::asio::io_context io;
-    hearth::http::server front(io.get_executor(), *control, {.port = 0});
+    const hearth::test::self_signed tls;
+    hearth::http::server_options http_options{.port = 0};
+    http_options.access_keys = {
+        {"test", "test", "test", {{{"*"}}}},
+        {"reader", "test-reader", "test-reader", {{{"InvokeFunction", "Get*"}, {"signatures-*"}}}}};
+    http_options.tls_certificate = tls.certificate;
+    http_options.tls_key = tls.key;
+    hearth::http::server front(io.get_executor(), *control, http_options);
     front.listen().value();
     std::thread serving([&] { io.run(); });
 
     std::vector<std::string> words(argv + 1, argv + argc);
-    words.push_back("http://127.0.0.1:" + std::to_string(front.port()));
+    words.push_back("https://127.0.0.1:" + std::to_string(front.port()));
     words.push_back(zip);
     std::vector<char*> arguments;
     for (auto& w : words) arguments.push_back(w.data());
     arguments.push_back(nullptr);
     ::setenv("HEARTH_FAKE_WORKER", "1", 1);  // for the scripts that look at what a worker does
+    for (const char* variable : {"AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
+        ::setenv(variable, tls.certificate.c_str(), 1);
     pid_t child = 0;
     int status = 127 << 8;
     if (::posix_spawnp(&child, arguments[0], nullptr, nullptr, arguments.data(), environ) == 0)

@@ -411,7 +411,7 @@ TEST_CASE("a port that is taken is named") {
     CHECK_THAT(r.error().message(), Catch::Contains("127.0.0.1:" + std::to_string(f.front.port())));
 }
 
-TEST_CASE("only loopback is listened on unless remote access is allowed") {
+TEST_CASE("only loopback is listened on without access keys") {
     front_fixture f;
     boost::asio::io_context io;
     for (const char* address : {"0.0.0.0", "::", "192.0.2.1"}) {
@@ -419,14 +419,22 @@ TEST_CASE("only loopback is listened on unless remote access is allowed") {
         auto r = s.listen();
         REQUIRE(r.has_error());
         CHECK(r.error() == errc::invalid_argument);
-        CHECK_THAT(r.error().message(), Catch::Contains("not authenticated"));
+        CHECK_THAT(r.error().message(), Catch::Contains("without access keys") &&
+                                            Catch::Contains("hearth serve --credentials"));
     }
     http::server named(io.get_executor(), *f.control, {.address = "localhost"});
     CHECK_THAT(named.listen().error().message(), Catch::Contains("numeric address"));
-    http::server open(io.get_executor(), *f.control,
-                      {.address = "0.0.0.0", .port = 0, .allow_remote = true});
+    http::server_options options{.address = "0.0.0.0", .port = 0};
+    options.access_keys = {{.name = "a", .access_key_id = "A", .secret_access_key = "S"}};
+    http::server open(io.get_executor(), *f.control, options);
     CHECK(open.listen().has_value());
     CHECK(open.port() != 0);
+    options.access_keys.push_back(options.access_keys.front());
+    http::server twice(io.get_executor(), *f.control, options);
+    CHECK_THAT(twice.listen().error().message(), Catch::Contains("that no other has"));
+    options.access_keys = {{.name = "a", .access_key_id = "A"}};
+    http::server empty(io.get_executor(), *f.control, options);
+    CHECK_THAT(empty.listen().error().message(), Catch::Contains("secret_access_key"));
 }
 
 TEST_CASE("connections beyond the limit wait their turn") {

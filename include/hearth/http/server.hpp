@@ -9,9 +9,10 @@
 ///     io.run();
 ///
 /// All socket work runs on the given executor (any number of threads); it never waits for a guest
-/// or a disk. Operations that write to disk run on two threads of the server's own. The API trusts
-/// whoever reaches it, so it listens on loopback unless told otherwise; a web page's request (one
-/// with an Origin header) is refused.
+/// or a disk. Operations that write to disk run on two threads of the server's own. With access
+/// keys every request must be signed by one of them and allowed by its rules; without, the API
+/// trusts whoever reaches it and so listens on loopback only. A web page's request (one with an
+/// Origin header) is refused.
 ///
 /// On the same address are the function URLs: requests for the host ID.lambda-url.REGION.localhost,
 /// or below the path /_hearth/url/ID/, go to the function as events of payload format 2.0; the
@@ -19,6 +20,7 @@
 
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
+#include <hearth/http/access_key.hpp>
 #include <hearth/runtime.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -31,6 +33,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace hearth::http {
 
@@ -39,8 +42,9 @@ struct server_options {
     std::string address = "127.0.0.1";
     /// Zero: any free one; `port()` tells which.
     std::uint16_t port = 9001;
-    /// Must be set to listen beyond loopback: requests are not authenticated yet.
-    bool allow_remote = false;
+    /// Who may do what: with keys, every request must be signed by one (AWS Signature Version 4).
+    /// Without, whoever reaches the port may do everything, and it must be on loopback.
+    std::vector<access_key> access_keys{};
     /// PEM files of the server's certificate chain and its key: with both, connections are TLS 1.2
     /// or later. Read once, by `listen`.
     std::string tls_certificate{};
@@ -66,7 +70,8 @@ class server {
 
     /// Binds and starts to accept. Call once.
     /// @errors errc::address_in_use naming the address; errc::invalid_argument: not an address, not
-    ///         loopback without allow_remote, or TLS files that cannot be used; errc::io_failed
+    ///         loopback and no access keys, keys that make no sense, or TLS files that cannot be
+    ///         used; errc::io_failed
     [[nodiscard]] result<void> listen();
 
     /// The port listened on; zero before `listen`.

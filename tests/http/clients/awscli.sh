@@ -37,6 +37,13 @@ equal event 202 "$(lambda invoke --function-name $name --cli-binary-format raw-i
 equal 'the event answers' '' "$(cat "$work/none")"
 equal 'dry run' 204 "$(lambda invoke --function-name $name --invocation-type DryRun --query StatusCode "$work/none")"
 
+if [ -n "${HEARTH_FAKE_WORKER-}" ]; then  # that server believes signatures only
+    refused 'a wrong secret' InvalidSignatureException env AWS_SECRET_ACCESS_KEY=wrong \
+        $cli --endpoint-url "$endpoint" lambda invoke --function-name $name "$work/none"
+    refused 'an unknown key' UnrecognizedClientException env AWS_ACCESS_KEY_ID=unknown \
+        $cli --endpoint-url "$endpoint" lambda get-account-settings
+fi
+
 lambda update-function-configuration --function-name $name --memory-size 256 >/dev/null
 lambda wait function-updated-v2 --function-name $name
 lambda update-function-code --function-name $name --zip-file "fileb://$zip" >/dev/null

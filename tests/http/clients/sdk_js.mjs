@@ -56,6 +56,16 @@ try {
     assert.equal(complete.ErrorCode, undefined);
     assert.match(Buffer.from(complete.LogResult, "base64").toString(), /^START RequestId: /);
 
+    if (process.env.HEARTH_FAKE_WORKER) { // that server believes signatures only
+        const config = { endpoint, region: "us-east-1", maxAttempts: 1 };
+        for (const [accessKeyId, secretAccessKey, error] of [
+            ["test", "wrong", "InvalidSignatureException"], ["unknown", "test", "UnrecognizedClientException"]]) {
+            const stranger = new LambdaClient({ ...config, credentials: { accessKeyId, secretAccessKey } });
+            await assert.rejects(stranger.send(new InvokeCommand({ FunctionName: name, Payload: event })),
+                (e) => e.name === error && e.$metadata.httpStatusCode === 403);
+        }
+    }
+
     await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: name, MemorySize: 256 }));
     await waitUntilFunctionUpdatedV2(waiting, { FunctionName: name });
     await client.send(new UpdateFunctionCodeCommand({ FunctionName: name, ZipFile: code }));
