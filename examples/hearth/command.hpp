@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,12 @@ command add_serve(CLI::App& app);
 command add_invoke(CLI::App& app);
 /// Takes PROGRAM and its arguments off the end of argv: they are not ours to parse.
 command add_run(CLI::App& app, int& argc, char** argv);
+command add_deploy(CLI::App& app);
+command add_ls(CLI::App& app);
 command add_top(CLI::App& app);
 command add_doctor(CLI::App& app);
+/// Of every command of `root`, which outlives the program's run.
+command add_completion(CLI::App& app, CLI::App& root);
 
 /// "hearth: SENTENCE" on stderr; returns 1, the exit status of what could not be done.
 int complain(const std::string& sentence);
@@ -35,6 +40,9 @@ result<byte_count> parse_memory(const std::string& text);
 /// "NAME=VALUE" each.
 result<std::map<std::string, std::string>> parse_environment(
     const std::vector<std::string>& settings);
+
+/// The handler that AWS's console and blueprints give a function of that runtime.
+std::string usual_handler(const std::string& runtime);
 
 /// --network LIST.
 void add_network_option(CLI::App& app, std::string& network);

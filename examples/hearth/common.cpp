@@ -31,6 +31,11 @@ result<byte_count> parse_memory(const std::string& text) {
     return byte_count(number << shift->second);
 }
 
+std::string usual_handler(const std::string& runtime) {
+    if (runtime.starts_with("python")) return "lambda_function.lambda_handler";
+    return runtime.starts_with("nodejs") ? "index.handler" : "bootstrap";
+}
+
 void add_network_option(CLI::App& app, std::string& network) {
     app.add_option("--network", network,
                    "What it may reach: none, all, or a list of host:port, address(:port) and "

@@ -1,6 +1,8 @@
-#include "command.hpp"
+#include "remote.hpp"
 
 #include <hearth/hearth.hpp>
+
+#include <boost/beast/core/detail/base64.hpp>
 
 #include <unistd.h>
 
@@ -26,6 +28,8 @@ struct invoke_settings {
     std::vector<std::string> environment;
     std::vector<std::string> layers;
     bool verbose = false;
+    bool is_remote = false;
+    remote_settings of;
 };
 
 result<std::string> read_event(const std::string& file) {
@@ -51,10 +55,11 @@ class output_to_stderr final : public observer {
     }
 };
 
-/// What AWS's console and blueprints name it.
-std::string usual_handler(const std::string& runtime) {
-    if (runtime.starts_with("python")) return "lambda_function.lambda_handler";
-    return runtime.starts_with("nodejs") ? "index.handler" : "bootstrap";
+std::string from_base64(const std::string& text) {
+    namespace b64 = boost::beast::detail::base64;
+    std::string bytes(b64::decoded_size(text.size()), '\0');
+    bytes.resize(b64::decode(bytes.data(), text.data(), text.size()).first);
+    return bytes;
 }
 
 result<response> invoke_once(const invoke_settings& settings, const std::string& event) {
@@ -90,9 +95,27 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
     return fn->invoke(event);
 }
 
+int invoke_remote(const invoke_settings& settings, const std::string& event) {
+    using boost::beast::http::verb;
+    auto server = remote::create(settings.of);
+    if (!server) return complain(server.error());
+    auto answered = [&] {
+        const progress running("running " + settings.package, settings.verbose);
+        return server->ask(verb::post, path_of(settings.package) + "/invocations", event,
+                           {{"X-Amz-Log-Type", "Tail"}});
+    }();
+    if (!answered) return complain(answered.error());
+    if (!answered->ok()) return complain(answered->failure());
+    std::cerr << from_base64(answered->headers["x-amz-log-result"]);
+    std::cout << answered->body << '\n' << std::flush;
+    if (!std::cout) return complain("the response could not be written to stdout");
+    return answered->headers.contains("x-amz-function-error") ? 1 : 0;
+}
+
 int invoke(const invoke_settings& settings) {
     auto event = read_event(settings.event);
     if (!event) return complain(event.error());
+    if (settings.is_remote) return invoke_remote(settings, *event);
     auto outcome = [&] {
         const progress running("running " + settings.package, settings.verbose);
         return invoke_once(settings, *event);
@@ -109,7 +132,8 @@ int invoke(const invoke_settings& settings) {
 command add_invoke(CLI::App& app) {
     auto settings = std::make_shared<invoke_settings>();
     app.add_option("PACKAGE", settings->package,
-                   "A deployment package: a zip, an ELF program or a directory")
+                   "A deployment package: a zip, an ELF program or a directory; with --remote a "
+                   "function's name or ARN")
         ->required();
     app.add_option("--runtime", settings->runtime,
                    "provided.al2023 (the package has a bootstrap), python3.11, nodejs20.x, …")
@@ -139,13 +163,24 @@ command add_invoke(CLI::App& app) {
     add_network_option(app, settings->network);
     app.add_flag("-v,--verbose", settings->verbose,
                  "Say on stderr what takes long, even without a terminal");
+    auto* remote = app.add_flag("--remote", settings->is_remote,
+                                "Invoke a function of a running server: PACKAGE is its name");
+    add_remote_options(app, settings->of);
+    for (const char* ours : {"--endpoint", "--no-verify-ssl"}) app.get_option(ours)->needs(remote);
+    // The function that is there has its own.
+    for (const char* its : {"--runtime", "--runtimes", "--handler", "--memory", "--timeout",
+                            "--env", "--layer", "--network"})
+        remote->excludes(app.get_option(its));
     app.footer(
-        "The response goes to stdout; the function's log and the REPORT line go to stderr.\n"
+        "The response goes to stdout; the function's log and the REPORT line go to stderr (of a "
+        "remote "
+        "one the last 4 KiB).\n"
         "Exit status: 0 the function succeeded, 1 it failed or could not be run, 2 wrong usage.\n"
         "\nExamples:\n"
         "  hearth invoke function.zip --event event.json\n"
         "  echo '{\"name\":\"world\"}' | hearth invoke ./bootstrap\n"
         "  hearth invoke build/ --memory 256 --timeout 10 --env STAGE=dev\n"
+        "  hearth invoke --remote hello:live --event event.json\n"
         "  hearth invoke src/ --runtime python3.11 --layer requirements.zip --layer ./shared");
     return [settings] { return invoke(*settings); };
 }

@@ -1,4 +1,4 @@
-// The hearth binary: serve, invoke, run, top, doctor.
+// The hearth binary: serve, deploy, ls, invoke, run, top, doctor, completion.
 
 #include "command.hpp"
 
@@ -26,22 +26,32 @@ int main(int argc, char** argv) {
         "  hearth run -- /usr/bin/env                        any Linux program, in a microVM\n"
         "  hearth invoke function.zip --event event.json     one package, one event, no server\n"
         "  hearth serve --data /var/lib/hearth               the Lambda API on 127.0.0.1:9000\n"
+        "  hearth deploy src/hello                           a directory becomes a function of it\n"
         "  hearth top                                        what that server does, live\n"
         "\n'hearth COMMAND --help' has more of each.");
 
     CLI::App& serve = *app.add_subcommand("serve", "Serve the Lambda HTTP API");
+    CLI::App& deploy =
+        *app.add_subcommand("deploy", "Create or update a function of a running server");
+    CLI::App& ls = *app.add_subcommand("ls", "List the functions of a running server");
     CLI::App& invoke = *app.add_subcommand(
-        "invoke", "Invoke one deployment package with one event, without a server");
+        "invoke",
+        "Invoke one deployment package with one event, without a server, or a server's function");
     CLI::App& run = *app.add_subcommand("run", "Run any Linux program in a microVM");
     CLI::App& top = *app.add_subcommand("top", "Watch a running server");
     CLI::App& doctor =
         *app.add_subcommand("doctor", "Say what this host has for Hearth, and what to mend");
+    CLI::App& completion =
+        *app.add_subcommand("completion", "Print a script that completes hearth in a shell");
     const std::pair<CLI::App*, command> commands[] = {
         {&serve, add_serve(serve)},
+        {&deploy, add_deploy(deploy)},
+        {&ls, add_ls(ls)},
         {&invoke, add_invoke(invoke)},
         {&run, add_run(run, argc, argv)},
         {&top, add_top(top)},
         {&doctor, add_doctor(doctor)},
+        {&completion, add_completion(completion, app)},
     };
 
     try {

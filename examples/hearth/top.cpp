@@ -1,4 +1,4 @@
-#include "command.hpp"
+#include "remote.hpp"
 #include "top_frame.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -39,40 +39,10 @@ namespace http = boost::beast::http;
 constexpr auto token = asio::as_tuple(asio::use_awaitable);
 
 struct top_settings {
-    std::string endpoint = "http://127.0.0.1:9000";
+    std::string endpoint;
     double interval = 2;
     bool once = false;
 };
-
-struct endpoint {
-    std::string text, host, port;
-};
-
-/// "http://127.0.0.1:9000", "http://[::1]:9000/"; no other scheme, no path.
-result<endpoint> parse_endpoint(const std::string& text) {
-    const auto bad = [&] {
-        return error(errc::invalid_argument,
-                     "'" + text + "' is not http://HOST:PORT, such as http://127.0.0.1:9000");
-    };
-    constexpr std::string_view scheme = "http://";
-    if (!text.starts_with(scheme)) return bad();
-    std::string authority = text.substr(scheme.size());
-    if (authority.ends_with('/')) authority.pop_back();
-    endpoint e;
-    e.text = std::string(scheme) + authority;
-    auto colon = authority.rfind(':');
-    if (colon != authority.npos && authority.find(']', colon) != authority.npos)
-        colon = authority.npos;  // it is in an IPv6 address
-    e.host = authority.substr(0, colon);
-    e.port = colon == authority.npos ? "80" : authority.substr(colon + 1);
-    if (e.host.size() > 2 && e.host.front() == '[' && e.host.back() == ']')
-        e.host = e.host.substr(1, e.host.size() - 2);
-    const bool digits = std::ranges::all_of(e.port, [](char c) { return c >= '0' && c <= '9'; });
-    if (e.host.empty() || e.host.find_first_of("/?#@ ") != e.host.npos || e.port.empty() ||
-        !digits || e.port.size() > 5)
-        return bad();
-    return e;
-}
 
 // g++ 12 sees Asio's operator new for frames inlined and not the delete that belongs to it.
 #pragma GCC diagnostic push
@@ -98,7 +68,11 @@ asio::awaitable<result<metrics_page>> fetch(const endpoint& from) {
     const auto [unconnected, at] = co_await stream.async_connect(addresses, token);
     if (unconnected) co_return unreachable(unconnected);
     http::request<http::empty_body> request(http::verb::get, "/metrics", 11);
-    request.set(http::field::host, from.host + ":" + from.port);
+    const std::string authority = from.authority();
+    request.set(http::field::host, authority);
+    const std::pair<std::string_view, std::string_view> fields[] = {{"host", authority}};
+    for (const auto& [name, value] : signature_headers({"GET", "/metrics", fields}, ""))
+        request.set(name, value);
     request.keep_alive(false);
     const auto [unsent, sent] = co_await http::async_write(stream, request, token);
     if (unsent) co_return unreachable(unsent);
@@ -257,8 +231,11 @@ class view {
 };
 
 int top(const top_settings& settings) {
-    auto from = parse_endpoint(settings.endpoint);
+    auto from = find_endpoint(settings.endpoint);
     if (!from) return complain(from.error());
+    if (from->is_tls)
+        return complain("hearth top speaks plain HTTP only: give it an http:// address, such as " +
+                        std::string("http://127.0.0.1:9000"));
     return view(settings, std::move(*from)).run();
 }
 
@@ -266,9 +243,10 @@ int top(const top_settings& settings) {
 
 command add_top(CLI::App& app) {
     auto settings = std::make_shared<top_settings>();
-    app.add_option("--endpoint", settings->endpoint, "The server's address")
-        ->type_name("http://HOST:PORT")
-        ->capture_default_str();
+    app.add_option("--endpoint", settings->endpoint,
+                   "The server's address (default: $AWS_ENDPOINT_URL_LAMBDA, $AWS_ENDPOINT_URL or "
+                   "http://127.0.0.1:9000)")
+        ->type_name("http://HOST:PORT");
     app.add_option("--interval", settings->interval, "Seconds from one picture to the next")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();

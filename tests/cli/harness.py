@@ -60,7 +60,7 @@ class server:
         self.process = subprocess.Popen([*prefix, HEARTH, "serve", "--listen", "127.0.0.1:0", *map(str, arguments)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.greeting = self.process.stdout.readline().decode()
-        match = re.match(r"hearth: listening on (http://127\.0\.0\.1:\d+), data in ", self.greeting)
+        match = re.match(r"hearth: listening on (https?://127\.0\.0\.1:\d+), data in ", self.greeting)
         if not match:
             self.process.kill()
             raise AssertionError(f"greeting {self.greeting!r}, stderr {self.process.stderr.read().decode()!r}")

@@ -5,7 +5,8 @@ from harness import hearth, main, test_case
 
 class usage(test_case):
     def test_every_command_has_help_with_an_example(self):
-        for command in ([], ["serve"], ["invoke"], ["run"], ["top"], ["doctor"]):
+        for command in ([], ["serve"], ["invoke"], ["run"], ["top"], ["doctor"],
+                        ["deploy"], ["ls"], ["completion"]):
             with self.subTest(command):
                 done = hearth(*command, "--help")
                 self.assertEqual(done.returncode, 0)
@@ -25,6 +26,10 @@ class usage(test_case):
             (["invoke"], b"PACKAGE"),
             (["invoke", "x.zip", "--timeout", "0"], b"--timeout"),
             (["run"], b"PROGRAM"),
+            (["deploy"], b"PACKAGE"),
+            (["invoke", "--remote", "f", "--memory", "128"], b"--memory"),
+            (["invoke", "f", "--endpoint", "http://127.0.0.1:1"], b"--remote"),
+            (["completion", "fish"], b"fish"),
             (["top", "--interval", "0"], b"--interval"),
             (["doctor", "extra"], b"extra"),
         ):

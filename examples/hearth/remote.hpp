@@ -1,0 +1,81 @@
+#pragma once
+
+/// A server of the Lambda API and the requests to it: signed when AWS_ACCESS_KEY_ID and
+/// AWS_SECRET_ACCESS_KEY are set, as AWS's own clients do it.
+
+#include "command.hpp"
+
+#include <hearth/sigv4.hpp>
+
+#include <boost/beast/http/verb.hpp>
+#include <boost/json/value.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hearth::cli {
+
+/// Where a server is and how it is spoken to.
+struct remote_settings {
+    std::string endpoint{};  ///< empty: of the environment, else this machine's port 9000
+    bool no_verify_ssl = false;
+};
+
+/// --endpoint and --no-verify-ssl.
+void add_remote_options(CLI::App& app, remote_settings& settings);
+
+/// "http://HOST:PORT" taken apart.
+struct endpoint {
+    std::string text, host, port;
+    bool is_tls = false;
+    [[nodiscard]] std::string authority() const;
+};
+/// The settings' endpoint, else AWS_ENDPOINT_URL_LAMBDA's, AWS_ENDPOINT_URL's, or the default.
+/// @errors errc::invalid_argument: another scheme than http and https, or a path
+result<endpoint> find_endpoint(const std::string& given);
+
+/// The headers that sign such a request, by the keys in the environment; none where there are none.
+sigv4::owned_headers signature_headers(const sigv4::request& r, std::string_view body);
+
+class remote {
+  public:
+    static result<remote> create(const remote_settings& settings);
+
+    struct answer {
+        unsigned status = 0;
+        std::string body;
+        std::map<std::string, std::string> headers;  ///< names in lower case
+        [[nodiscard]] bool ok() const { return status / 100 == 2; }
+        /// What the server says is wrong.
+        [[nodiscard]] error failure() const;
+    };
+    using headers = std::vector<std::pair<std::string, std::string>>;
+    using progress = std::function<void(std::size_t sent, std::size_t total)>;
+
+    /// One request on a connection of its own. Waits as long as the server takes.
+    /// @errors what kept it from an answer; an error that the server answers is in the answer
+    result<answer> ask(boost::beast::http::verb method,
+                       const std::string& target,
+                       const std::string& body = {},
+                       const headers& also = {},
+                       const progress& on_sent = {}) const;
+    /// The same, with what the server answers as JSON; an answered error is an error.
+    result<boost::json::value> json(boost::beast::http::verb method,
+                                    const std::string& target,
+                                    const std::string& body = {},
+                                    const progress& on_sent = {}) const;
+
+  private:
+    remote(endpoint to, bool verify) : to_(std::move(to)), verify_(verify) {}
+    endpoint to_;
+    bool verify_;
+};
+
+/// A function's name, or an ARN, as it stands in a path.
+std::string path_of(const std::string& function);
+
+}  // namespace hearth::cli
