@@ -192,7 +192,9 @@ bool session::authenticate() {
     if (asked_ && asked_->op == operation::function_url) {
         const auto config = owner_->control_.find_function_url(asked_->argument);
         const bool is_preflight = parser_->get().method() == beast_http::verb::options;
-        if (config.has_error() || config->auth_type == "NONE" || is_preflight) return true;
+        if (config.has_error() || config->auth_type == "NONE" || is_preflight ||
+            !owner_->authenticator_.is_on())
+            return true;
     }
     const std::string_view authorization = header(beast_http::field::authorization);
     // In the clear only where nobody listens, and only for what a scraper asks.

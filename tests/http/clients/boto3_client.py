@@ -120,7 +120,8 @@ try:
     refused("ResourceNotFoundException", 404, client.invoke, FunctionName=name + "-absent", InvocationType="Event")
     refused("ResourceNotFoundException", 404, client.invoke_async, FunctionName=name + "-absent", InvokeArgs=b"{}")
     for _ in range(1000):
-        page = urllib.request.urlopen(endpoint + "/metrics").read().decode()
+        page = urllib.request.urlopen(urllib.request.Request(
+            endpoint + "/metrics", headers={"Authorization": "Basic dGVzdDp0ZXN0"})).read().decode()
         if "\nhearth_async_events_queued 0\n" in page:
             break
         time.sleep(0.05)
