@@ -24,6 +24,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/since.cpp
     sys/system.cpp
     sys/table.cpp
+    sys/adjtime.cpp
     sys/time.cpp
     sys/timerfd.cpp
     sys/wait.cpp)

@@ -10,6 +10,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     mm/file_backing.cpp
     mm/fork.cpp
     mm/frame_allocator.cpp
+    mm/memory_use.cpp
     mm/page_tables.cpp
     mm/supply.cpp
     mm/vma.cpp

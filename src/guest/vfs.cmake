@@ -3,6 +3,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/file.cpp
     sys/file_lock.cpp
     sys/files.cpp
+    sys/interfaces.cpp
     sys/ioctl.cpp
     sys/open.cpp
     sys/outside.cpp
@@ -24,17 +25,24 @@ list(APPEND HEARTH_GUEST_SOURCES
     vfs/file_pages.cpp
     vfs/filesystem.cpp
     vfs/host_tree.cpp
+    vfs/interfaces.cpp
+    vfs/made_files.cpp
     vfs/mappable.cpp
+    vfs/netlink.cpp
     vfs/memory_tree.cpp
     vfs/open.cpp
     vfs/outside.cpp
     vfs/presets.cpp
     vfs/proc_cpuinfo.cpp
+    vfs/proc_net.cpp
+    vfs/proc_process.cpp
+    vfs/proc_system.cpp
     vfs/procfs.cpp
     vfs/readiness.cpp
     vfs/service_sockets.cpp
     vfs/socket.cpp
     vfs/socket_io.cpp
+    vfs/sysfs.cpp
     vfs/tmpfs.cpp
     vfs/user_buffers.cpp
     vfs/vfs_state.cpp)

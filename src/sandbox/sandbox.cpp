@@ -84,7 +84,6 @@ result<void> sandbox::load(const program& what) {
     first.first_frame = vmm::layout::first_free;
     first.end_frame = vmm::gpa{memory().size()};
     first.limit_pages = options_.memory.bytes() / vmm::page_size;
-    first.environment = what.environment;
     first.working_directory = what.working_directory;
     first.boot_time = monotonic_now();
     first.random = fill_random;

@@ -16,6 +16,10 @@ std::string_view kind_of(const mount& m) {
             return "tmpfs";
         case mount::kind::proc:
             return "proc";
+        case mount::kind::sys:
+            return "sysfs";
+        case mount::kind::cgroup:
+            return "cgroup2";
         case mount::kind::tree:
             break;
     }

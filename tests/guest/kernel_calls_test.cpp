@@ -26,6 +26,20 @@ TEST_CASE("clocks answer what the host says") {
     CHECK(w.call(SYS_clock_gettime, {static_cast<std::uint32_t>((~0 << 3) | 2), scratch}) == 0);
     CHECK(w.call(SYS_clock_gettime, {static_cast<std::uint32_t>((~77 << 3) | 2), scratch}) ==
           -EINVAL);
+    // The clock may be asked how it is kept, and is not to be changed.
+    w.put(scratch, abi::timex{});
+    CHECK(w.call(SYS_adjtimex, {scratch}) == 5);  // TIME_ERROR
+    CHECK(w.get<abi::timex>(scratch).status == 0x40);
+    CHECK(w.get<abi::timex>(scratch).tick == 10'000);
+    CHECK(w.get<abi::timex>(scratch).time.seconds == 1'700'000'000);
+    CHECK(w.call(SYS_clock_adjtime, {abi::clock_realtime, scratch}) == 5);
+    CHECK(w.call(SYS_clock_adjtime, {abi::clock_monotonic, scratch}) == -EOPNOTSUPP);
+    CHECK(w.call(SYS_clock_adjtime, {99, scratch}) == -EINVAL);
+    abi::timex change{};
+    change.modes = 1;
+    w.put(scratch, change);
+    CHECK(w.call(SYS_adjtimex, {scratch}) == -EPERM);
+    CHECK(w.call(SYS_adjtimex, {8}) == -EFAULT);
 }
 
 TEST_CASE("ids are those of the process, and groups and sessions follow man 2") {

@@ -190,6 +190,10 @@ TEST_CASE("statfs tells writable from read-only and the room that is left") {
     CHECK(w.get_value<struct ::statfs>(world::buffer).f_bfree <= before.f_bfree - 25);
     REQUIRE(w.call(SYS_statfs, {w.path("/own"), world::buffer}) == 0);
     CHECK((w.get_value<struct ::statfs>(world::buffer).f_flags & 1) == 1);
+    CHECK(w.get_value<struct ::statfs>(world::buffer).f_blocks == 1);  // a few bytes, and no room
+    CHECK(w.get_value<struct ::statfs>(world::buffer).f_bfree == 0);
+    REQUIRE(w.call(SYS_statfs, {w.path("/etc"), world::buffer}) == 0);
+    CHECK(w.get_value<struct ::statfs>(world::buffer).f_blocks > 0);
     REQUIRE(w.call(SYS_fstatfs, {1, world::buffer}) == 0);
 }
 

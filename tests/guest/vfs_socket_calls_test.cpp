@@ -90,7 +90,7 @@ TEST_CASE("addresses without a service are refused or unreachable") {
     CHECK(s.connect(s.socket(), 0x0808'0808, 80) == -ENETUNREACH);
     CHECK(s.connect(s.socket(SOCK_DGRAM), 0x0808'0808, 53) == -ENETUNREACH);
     CHECK(s.socket(SOCK_RAW) == -EPERM);
-    CHECK(s.call(SYS_socket, {AF_NETLINK, SOCK_RAW, 0}) == -EAFNOSUPPORT);
+    CHECK(s.call(SYS_socket, {AF_PACKET, SOCK_RAW, 0}) == -EAFNOSUPPORT);
     CHECK(s.call(SYS_socket, {AF_INET, 0x100000, 0}) == -EINVAL);
     const auto u = s.socket(SOCK_STREAM, AF_UNIX);
     sockaddr_un a{};

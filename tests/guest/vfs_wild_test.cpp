@@ -278,6 +278,10 @@ TEST_CASE("ten thousand random calls leave the state sound") {
                                          ".",
                                          "",
                                          "/proc/self/maps",
+                                         "/proc/self/smaps_rollup",
+                                         "/proc/thread-self/stat",
+                                         "/proc/net/tcp",
+                                         "/sys/fs/cgroup",
                                          "/dev/stdin",
                                          "/tmp/loop/x"};
     const auto pick = [&](std::uint32_t n) {

@@ -51,6 +51,7 @@ class string_host final : public guest::host {
     bool input_closed = false, is_terminal = false;
     std::set<std::pair<std::uint32_t, std::uint16_t>> services;
     std::uint8_t next_random = 1;
+    outbound* way_out = nullptr;
 
     std::chrono::nanoseconds monotonic_now() override { return monotonic; }
     std::chrono::nanoseconds realtime_now() override { return realtime; }
@@ -77,6 +78,7 @@ class string_host final : public guest::host {
     bool service_listens(std::uint32_t address, std::uint16_t port) override {
         return services.contains({address, port});
     }
+    outbound* network() override { return way_out; }
     vmm::fpu_state read_fpu() override { return {}; }
     bool write_fpu(const vmm::fpu_state&) override { return true; }
     bool tracing() const override { return false; }

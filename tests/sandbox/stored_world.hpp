@@ -197,8 +197,9 @@ struct stored_world : world {
     /// As calls leave it, and fields that no call here reaches set by hand.
     void fill_process() {
         process_state& p = process();
-        p.arguments = {"bootstrap", "--flag"};
-        p.environment = {"AWS_REGION=eu-west-1", ""};
+        p.started = 17ms;
+        p.mm.arguments = gva{0x7000}, p.mm.environment = gva{0x7100};
+        p.mm.environment_end = gva{0x7200}, p.mm.auxiliary = gva{0x6000};
         p.executable = "/pack/lib/code";
         p.ids.groups = {4, 24};
         p.limits[7] = {1024, 4096};

@@ -30,6 +30,19 @@ struct sigevent {
 };
 static_assert(sizeof(sigevent) == 64);
 
+/// struct timex, 208 bytes.
+struct timex {
+    std::uint32_t modes, padding;
+    std::int64_t offset, frequency, max_error, estimated_error;
+    std::int32_t status, padding2;
+    std::int64_t constant, precision, tolerance;
+    timeval time;
+    std::int64_t tick;
+    std::int64_t pps[8];
+    std::int32_t tai, reserved[11];
+};
+static_assert(sizeof(timex) == 208);
+
 inline constexpr int clock_realtime = 0, clock_monotonic = 1, clock_process_cputime = 2,
                      clock_thread_cputime = 3, clock_monotonic_raw = 4, clock_realtime_coarse = 5,
                      clock_monotonic_coarse = 6, clock_boottime = 7, clock_realtime_alarm = 8,

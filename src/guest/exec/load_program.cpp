@@ -170,12 +170,14 @@ result<loaded_program> load_program(process_state& process,
     if (auto m = space.map(q); !m) return cannot_map(program.path, m.error().number);
     if (!space.write(stack.pointer, stack.bytes)) return cannot_map(program.path, ENOMEM);
     state.random_bytes = stack.random;
+    state.arguments = stack.arguments;
+    state.environment = stack.environment;
+    state.environment_end = stack.environment_end;
+    state.auxiliary = stack.auxiliary;
     show_vdso(state);
 
     // As the file's own path, absolute and without symbolic links: /proc/self/exe shows it.
     process.executable = program.file.path.empty() ? program.path : program.file.path;
-    process.arguments = plan.arguments;
-    process.environment = request.environment;
     loaded_program loaded;
     loaded.registers.rip = entry.value;
     loaded.registers.rsp = stack.pointer.value;

@@ -35,7 +35,10 @@ class descending {
     [[nodiscard]] std::size_t used() const noexcept { return used_; }
     stack_image finish() {
         bytes_.erase(bytes_.begin(), bytes_.end() - static_cast<std::ptrdiff_t>(used_));
-        return {top_ - used_, std::move(bytes_), {}};
+        stack_image image;
+        image.pointer = top_ - used_;
+        image.bytes = std::move(bytes_);
+        return image;
     }
 
   private:
@@ -107,6 +110,11 @@ stack_image build_stack(gva top, const stack_contents& contents) {
     stack.push(vector.data(), size);
     stack_image image = stack.finish();
     image.random = random;
+    image.environment_end = file_name;
+    image.environment = environment.empty() ? file_name : gva{environment.front()};
+    image.arguments = arguments.empty() ? image.environment : gva{arguments.front()};
+    image.auxiliary =
+        image.pointer + (1 + arguments.size() + 1 + environment.size() + 1) * sizeof(std::uint64_t);
     return image;
 }
 

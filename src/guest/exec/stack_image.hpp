@@ -40,6 +40,9 @@ struct stack_image {
     gva pointer;                   ///< RSP, where argc stands; a multiple of 16
     std::vector<std::byte> bytes;  ///< from `pointer` up to the top
     gva random;                    ///< where AT_RANDOM points
+    /// The argument strings' start, the environment strings' start and end (the arguments end where
+    /// the environment starts), and where the auxiliary vector stands.
+    gva arguments, environment, environment_end, auxiliary;
 };
 
 /// The lengths have been checked.

@@ -26,7 +26,7 @@ kernel_state make_initial_state(const initial_parameters& in) {
 
     auto& p = state.processes[first_process];
     p.id = p.group = p.session = first_process;
-    p.environment = in.environment;
+    p.started = in.boot_time;
     p.working_directory = in.working_directory;
     p.uid = p.ids.euid = p.ids.suid = p.ids.fsuid = in.uid;
     p.gid = p.ids.egid = p.ids.sgid = p.ids.fsgid = in.gid;

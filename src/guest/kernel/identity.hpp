@@ -23,8 +23,7 @@ struct initial_parameters {
     vmm::gpa first_frame, end_frame;  ///< the frame allocator's range
     std::uint64_t limit_pages = 0;    ///< the memory size
     std::string hostname = "localhost";
-    std::string name;                      ///< comm; exec sets it again
-    std::vector<std::string> environment;  ///< "NAME=value"
+    std::string name;  ///< comm; exec sets it again
     std::string working_directory = "/";
     std::uint32_t uid = 0, gid = 0;
     std::chrono::nanoseconds boot_time{};  ///< guest CLOCK_MONOTONIC at boot

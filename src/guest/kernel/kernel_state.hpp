@@ -105,6 +105,7 @@ struct job_state {
 struct process_state {
     pid id = 1;
     std::uint64_t serial = 0;  ///< tells it from others that had its number
+    std::chrono::nanoseconds started{};  ///< guest CLOCK_MONOTONIC
     pid parent = 0;
     mm::mm_state mm;    ///< unless it lives in another's
     pid memory_of = 0;  ///< vfork, CLONE_VM: the process whose mm this one uses; 0: its own
@@ -121,8 +122,6 @@ struct process_state {
     pid group = 1, session = 1;
     credentials ids;
     std::string executable;  ///< /proc/self/exe
-    std::vector<std::string> arguments;
-    std::vector<std::string> environment;
     std::string working_directory = "/";
     std::uint32_t umask = 022;
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others

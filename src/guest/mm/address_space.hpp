@@ -85,6 +85,9 @@ struct mm_state {
     gva mmap_base;  ///< new mappings are placed below it, top down
     gva stack_top;
     gva random_bytes;  ///< AT_RANDOM: 16 bytes that every clone must have renewed
+    /// What exec put on the stack: the arguments' strings and, up to its end, the environment's;
+    /// and the auxiliary vector.
+    gva arguments, environment, environment_end, auxiliary;
     std::map<std::uint64_t, file_window> windows;  ///< first page number → window
     std::vector<page_table> tables;                ///< those that mappings needed so far
     bool operator==(const mm_state&) const = default;

@@ -57,6 +57,10 @@ outcome<void> address_space::fork_into(mm_state& state) {
     state.mmap_base = state_.mmap_base;
     state.stack_top = state_.stack_top;
     state.random_bytes = state_.random_bytes;
+    state.arguments = state_.arguments;
+    state.environment = state_.environment;
+    state.environment_end = state_.environment_end;
+    state.auxiliary = state_.auxiliary;
     address_space child(state, frames_, memory_, files_);
     for (const auto& [start, area] : state.vmas) count_mapped(area, area.end - start);
 

@@ -58,6 +58,10 @@ class frame_allocator {
     [[nodiscard]] bool is_shared(vmm::gpa frame) const {
         return !shared_.empty() && shared_.contains(frame.value / vmm::page_size);
     }
+    [[nodiscard]] std::uint64_t owners(vmm::gpa frame) const {
+        const auto it = shared_.find(frame.value / vmm::page_size);
+        return it == shared_.end() ? 1 : std::uint64_t{1} + it->second;
+    }
     [[nodiscard]] bool any_shared() const noexcept { return !shared_.empty(); }
 
     /// The owner through whose entry a shared frame was written leaves it to the others, in whose

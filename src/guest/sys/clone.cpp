@@ -87,8 +87,6 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.session = parent.session;
     child.ids = parent.ids;
     child.executable = parent.executable;
-    child.arguments = parent.arguments;
-    child.environment = parent.environment;
     child.working_directory = parent.working_directory;
     child.umask = parent.umask;
     child.uid = parent.uid;
@@ -128,6 +126,7 @@ sysret clone(task& t, const clone_request& q) {
     } else {
         process_state p = new_process(t.process(), q, id);
         p.serial = ++state.process_serials;
+        p.started = kernel.host().monotonic_now();
         if (q.flags & CLONE_VM) {
             const auto& of = t.process();
             p.memory_of = of.memory_of ? of.memory_of : of.id;

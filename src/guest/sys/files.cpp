@@ -159,6 +159,8 @@ outcome<vfs::inode_id> changeable(task& t, const vfs::location& l) {
         case vfs::mount::kind::tree:
             return os_error{EROFS};
         case vfs::mount::kind::proc:
+        case vfs::mount::kind::sys:
+        case vfs::mount::kind::cgroup:
             return os_error{EPERM};
         case vfs::mount::kind::tmpfs:
             break;
@@ -201,9 +203,9 @@ outcome<entry> find_entry(task& t, int directory, guest_ptr<const char> path) {
 
 outcome<vfs::inode_id> changeable_directory(task& t, const entry& e) {
     if (!tree_of(t).writable(e.directory)) {
-        const bool proc = e.directory.what == vfs::location::kind::node &&
-                          tree_of(t).mount_of(e.directory.node).what == vfs::mount::kind::proc;
-        return os_error{proc ? EPERM : EROFS};
+        const bool made = e.directory.what == vfs::location::kind::node &&
+                          tree_of(t).mount_of(e.directory.node).is_made();
+        return os_error{made ? EPERM : EROFS};
     }
     return e.directory.node.inode;
 }

@@ -1,6 +1,8 @@
 #include "guest/sys/ioctl.hpp"
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/interfaces.hpp"
+#include "guest/vfs/socket.hpp"
 
 #include <asm/termbits.h>
 #include <fcntl.h>
@@ -118,6 +120,8 @@ sysret sys_ioctl(task& t, int fd, unsigned request, std::uint64_t argument) {
     }
     if (const auto* standard = std::get_if<vfs::standard_stream>(&o->description->body))
         return terminal(t, standard->which, request, argument);
+    if (vfs::is_socket(*o->description))
+        if (auto answered = interface_ioctl(t, request, argument)) return std::move(*answered);
     return sysret::error(ENOTTY);
 }
 

@@ -1,6 +1,7 @@
 /// Sending and receiving on sockets: man 2 send, recv, sendmsg, recvmsg, sendmmsg, recvmmsg.
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/interfaces.hpp"
 #include "guest/sys/outside.hpp"
 #include "guest/sys/socket.hpp"
 #include "guest/sys/socket_address.hpp"
@@ -138,7 +139,9 @@ sysret send(task& t,
         if (!raw) return raw.error();
         auto name = socket_address::decode(family, *raw);
         if (!name) return name.error();
-        if (outside::has_datagrams(*o->description) || outside::leads_out(t, *o, *name)) {
+        if (family == AF_NETLINK) {
+            if (name->v4() != 0) return sysret::error(ECONNREFUSED);  // the kernel alone is there
+        } else if (outside::has_datagrams(*o->description) || outside::leads_out(t, *o, *name)) {
             if (auto made = outside::make(t, *o, *name); !made) return made.error();
             to.name = std::move(*name);
         } else {
@@ -160,6 +163,7 @@ sysret send(task& t,
         held.extra.sender = vfs::peer_credentials{t.process().id, t.process().uid, t.process().gid};
 
     vfs::guest_buffers from(t.memory(), std::move(*segments));
+    if (family == AF_NETLINK) return send_netlink(t, *o, from);
     from.skip(done);
     // Ancillary data goes with the first byte: what parked after it has sent that already. Without
     // descriptors a stream carries none: its peer's credentials are those of the connection.

@@ -1,12 +1,14 @@
 #include "guest/sys/socket.hpp"
 
 #include "guest/sys/files.hpp"
+#include "guest/sys/interfaces.hpp"
 #include "guest/sys/outside.hpp"
 #include "guest/sys/socket_address.hpp"
 #include "guest/vfs/service_sockets.hpp"
 #include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -105,11 +107,15 @@ sysret sys_socket(task& t, int family, int type, int protocol) {
         if (kind != SOCK_STREAM && kind != SOCK_DGRAM && kind != SOCK_SEQPACKET)
             return sysret::error(ESOCKTNOSUPPORT);
         if (protocol != 0 && protocol != PF_UNIX) return sysret::error(EPROTONOSUPPORT);
+    } else if (family == AF_NETLINK) {
+        if (kind != SOCK_RAW && kind != SOCK_DGRAM) return sysret::error(ESOCKTNOSUPPORT);
+        if (protocol != NETLINK_ROUTE) return sysret::error(EPROTONOSUPPORT);
     } else {
         return sysret::error(EAFNOSUPPORT);
     }
     const description_id id =
-        vfs::make_socket(files::state_of(t), family, kind, protocol, type & SOCK_NONBLOCK);
+        vfs::make_socket(files::state_of(t), family, family == AF_NETLINK ? SOCK_DGRAM : kind,
+                         protocol, type & SOCK_NONBLOCK);
     return files::install(t, id, type & SOCK_CLOEXEC);
 }
 
@@ -117,7 +123,9 @@ sysret sys_socketpair(task& t, int family, int type, int protocol, guest_ptr<int
     const int kind = type & 0xf;
     if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK)) return sysret::error(EINVAL);
     if (family != AF_UNIX)
-        return sysret::error(family == AF_INET || family == AF_INET6 ? EOPNOTSUPP : EAFNOSUPPORT);
+        return sysret::error(family == AF_INET || family == AF_INET6 || family == AF_NETLINK
+                                 ? EOPNOTSUPP
+                                 : EAFNOSUPPORT);
     if (kind != SOCK_STREAM && kind != SOCK_DGRAM && kind != SOCK_SEQPACKET)
         return sysret::error(ESOCKTNOSUPPORT);
     if (protocol != 0 && protocol != PF_UNIX) return sysret::error(EPROTONOSUPPORT);
@@ -150,6 +158,7 @@ sysret sys_connect(task& t, int fd, guest_ptr<const void> address, int length) {
     if (!name) return name.error();
     if (family == AF_INET)
         if (auto service = connect_service(t, d, *name)) return std::move(*service);
+    if (family == AF_NETLINK) return name->v4() == 0 ? sysret(0) : sysret::error(ECONNREFUSED);
     if (outside_already || outside::leads_out(t, *o, *name)) return outside::connect(t, *o, *name);
     auto to = socket_address::find_target(t, family, std::move(*name));
     if (!to) return to.error();
@@ -173,6 +182,10 @@ sysret sys_bind(task& t, int fd, guest_ptr<const void> address, int length) {
     const int family = vfs::family_of(state, *o->description);
     auto name = socket_address::decode(family, *raw);
     if (!name) return name.error();
+    if (family == AF_NETLINK) {
+        auto bound = bind_netlink(t, *o, name->v4());
+        return bound ? sysret(0) : sysret(bound.error());
+    }
     if (vfs::name_of(state, *o->description).family) return sysret::error(EINVAL);
     if (family != AF_UNIX) {
         if (!name->is_any() && !name->is_loopback()) return sysret::error(EADDRNOTAVAIL);

@@ -2,6 +2,7 @@
 
 #include "guest/sys/files.hpp"
 
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -44,6 +45,17 @@ outcome<socket_name> decode_v6(std::span<const std::byte> raw) {
     return name;
 }
 
+/// The port id stands where an IPv4 address would.
+outcome<socket_name> decode_netlink(std::span<const std::byte> raw) {
+    sockaddr_nl address;
+    if (raw.size() < sizeof address) return os_error{EINVAL};
+    std::memcpy(&address, raw.data(), sizeof address);
+    socket_name name;
+    name.family = AF_NETLINK;
+    name.address = socket_name::mapped(address.nl_pid);
+    return name;
+}
+
 outcome<socket_name> decode_unix(std::span<const std::byte> raw) {
     if (raw.size() > sizeof(sockaddr_un)) return os_error{EINVAL};
     socket_name name;
@@ -70,9 +82,10 @@ outcome<socket_name> decode(int family, std::span<const std::byte> raw) {
     std::memcpy(&given, raw.data(), sizeof given);
     if (given != family) {
         // An IPv4 address will do for a socket of IPv6 nowhere; AF_UNIX says EINVAL.
-        return os_error{family == AF_UNIX ? EINVAL : EAFNOSUPPORT};
+        return os_error{family == AF_UNIX || family == AF_NETLINK ? EINVAL : EAFNOSUPPORT};
     }
     if (family == AF_UNIX) return decode_unix(raw);
+    if (family == AF_NETLINK) return decode_netlink(raw);
     return family == AF_INET ? decode_v4(raw) : decode_v6(raw);
 }
 
@@ -87,6 +100,12 @@ std::vector<std::byte> encode(int family, const socket_name& name) {
         auto raw = bytes_of(address);
         raw.resize(length);
         return raw;
+    }
+    if (family == AF_NETLINK) {
+        sockaddr_nl address{};
+        address.nl_family = AF_NETLINK;
+        if (name.family) address.nl_pid = name.v4();
+        return bytes_of(address);
     }
     if (family == AF_INET) {
         sockaddr_in address{};

@@ -74,9 +74,10 @@ const known_option* find_option(int level, int option) {
 /// The option's level does not go with the socket's kind.
 bool is_foreign(const vfs::vfs_state& state, const vfs::description& d, int level) {
     const int family = vfs::family_of(state, d);
-    if (level == IPPROTO_TCP) return family == AF_UNIX || vfs::type_of(state, d) != SOCK_STREAM;
+    if (level == IPPROTO_TCP)
+        return (family != AF_INET && family != AF_INET6) || vfs::type_of(state, d) != SOCK_STREAM;
     if (level == IPPROTO_IPV6) return family != AF_INET6;
-    return level == IPPROTO_IP && family == AF_UNIX;
+    return level == IPPROTO_IP && family != AF_INET && family != AF_INET6;
 }
 
 }  // namespace
@@ -110,9 +111,9 @@ sysret sys_getsockopt(
             case SO_DOMAIN:
                 return give(family);
             case SO_PROTOCOL:
-                return give(family == AF_UNIX     ? 0
-                            : type == SOCK_STREAM ? int{IPPROTO_TCP}
-                                                  : int{IPPROTO_UDP});
+                return give(family == AF_UNIX || family == AF_NETLINK ? 0
+                            : type == SOCK_STREAM                     ? int{IPPROTO_TCP}
+                                                                      : int{IPPROTO_UDP});
             case SO_ACCEPTCONN:
                 return give(std::holds_alternative<vfs::listening_socket>(d.body) ? 1 : 0);
             case SO_LINGER:

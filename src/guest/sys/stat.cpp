@@ -69,9 +69,16 @@ struct ::statfs statfs_of(task& t, std::uint32_t mount) {
     s.f_namelen = vfs::max_name_length;
     constexpr long read_only = 1, no_setuid = 2, valid = 0x20;  // ST_RDONLY, ST_NOSUID, ST_VALID
     s.f_flags = no_setuid | valid;
-    const auto what = files::tree_of(t).mounts()[mount].what;
+    const vfs::mount& m = files::tree_of(t).mounts()[mount];
+    const auto what = m.what;
     if (what == vfs::mount::kind::proc) {
         s.f_type = PROC_SUPER_MAGIC;
+    } else if (what == vfs::mount::kind::sys) {
+        s.f_type = SYSFS_MAGIC;
+        s.f_flags |= read_only;
+    } else if (what == vfs::mount::kind::cgroup) {
+        s.f_type = CGROUP2_SUPER_MAGIC;
+        s.f_flags |= read_only;
     } else if (what == vfs::mount::kind::tmpfs) {
         const vfs::tmpfs& tmp = files::state_of(t).files;
         s.f_type = TMPFS_MAGIC;
@@ -83,6 +90,7 @@ struct ::statfs statfs_of(task& t, std::uint32_t mount) {
     } else {
         s.f_type = SQUASHFS_MAGIC;  // a read-only tree, full as those are
         s.f_flags |= read_only;
+        s.f_blocks = (m.tree->used_bytes() + 4095) / 4096;
     }
     return s;
 }

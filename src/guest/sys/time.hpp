@@ -25,6 +25,8 @@ std::chrono::nanoseconds monotonic_at(task& t, int clock, std::chrono::nanosecon
 sysret sys_clock_gettime(task&, int clock, guest_ptr<abi::timespec> out);
 sysret sys_clock_getres(task&, int clock, guest_ptr<abi::timespec> out);
 sysret sys_clock_settime(task&, int clock, guest_ptr<const abi::timespec> in);
+sysret sys_adjtimex(task&, guest_ptr<abi::timex> place);
+sysret sys_clock_adjtime(task&, int clock, guest_ptr<abi::timex> place);
 sysret sys_gettimeofday(task&, guest_ptr<abi::timeval> out, guest_ptr<abi::timezone> zone);
 sysret sys_settimeofday(task&,
                         guest_ptr<const abi::timeval> in,

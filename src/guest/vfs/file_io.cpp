@@ -2,6 +2,7 @@
 
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/outside.hpp"
+#include "guest/vfs/procfs.hpp"
 #include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
@@ -192,6 +193,16 @@ outcome<std::size_t> write_tmpfs(const context& c,
     return n;
 }
 
+/// One setting, at most a page of it.
+outcome<std::size_t> write_text(const context& c, const text_file& file, user_buffers& from) {
+    std::string given(std::min<std::size_t>(from.size(), 4096), '\0');
+    auto n = from.take(std::as_writable_bytes(std::span(given)));
+    if (!n) return n.error();
+    given.resize(*n);
+    if (auto ok = proc::write(c, file.node.inner, given); !ok) return ok.error();
+    return *n;
+}
+
 }  // namespace
 
 bool seekable(const description& d) {
@@ -270,6 +281,7 @@ outcome<std::size_t> write(const context& c,
     vfs_state& state = c.state.vfs;
     if (const auto* file = std::get_if<tmpfs_file>(&d.body))
         return write_tmpfs(c, d, *file, from, offset);
+    if (const auto* text = std::get_if<text_file>(&d.body)) return write_text(c, *text, from);
     if (const auto* end = std::get_if<pipe_end>(&d.body)) return write_pipe(state, *end, from);
     if (auto* counter = std::get_if<event_counter>(&d.body)) return write_counter(*counter, from);
     if (const auto* standard = std::get_if<standard_stream>(&d.body))

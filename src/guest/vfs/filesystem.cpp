@@ -2,6 +2,7 @@
 
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/procfs.hpp"
+#include "guest/vfs/sysfs.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -130,6 +131,11 @@ outcome<location> filesystem::at(const context& c, std::string_view canonical) c
         case mount::kind::proc:
             l.node.inner = std::string(inner);
             found = proc::lookup(c, inner);
+            break;
+        case mount::kind::sys:
+        case mount::kind::cgroup:
+            l.node.inner = std::string(inner);
+            found = lookup(made_files_of(m.what), inner);
             break;
         case mount::kind::tmpfs: {
             inode_id inode = c.state.vfs.roots[root_number_[l.node.mount]];
@@ -297,6 +303,10 @@ outcome<attributes> filesystem::attributes_of(const context& c, const tree_node&
         case mount::kind::proc:
             a = proc::lookup(c, node.inner);
             break;
+        case mount::kind::sys:
+        case mount::kind::cgroup:
+            a = lookup(made_files_of(m.what), node.inner);
+            break;
         case mount::kind::tmpfs:
             if (c.state.vfs.files.find(node.inode)) a = c.state.vfs.files.attributes_of(node.inode);
             break;
@@ -320,6 +330,9 @@ outcome<std::string> filesystem::read_link(const context& c, const location& l) 
             return m.tree->read_link(l.node.inner);
         case mount::kind::proc:
             return proc::read_link(c, *this, l.node.inner);
+        case mount::kind::sys:
+        case mount::kind::cgroup:
+            return vfs::read_link(made_files_of(m.what), l.node.inner);
         case mount::kind::tmpfs:
             break;
     }
@@ -374,8 +387,10 @@ outcome<void> filesystem::list(const context& c,
                     if (!(more = give(e))) return;
                 }
             };
-            if (m.what == mount::kind::proc) {
-                auto entries = proc::list(c, here->node.inner);
+            if (m.is_made()) {
+                auto entries = m.what == mount::kind::proc
+                                   ? proc::list(c, here->node.inner)
+                                   : vfs::list(made_files_of(m.what), here->node.inner);
                 if (!entries) return entries.error();
                 each(*entries);
             } else {
@@ -413,8 +428,7 @@ outcome<void> filesystem::access(const context& c, const location& l, int mode) 
     if (m.what == mount::kind::tree)
         return mode ? m.tree->access(l.node.inner, mode) : outcome<void>();
     if ((mode & X_OK) && l.attr.is_regular() && !(l.attr.mode & 0111)) return os_error{EACCES};
-    if ((mode & W_OK) && m.what == mount::kind::proc && !(l.attr.mode & 0222))
-        return os_error{EACCES};
+    if ((mode & W_OK) && m.is_made() && !(l.attr.mode & 0222)) return os_error{EACCES};
     static_cast<void>(c);
     return {};
 }
@@ -459,7 +473,7 @@ outcome<mm::file_backing> filesystem::open_program(const context& c, std::string
     if (l->what != location::kind::node || !l->attr.is_regular()) return os_error{EACCES};
     if (auto ok = access(c, *l, X_OK); !ok) return ok.error();
     const mount& m = mounts_[l->node.mount];
-    if (m.what == mount::kind::proc) return os_error{EACCES};
+    if (m.is_made()) return os_error{EACCES};
     if (m.what == mount::kind::tmpfs) {
         mm::file_backing backing;
         backing.bytes = std::make_shared<const std::vector<std::byte>>(

@@ -42,11 +42,13 @@ struct context {
 };
 
 struct mount {
-    enum class kind { tree, tmpfs, proc };
+    enum class kind { tree, tmpfs, proc, sys, cgroup };
     std::string point;  ///< canonical: "/", "/var/task"
     kind what = kind::tree;
     std::shared_ptr<const vfs::tree> tree;
     std::uint32_t permissions = 0755;  ///< of a tmpfs root
+    /// Its files are texts made when they are opened.
+    [[nodiscard]] bool is_made() const noexcept { return what >= kind::proc; }
 };
 
 struct filesystem_options {

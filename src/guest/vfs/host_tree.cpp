@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -123,6 +124,12 @@ outcome<std::string> host_tree::read_link(std::string_view path) const {
     const ssize_t n = ::readlinkat(fd->get(), "", target.data(), target.size());
     if (n < 0) return os_error{errno == ENOENT ? EINVAL : errno};
     return std::string(target.data(), static_cast<std::size_t>(n));
+}
+
+std::uint64_t host_tree::used_bytes() const {
+    struct ::statvfs s {};
+    if (::fstatvfs(root_.get(), &s) != 0 || s.f_bfree > s.f_blocks) return 0;
+    return (s.f_blocks - s.f_bfree) * s.f_frsize;
 }
 
 outcome<listing> host_tree::list(std::string_view path, bool again) const {

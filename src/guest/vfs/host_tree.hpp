@@ -35,6 +35,7 @@ class host_tree final : public tree {
     [[nodiscard]] outcome<void> access(std::string_view path, int mode) const override;
     [[nodiscard]] bool walks_whole_paths() const noexcept override { return true; }
     [[nodiscard]] bool changes() const noexcept override { return true; }
+    [[nodiscard]] std::uint64_t used_bytes() const override;
 
     static constexpr std::size_t max_cached_files = 256;
     static constexpr std::size_t max_cached_listings = 16;

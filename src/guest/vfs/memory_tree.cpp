@@ -37,6 +37,7 @@ memory_tree::memory_tree(std::map<std::string, node, std::less<>> nodes) {
         placed p;
         static_cast<node&>(p) = std::move(n);
         p.inode = inode++;
+        used_bytes_ += p.content.size;
         nodes_.emplace(path, std::move(p));
     }
     std::map<std::string_view, std::vector<directory_entry>> children;

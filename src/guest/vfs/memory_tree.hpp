@@ -38,6 +38,7 @@ class memory_tree final : public tree {
     [[nodiscard]] outcome<mm::file_backing> content(std::string_view path,
                                                     const file_identity* expected) const override;
     [[nodiscard]] outcome<void> access(std::string_view path, int mode) const override;
+    [[nodiscard]] std::uint64_t used_bytes() const override { return used_bytes_; }
 
   private:
     struct placed : node {
@@ -46,6 +47,7 @@ class memory_tree final : public tree {
         listing children;
     };
     std::map<std::string, placed, std::less<>> nodes_;
+    std::uint64_t used_bytes_ = 0;
 };
 
 }  // namespace hearth::guest::vfs

@@ -3,6 +3,7 @@
 #include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/procfs.hpp"
+#include "guest/vfs/sysfs.hpp"
 
 #include <fmt/format.h>
 
@@ -79,9 +80,15 @@ outcome<description_id> open_regular(const context& c,
             d.body = tree_file{l.node, l.attr.device, l.attr.inode};
             break;
         }
-        case mount::kind::proc: {
-            if (writes || (flags & O_TRUNC)) return os_error{EACCES};
-            auto text = proc::text(c, fs, l.node.inner);
+        case mount::kind::proc:
+        case mount::kind::sys:
+        case mount::kind::cgroup: {
+            if ((writes || (flags & O_TRUNC)) &&
+                !(m.what == mount::kind::proc && proc::writable(c, l.node.inner)))
+                return os_error{EACCES};
+            auto text = m.what == mount::kind::proc
+                            ? proc::text(c, fs, l.node.inner)
+                            : vfs::text(made_files_of(m.what), c, l.node.inner);
             if (!text) return text.error();
             if (text->size() + text_bytes(c.state.vfs) > max_text_bytes) return os_error{ENOMEM};
             d.body = text_file{l.node, std::make_shared<const std::string>(std::move(*text))};
@@ -256,7 +263,7 @@ outcome<description_id> open(const context& c,
     if (!directory) return directory.error();
     if (!directory->attr.is_directory()) return os_error{ENOTDIR};
     if (!fs.writable(*directory))
-        return os_error{fs.mount_of(directory->node).what == mount::kind::proc ? ENOENT : EROFS};
+        return os_error{fs.mount_of(directory->node).is_made() ? ENOENT : EROFS};
     auto inode = c.state.vfs.files.create_file(
         directory->node.inode, w->name, mode & 07777 & ~c.process.umask,
         {c.process.uid, c.process.gid}, c.host.realtime_now());

@@ -62,6 +62,8 @@ std::shared_ptr<const tree> devices() {
 
 void add_own(std::vector<mount>& mounts) {
     mounts.push_back(special_mount("/proc", mount::kind::proc, 0555));
+    mounts.push_back(special_mount("/sys", mount::kind::sys, 0555));
+    mounts.push_back(special_mount("/sys/fs/cgroup", mount::kind::cgroup, 0555));
     mounts.push_back(tree_mount("/dev", devices()));
     mounts.push_back(special_mount("/dev/shm", mount::kind::tmpfs, 01777));
     mounts.push_back(special_mount("/tmp", mount::kind::tmpfs, 01777));
@@ -159,7 +161,6 @@ result<filesystem_options> host_root(const fs::path& directory,
     options.tmp_size = tmp_size;
     HEARTH_TRY(auto root, host_tree::open(directory));
     options.mounts.push_back(tree_mount("/", std::move(root)));
-    options.mounts.push_back(tree_mount("/sys", std::make_shared<const memory_tree>(nodes{})));
     add_own(options.mounts);
     if (network) {
         // Names are asked of the host, so that those the network lists open their addresses.

@@ -1,5 +1,8 @@
 #include "guest/vfs/proc_cpuinfo.hpp"
 
+#include "vmm/x86_64/layout.hpp"
+#include "vmm/x86_64/vvar.hpp"
+
 #include <fmt/format.h>
 
 #include <cpuid.h>
@@ -53,9 +56,16 @@ constexpr flag flags[] = {
     {"abm", 0x80000001, &leaf::ecx, 5},
 };
 
+/// Of the time stamp counter, which counts at the processor's nominal rate; 0: nobody has set it.
+double megahertz(const vmm::guest_memory& memory) {
+    vmm::vvar v;
+    std::memcpy(&v, memory.base() + vmm::layout::vvar.value, sizeof v);
+    return v.mul == 0 || v.shift > 63 ? 0 : static_cast<double>(1ull << v.shift) * 1000 / v.mul;
+}
+
 }  // namespace
 
-std::string cpuinfo() {
+std::string cpuinfo(const vmm::guest_memory& memory) {
     const leaf zero = cpuid(0), one = cpuid(1);
     std::array<char, 13> vendor{};
     std::memcpy(vendor.data(), &zero.ebx, 4);
@@ -74,14 +84,19 @@ std::string cpuinfo() {
         const leaf l = cpuid(f.leaf);
         if ((l.*f.reg >> f.bit) & 1) names += fmt::format(" {}", f.name);
     }
+    std::string rate, bogomips;
+    if (const double mhz = megahertz(memory); mhz > 0) {
+        rate = fmt::format("cpu MHz\t\t: {:.3f}\n", mhz);
+        bogomips = fmt::format("bogomips\t: {:.2f}\n", 2 * mhz);
+    }
     return fmt::format(
         "processor\t: 0\nvendor_id\t: {}\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: "
-        "{}\nstepping\t: {}\n"
+        "{}\nstepping\t: {}\n{}"
         "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\nfpu\t\t: "
-        "yes\nflags\t\t:{}\n"
+        "yes\nflags\t\t:{}\n{}"
         "clflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits "
         "virtual\n\n",
-        vendor.data(), family, model, brand.data(), one.eax & 15, names);
+        vendor.data(), family, model, brand.data(), one.eax & 15, rate, names, bogomips);
 }
 
 }  // namespace hearth::guest::vfs::proc

@@ -182,7 +182,8 @@ int family_of(const vfs_state& state, const description& d) {
 int type_of(const vfs_state& state, const description& d) {
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body)) return idle->type;
     if (const auto* l = std::get_if<listening_socket>(&d.body)) return l->type;
-    if (std::holds_alternative<datagram_socket>(d.body)) return SOCK_DGRAM;
+    if (const auto* g = std::get_if<datagram_socket>(&d.body))
+        return g->family == AF_NETLINK ? SOCK_RAW : SOCK_DGRAM;
     if (const auto* h = std::get_if<host_socket>(&d.body)) return h->type;
     if (const auto* end = std::get_if<pair_end>(&d.body))
         if (const auto it = state.pairs.find(end->pair); it != state.pairs.end())

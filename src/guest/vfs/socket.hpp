@@ -94,6 +94,8 @@ outcome<std::size_t> send(vfs_state& state,
                           user_buffers& from,
                           send_request& request);
 
+/// Queues a message that no socket of the guest sent. False: there is no room for it.
+[[nodiscard]] bool deliver(vfs_state& state, datagram_socket& to, message m);
 /// Where a datagram goes; no id: nowhere.
 [[nodiscard]] description_id find_receiver(const vfs_state& state,
                                            const datagram_socket& mine,

@@ -260,6 +260,14 @@ outcome<std::size_t> send_datagram(vfs_state& state,
 
 }  // namespace
 
+bool deliver(vfs_state& state, datagram_socket& to, message m) {
+    if (to.reads_none || !has_room(state, to)) return false;
+    ancillary none;
+    keep(state, std::move(m), none, to.messages, to.queued);
+    ++to.activity;
+    return true;
+}
+
 bool has_room(const vfs_state& state, const datagram_socket& socket) {
     return socket.messages.size() < socket_pair::max_messages &&
            socket.queued <= socket_pair::capacity / 2 && state.socket_bytes < max_socket_bytes;

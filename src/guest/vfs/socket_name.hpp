@@ -33,12 +33,16 @@ struct socket_name {
         if (is_mapped()) return v4() == 0;
         return address == std::array<std::uint8_t, 16>{};
     }
-    /// 127.0.0.0/8 or ::1: what the guest itself is.
+    /// The guest's addresses on the interface that leads out, when it has one; link-local.
+    static constexpr std::uint32_t own_address = 0xa9fe'4e02;  // 169.254.78.2
+    static constexpr std::array<std::uint8_t, 16> own_address_v6{
+        0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 2};
+    /// 127.0.0.0/8, ::1 or one of those: what the guest itself is.
     [[nodiscard]] bool is_loopback() const noexcept {
-        if (is_mapped()) return v4() >> 24 == 127;
+        if (is_mapped()) return v4() >> 24 == 127 || v4() == own_address;
         std::array<std::uint8_t, 16> one{};
         one[15] = 1;
-        return address == one;
+        return address == one || address == own_address_v6;
     }
     static std::array<std::uint8_t, 16> mapped(std::uint32_t v4) noexcept {
         std::array<std::uint8_t, 16> a{};

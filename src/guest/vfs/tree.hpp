@@ -50,6 +50,8 @@ class tree {
     /// A lookup of a whole path tells ENOENT from "a symlink is in the way", so one call resolves
     /// it.
     [[nodiscard]] virtual bool walks_whole_paths() const noexcept { return false; }
+    /// What its files take, for statfs(2): of a host directory, all of that filesystem's.
+    [[nodiscard]] virtual std::uint64_t used_bytes() const = 0;
     /// Files may change under us: sizes are asked anew.
     [[nodiscard]] virtual bool changes() const noexcept { return false; }
 };
