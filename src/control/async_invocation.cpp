@@ -19,6 +19,7 @@ result<void> control_plane::impl::check_outcome_target(std::string_view arn,
                                                        std::string_view own_name) const {
     if (arn.empty()) return {};
     HEARTH_TRY(const auto where, control::parse_destination(arn));
+    if (std::holds_alternative<control::http_destination>(where)) return {};
     if (std::holds_alternative<control::bucket_destination>(where)) {
         if (!options_.data_directory.empty()) return {};
         return error(errc::invalid_argument, "The destination ARN " + std::string(arn) +

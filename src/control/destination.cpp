@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <optional>
 
 namespace hearth::control {
 
@@ -21,7 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view s3 = "arn:aws:s3:::";
+constexpr std::string_view s3_prefix = "arn:aws:s3:::", http_prefix = "arn:aws:http:::";
 
 bool is_bucket(std::string_view name) {
     const auto fits = [](char c) {
@@ -30,6 +32,26 @@ bool is_bucket(std::string_view name) {
     return name.size() >= 3 && name.size() <= 63 && std::ranges::all_of(name, fits) &&
            name.front() != '.' && name.front() != '-' && name.back() != '.' &&
            name.find("..") == name.npos;
+}
+
+/// HOST:PORT/PATH, of which nothing could be taken for another line of the request.
+std::optional<http_destination> parse_endpoint(std::string_view text) {
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
+    if (!std::ranges::all_of(text, is_plain)) return std::nullopt;
+    const std::string_view authority = text.substr(0, text.find('/'));
+    const auto colon = authority.rfind(':');
+    if (colon == authority.npos) return std::nullopt;
+    std::string_view host = authority.substr(0, colon);
+    const std::string_view port = authority.substr(colon + 1);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    unsigned number = 0;
+    const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (host.empty() || ec != std::errc() || end != port.data() + port.size() || number == 0 ||
+        number > 65535)
+        return std::nullopt;
+    const std::string_view target = text.substr(authority.size());
+    return http_destination{std::string(host), std::string(port),
+                            target.empty() ? "/" : std::string(target)};
 }
 
 std::time_t seconds_of(event_time t) { return std::chrono::system_clock::to_time_t(t); }
@@ -91,15 +113,18 @@ answer answer_of(const event_ending& ending) {
 result<destination> parse_destination(std::string_view arn) {
     if (arn.starts_with("arn:aws:lambda:"))
         return destination(function_destination{std::string(arn)});
-    if (arn.starts_with(s3)) {
-        const std::string_view bucket = arn.substr(s3.size());
+    if (arn.starts_with(s3_prefix)) {
+        const std::string_view bucket = arn.substr(s3_prefix.size());
         if (is_bucket(bucket)) return destination(bucket_destination{std::string(bucket)});
     }
+    if (arn.starts_with(http_prefix))
+        if (auto endpoint = parse_endpoint(arn.substr(http_prefix.size())))
+            return destination(std::move(*endpoint));
     return error(errc::invalid_argument,
                  "The destination ARN " + std::string(arn) +
                      " is not served here: what can be are functions "
-                     "(arn:aws:lambda:REGION:ACCOUNT:function:NAME) and directories of files "
-                     "(arn:aws:s3:::BUCKET)");
+                     "(arn:aws:lambda:REGION:ACCOUNT:function:NAME), directories of files "
+                     "(arn:aws:s3:::BUCKET) and HTTP endpoints (arn:aws:http:::HOST:PORT/PATH)");
 }
 
 std::string invocation_record(const queued_event& e,

@@ -3,12 +3,13 @@
 /// Where the outcomes of asynchronous invocations go. What AWS names by an ARN is here one of:
 ///
 ///   arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]   an event of that function
-///   arn:aws:s3:::BUCKET                                       a file, below
-///   DATA/destinations/BUCKET
+///   arn:aws:s3:::BUCKET                                       a file
+///   arn:aws:http:::HOST:PORT/PATH                             a POST to http://HOST:PORT/PATH
 ///
-/// A file's path is the key that AWS gives the object:
-/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID. Other services are not served,
-/// and refused when they are configured. Pure, but for `write_record`.
+/// A file's path below DATA/destinations/BUCKET is the key that AWS gives the object:
+/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID. The third is ours, in a form that
+/// AWS's clients let pass. Other services are not served, and refused when they are configured.
+/// Pure, but for `write_record`.
 
 #include "control/event.hpp"
 #include "control/event_dispatcher.hpp"
@@ -28,9 +29,13 @@ struct function_destination {
 struct bucket_destination {
     std::string bucket;
 };
-using destination = std::variant<function_destination, bucket_destination>;
+struct http_destination {
+    std::string host, port;
+    std::string target;  ///< begins with '/'
+};
+using destination = std::variant<function_destination, bucket_destination, http_destination>;
 
-/// @errors errc::invalid_argument: a service that is not served, or no bucket's name
+/// @errors errc::invalid_argument: a service that is not served, or no bucket's name or endpoint
 result<destination> parse_destination(std::string_view arn);
 
 /// AWS's record of an invocation's end, for destinations.

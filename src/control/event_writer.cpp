@@ -1,6 +1,8 @@
 #include "control/event_writer.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace hearth::control {
@@ -30,6 +32,7 @@ void event_writer::stop() {
 result<void> event_writer::submit(event_change change, bool urgent, handler done) {
     job j{std::move(change), std::move(done)};
     for (const queued_event& e : j.change.add) j.bytes += e.payload.size();
+    bool is_awaited = false;
     {
         const std::scoped_lock lock(mutex_);
         if (stop_) return error(errc::shutting_down);
@@ -38,16 +41,26 @@ result<void> event_writer::submit(event_change change, bool urgent, handler done
                          "Rate Exceeded: more events wait for the disk than it can take");
         waiting_bytes_ += j.bytes;
         waiting_.push_back(std::move(j));
+        is_awaited = waiting_.size() == 1 || waiting_.size() == wanted_ || (urgent && !urgent_);
         urgent_ = urgent_ || urgent;
     }
-    changed_.notify_one();
+    if (is_awaited) changed_.notify_one();
     return {};
 }
 
 void event_writer::run() {
+    std::size_t last_size = 1;
+    std::chrono::steady_clock::duration last_took{};
     std::unique_lock lock(mutex_);
     for (;;) {
         changed_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+        if (last_size > 1 && urgent_ && !stop_) {
+            wanted_ = std::min(last_size, max_batch);
+            changed_.wait_for(
+                lock, std::min<std::chrono::steady_clock::duration>(last_took / 4, patience),
+                [this] { return stop_ || waiting_.size() >= wanted_; });
+            wanted_ = 1;
+        }
         if (!urgent_ && !stop_)
             changed_.wait_for(lock, patience,
                               [this] { return stop_ || urgent_ || waiting_.size() >= max_batch; });
@@ -64,7 +77,10 @@ void event_writer::run() {
             for (const job& j : batch) waiting_bytes_ -= j.bytes;
         }
         lock.unlock();
+        last_size = batch.size();
+        const auto from = std::chrono::steady_clock::now();
         write(std::move(batch));
+        last_took = std::chrono::steady_clock::now() - from;
         lock.lock();
     }
 }

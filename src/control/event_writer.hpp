@@ -2,8 +2,9 @@
 
 /// The thread that writes to an event store, and the only one. All changes that wait while it is
 /// writing become the next transaction, so a disk that takes 4 ms for an fsync accepts hundreds of
-/// events in that time (group commit). What nobody waits for is written a few milliseconds later,
-/// to cost fewer transactions.
+/// events in that time (group commit). Callers that were answered together come again together: so
+/// after a transaction of several the next one waits for as many, a part of what the last one took.
+/// What nobody waits for is written a few milliseconds later, to cost fewer transactions.
 ///
 /// Changes are written in the order of their submission. The mutex is a leaf; handlers are called
 /// on the thread, without it.
@@ -56,6 +57,7 @@ class event_writer {
     std::vector<job> waiting_;
     std::size_t waiting_bytes_ = 0;
     bool urgent_ = false;
+    std::size_t wanted_ = 1;  ///< waiting changes that are worth waking the thread for
     bool stop_ = false;
     std::thread thread_;
 };

@@ -3,9 +3,13 @@
 #include "base/complete.hpp"
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
-#include "control/destination.hpp"
+#include "control/http_sink.hpp"
 
-#include <boost/asio/post.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +18,12 @@
 
 namespace hearth::control {
 
+namespace asio = boost::asio;
+
 namespace {
+
+/// Of a record to an HTTP endpoint: then it is given up.
+constexpr std::size_t max_posts = 3;
 
 event_time now() {
     return std::chrono::time_point_cast<std::chrono::milliseconds>(
@@ -50,6 +59,7 @@ events::events(control_plane::impl& owner, std::unique_ptr<event_store> store)
 events::~events() { stop(); }
 
 void events::stop() {
+    stopping_ = true;
     // The writer's last handlers find the dispatcher still there, though its thread has ended.
     dispatcher_->stop();
     writer_->stop();
@@ -152,9 +162,9 @@ void events::conclude(const queued_event& e,
                 dead_letter = version->stored.current.settings.dead_letter_target_arn;
     }
     event_change change;
-    std::vector<outcome_file> files;
+    std::vector<outbound> out;
     const auto send = [&](const std::string& target, bool is_dead_letter, std::string record) {
-        const auto sent = address(target, std::move(record), change, files);
+        const auto sent = address(target, is_dead_letter, std::move(record), change, out);
         if (sent.has_error()) on_undelivered(e.lane, is_dead_letter, sent.error());
     };
     if (!sink.empty()) {
@@ -163,30 +173,51 @@ void events::conclude(const queued_event& e,
             owner_.arn_of(function_of(e.lane), qualifier.empty() ? "$LATEST" : qualifier);
         send(sink, false, invocation_record(e, ending, arn, now()));
     }
-    const std::size_t of_destination = files.size();
     if (!dead_letter.empty()) send(dead_letter, true, dead_letter_record(e, ending, dead_letter));
     auto executor = tracked_executor(done);
-    if (files.empty()) return complete(std::move(executor), std::move(done), std::move(change));
-    boost::asio::post(files_, [this, lane = e.lane, files = std::move(files), of_destination,
-                               change = std::move(change), executor = std::move(executor),
-                               done = std::move(done)]() mutable {
-        for (std::size_t i = 0; i < files.size(); ++i) {
+    if (out.empty()) return complete(std::move(executor), std::move(done), std::move(change));
+    asio::co_spawn(
+        senders_,
+        bring(e.lane, std::move(out), std::move(change), std::move(executor), std::move(done)),
+        asio::detached);
+}
+
+asio::awaitable<void> events::bring(std::string lane,
+                                    std::vector<outbound> out,
+                                    event_change change,
+                                    asio::any_completion_executor executor,
+                                    asio::any_completion_handler<void(event_change)> done) {
+    for (outbound& each : out) {
+        error failed;
+        if (const auto* bucket = std::get_if<bucket_destination>(&each.where)) {
             const auto written =
-                write_record(owner_.options_.data_directory / "destinations" / files[i].bucket,
-                             function_of(lane), files[i].record, now());
-            if (written.has_error()) on_undelivered(lane, i >= of_destination, written.error());
+                write_record(owner_.options_.data_directory / "destinations" / bucket->bucket,
+                             function_of(lane), each.record, now());
+            if (written.has_error()) failed = written.error();
+        } else {
+            const auto& endpoint = std::get<http_destination>(each.where);
+            for (std::size_t attempt = 1; attempt <= max_posts; ++attempt) {
+                if (stopping_) co_return;  // the event stays as it is: the next process has it
+                failed = co_await post_record(endpoint, each.record);
+                if (!failed.code() || attempt == max_posts) break;
+                asio::steady_timer pause(co_await asio::this_coro::executor,
+                                         backoff(owner_.options_.events, attempt));
+                co_await pause.async_wait(asio::use_awaitable);
+            }
         }
-        complete(std::move(executor), std::move(done), std::move(change));
-    });
+        if (failed.code()) on_undelivered(lane, each.is_dead_letter, failed);
+    }
+    complete(std::move(executor), std::move(done), std::move(change));
 }
 
 result<void> events::address(const std::string& target,
+                             bool is_dead_letter,
                              std::string record,
                              event_change& change,
-                             std::vector<outcome_file>& files) {
-    HEARTH_TRY(const auto where, parse_destination(target));
-    if (const auto* bucket = std::get_if<bucket_destination>(&where)) {
-        files.push_back({bucket->bucket, std::move(record)});
+                             std::vector<outbound>& out) {
+    HEARTH_TRY(auto where, parse_destination(target));
+    if (!std::holds_alternative<function_destination>(where)) {
+        out.push_back({std::move(where), std::move(record), is_dead_letter});
         return {};
     }
     HEARTH_TRY(const auto name, owner_.parse(std::get<function_destination>(where).name, {}));

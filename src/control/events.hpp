@@ -6,14 +6,19 @@
 ///
 /// Thread-safe. `counted_mutex_` is a leaf; the registry's mutex is never taken under it.
 
+#include "control/destination.hpp"
 #include "control/event_dispatcher.hpp"
 #include "control/event_store.hpp"
 #include "control/event_writer.hpp"
 
 #include <hearth/control.hpp>
 
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -70,22 +75,34 @@ class events final : private event_target {
     template <class Change>
     void count(std::string_view lane, Change change);
 
-    /// Makes of an ending what a target of the function's configuration is to get: an event to be
-    /// added, or a file to be written.
-    struct outcome_file {
-        std::string bucket, record;
+    /// A record on its way out of this process's events.
+    struct outbound {
+        destination where;  ///< no function
+        std::string record;
+        bool is_dead_letter = false;
     };
+    /// Addresses a record to a target of a function's configuration: an event to be added, or one
+    /// to be brought.
     result<void> address(const std::string& target,
+                         bool is_dead_letter,
                          std::string record,
                          event_change& change,
-                         std::vector<outcome_file>& files);
+                         std::vector<outbound>& out);
+    /// Brings them, and gives `change` to `done`.
+    boost::asio::awaitable<void> bring(
+        std::string lane,
+        std::vector<outbound> out,
+        event_change change,
+        boost::asio::any_completion_executor executor,
+        boost::asio::any_completion_handler<void(event_change)> done);
     void on_undelivered(std::string_view lane, bool dead_letter, const error& why);
 
     control_plane::impl& owner_;
     mutable std::mutex counted_mutex_;
     std::map<std::string, async_metrics, std::less<>> counted_;  // under counted_mutex_
     // The dispatcher goes first, then what it writes with, then where.
-    boost::asio::thread_pool files_{1};  ///< waits for the disk
+    std::atomic<bool> stopping_ = false;
+    boost::asio::thread_pool senders_{1};  ///< waits for the disk and the network
     const std::unique_ptr<event_store> store_;
     std::unique_ptr<event_writer> writer_;
     std::unique_ptr<event_dispatcher> dispatcher_;

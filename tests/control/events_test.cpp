@@ -2,16 +2,25 @@
 
 #include "control_test_support.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <functional>
 #include <future>
 #include <iterator>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
+#include <vector>
 
 using namespace hearth;
 using namespace hearth::test;
@@ -454,4 +463,100 @@ TEST_CASE("a dead-letter target is checked when it is given") {
     CHECK(with("arn:aws:lambda:us-east-1:000000000000:function:g").has_value());
     settle(*f.control, "f");
     CHECK(with("").has_value());
+}
+
+namespace {
+
+/// Answers each request with the next of `statuses`, and then with the last one again and again.
+class endpoint {
+  public:
+    explicit endpoint(std::vector<int> statuses) : statuses_(std::move(statuses)) {
+        thread_ = std::thread([this] {
+            while (serve()) {
+            }
+        });
+    }
+    ~endpoint() {
+        stop_ = true;
+        error_code ignored;
+        tcp::socket wake(io_);
+        wake.connect(acceptor_.local_endpoint(), ignored);
+        thread_.join();
+    }
+    [[nodiscard]] std::string arn(const std::string& path) const {
+        return "arn:aws:http:::127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()) +
+               path;
+    }
+    [[nodiscard]] std::vector<std::string> requests() {
+        const std::scoped_lock lock(mutex_);
+        return requests_;
+    }
+
+  private:
+    using tcp = boost::asio::ip::tcp;
+    bool serve() {
+        tcp::socket peer = acceptor_.accept();
+        if (stop_) return false;
+        std::string in;
+        error_code ignored;
+        const std::size_t head =
+            boost::asio::read_until(peer, boost::asio::dynamic_buffer(in), "\r\n\r\n", ignored);
+        const auto length = in.find("Content-Length: ");
+        if (length == in.npos) return true;
+        const std::size_t whole = head + std::stoul(in.substr(length + 16));
+        if (in.size() < whole)
+            boost::asio::read(peer, boost::asio::dynamic_buffer(in),
+                              boost::asio::transfer_exactly(whole - in.size()), ignored);
+        int status = 0;
+        {
+            const std::scoped_lock lock(mutex_);
+            status = statuses_[std::min(requests_.size(), statuses_.size() - 1)];
+            requests_.push_back(in);
+        }
+        boost::asio::write(peer,
+                           boost::asio::buffer("HTTP/1.1 " + std::to_string(status) +
+                                               " X\r\nContent-Length: 0\r\n\r\n"),
+                           ignored);
+        return true;
+    }
+
+    boost::asio::io_context io_;
+    tcp::acceptor acceptor_{io_, {boost::asio::ip::make_address("127.0.0.1"), 0}};
+    std::atomic<bool> stop_ = false;
+    std::mutex mutex_;
+    const std::vector<int> statuses_;
+    std::vector<std::string> requests_;  // under mutex_
+    std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("outcomes are posted to an HTTP endpoint, three times at most") {
+    endpoint second_time({503, 204}), never({500});
+    event_fixture f;
+    f.create("f", "flaky");
+    send_to(*f.control, second_time.arn("/events?of=f"), never.arn(""));
+    f.control->enqueue("f", "1").value();
+    REQUIRE(eventually([&] { return f.queued() == 0; }));
+    const auto posts = second_time.requests();
+    REQUIRE(posts.size() == 2);
+    CHECK(posts[0] == posts[1]);
+    CHECK(posts[1].starts_with("POST /events?of=f HTTP/1.1\r\n"));
+    CHECK_THAT(posts[1], Catch::Contains("Content-Type: application/json\r\n") &&
+                             Catch::Contains(R"("condition":"Success")"));
+    CHECK(f.counted("f").destination_delivery_failures == 0);
+    f.worker.to_fail = 2;
+    f.control->enqueue("f", "2").value();
+    REQUIRE(eventually([&] { return f.queued() == 0; }));
+    REQUIRE(never.requests().size() == 3);
+    CHECK(never.requests()[0].starts_with("POST / HTTP/1.1\r\n"));
+    CHECK(f.counted("f").destination_delivery_failures == 1);
+    for (const char* bad :
+         {"h", "h:", ":80", "h:0/", "h:65536", "h:80x/", "h:80/a b", "h:80/\r\nX: y"}) {
+        event_invoke_request r{.function_name = "f"};
+        r.has_destinations = true;
+        r.on_success = std::string("arn:aws:http:::") + bad;
+        CHECK_THAT(f.control->put_event_invoke_config(r).error().message(),
+                   Catch::Contains("is not served here"));
+    }
 }
