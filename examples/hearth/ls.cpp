@@ -73,8 +73,17 @@ int ls(const ls_settings& settings) {
         const auto* functions = document.if_contains("Functions");
         if (!functions || !functions->is_array())
             return complain("the server's list of functions cannot be read");
-        for (const auto& each : functions->as_array())
-            if (each.is_object()) rows.push_back(row_of(each.as_object()));
+        for (const auto& each : functions->as_array()) {
+            if (!each.is_object()) continue;
+            auto row = row_of(each.as_object());
+            // As at AWS the list itself does not say the state. A function may be gone by now.
+            if (!settings.names_only && row.back() == "-")
+                if (auto whole = server->json(
+                        verb::get, "/2015-03-31/functions/" + row.front() + "/configuration");
+                    whole && whole->is_object())
+                    row = row_of(whole->as_object());
+            rows.push_back(std::move(row));
+        }
         const auto* next = document.if_contains("NextMarker");
         marker = next && next->is_string() ? std::string(next->as_string()) : std::string();
     } while (!marker.empty());

@@ -234,8 +234,8 @@ int top(const top_settings& settings) {
     auto from = find_endpoint(settings.endpoint);
     if (!from) return complain(from.error());
     if (from->is_tls)
-        return complain("hearth top speaks plain HTTP only: give it an http:// address, such as " +
-                        std::string("http://127.0.0.1:9000"));
+        return complain("hearth top speaks plain HTTP only, as in http://HOST:PORT, not " +
+                        settings.endpoint);
     return view(settings, std::move(*from)).run();
 }
 

@@ -317,7 +317,7 @@ try:
     made = client.create_function_url_config(FunctionName=name, AuthType="NONE", Cors=cors)
     assert (made["FunctionArn"], made["AuthType"], made["Cors"]) == (arn, "NONE", cors), made
     url = made["FunctionUrl"]
-    event = json.loads(subprocess.run(["curl", "-sS", "--fail", url + "a/b?c=d"], capture_output=True, check=True).stdout)
+    event = json.loads(subprocess.run(["curl", "-sS", "--fail", "--insecure", url + "a/b?c=d"], capture_output=True, check=True).stdout)
     assert (event["rawPath"], event["queryStringParameters"]) == ("/a/b", {"c": "d"}), event
     refused("ResourceConflictException", 409, client.create_function_url_config, FunctionName=name, AuthType="NONE",
             text="FunctionUrlConfig exists")
