@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
     for (auto& w : words) arguments.push_back(w.data());
     arguments.push_back(nullptr);
     ::setenv("HEARTH_FAKE_WORKER", "1", 1);  // for the scripts that look at what a worker does
-    for (const char* variable : {"AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
+    for (const char* variable : {"AWS_CA_BUNDLE", "SSL_CERT_FILE", "HEARTH_CA_FILE"})
         ::setenv(variable, tls.certificate.c_str(), 1);
     pid_t child = 0;
     int status = 127 << 8;
