@@ -73,13 +73,13 @@ TEST_CASE("a streamed response is read while the function makes it, and waits fo
     auto w = make();
     auto f = w->deploy(spec("function_http"));
     for (int i = 0; i < 2; ++i) {
-        // Far more than may wait to be read, and than a response in one piece may have.
-        streamed s(*f, "\"stream 10240\"", small);
+        // Far more than may wait to be read.
+        streamed s(*f, "\"stream 2048\"", small);
         CHECK_FALSE(s.ec);
         CHECK(s.end == asio::error::eof);
         CHECK_FALSE(s.ended_first);
         CHECK(s.content_type == "text/x-parts");
-        CHECK(s.bytes == parts(10240));
+        CHECK(s.bytes == parts(2048));
         REQUIRE(s.result);
         CHECK(s.result->ok());
         CHECK(s.result->payload.empty());
@@ -142,7 +142,7 @@ TEST_CASE("a reader that goes away holds nothing up; one that never reads meets 
     asio::io_context io;
     std::optional<response> result;
     const auto invoke = [&](hearth::worker::deployed_version& f, response_reader& reader) {
-        auto e = event("\"stream 10240\"");
+        auto e = event("\"stream 2048\"");
         e.stream = reader.writer();
         f.async_invoke(std::move(e), asio::bind_executor(io, [&](error_code ec, response r) {
                            CHECK_FALSE(ec);
