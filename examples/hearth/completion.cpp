@@ -68,7 +68,7 @@ command add_completion(CLI::App& app, CLI::App& root) {
         "\nExamples:\n"
         "  source <(hearth completion bash)\n"
         "  hearth completion bash > /etc/bash_completion.d/hearth");
-    return [&root] {
+    return [shell, &root] {  // the option refers to it
         std::fputs(bash_script(root).c_str(), stdout);
         return std::fflush(stdout) == 0 ? 0 : complain("the script could not be written");
     };
