@@ -163,6 +163,10 @@ class events(test_case):
                                             "OnFailure": {"Destination": "arn:aws:s3:::bad"}}})):
                 code, _, answer = front.request(method, path, json.dumps(body).encode())
                 self.assertEqual(code, 200, answer)
+            for _ in range(600):  # events go by the configuration that is in force
+                if b'"LastUpdateStatus":"Successful"' in front.request("GET", "/2015-03-31/functions/f/configuration")[2]:
+                    break
+                time.sleep(0.05)
             for event in ({"fail": "so"}, {"exit": 3}, {"n": 1}):
                 code, headers, body = front.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(event).encode(),
                                                     headers={"X-Amz-Invocation-Type": "Event"})
