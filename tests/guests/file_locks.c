@@ -74,8 +74,10 @@ static void records(void) {
     ask(fd, F_GETLK, F_WRLCK, 0, 0, parent);
     printf(" %s", name(lock(fd, F_SETLK, F_WRLCK, 200, 1)));
     usleep(20000);
-    printf(" %s\n", name(lock(fd, F_SETLK, F_UNLCK, 10, 4)));
-    printf("child %d", status_of(child));
+    puts("");
+    const char* unlocked = name(lock(fd, F_SETLK, F_UNLCK, 10, 4));  // from here on the child prints
+    const int status = status_of(child);
+    printf("unlocked %s, child %d", unlocked, status);
     ask(fd, F_GETLK, F_WRLCK, 0, 14, parent);  // its locks went with it
     puts("");
     // Closing any descriptor of the file lets go of all of them.
