@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/paging.hpp"
 #include "control/validation.hpp"
 
 #include <algorithm>
@@ -150,19 +151,12 @@ result<alias_page> control_plane::list_aliases(std::string_view function,
     HEARTH_TRY(const entry_ptr e, impl_->find_unqualified(function));
     alias_page page;
     const auto guard = impl_->registry_.lock();
-    const auto& aliases = e->attributes.aliases;
-    for (auto at = marker.empty() ? aliases.begin() : aliases.upper_bound(marker);
-         at != aliases.end(); ++at) {
-        const alias_configuration& a = at->second;
-        if (!version.empty() && a.function_version != version &&
-            !a.additional_version_weights.contains(std::string(version)))
-            continue;
-        if (page.aliases.size() == max_items) {
-            page.next_marker = page.aliases.back().name;
-            break;
-        }
-        page.aliases.push_back(a);
-    }
+    page.next_marker = control::fill_page(
+        e->attributes.aliases, marker, max_items, page.aliases, [&](const alias_configuration& a) {
+            const bool is_shown = version.empty() || a.function_version == version ||
+                                  a.additional_version_weights.contains(std::string(version));
+            return is_shown ? &a : nullptr;
+        });
     return page;
 }
 

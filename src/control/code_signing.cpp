@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/paging.hpp"
 #include "control/validation.hpp"
 
 #include <algorithm>
@@ -102,14 +103,7 @@ result<code_signing_page> control_plane::list_code_signing_configs(std::string_v
     HEARTH_TRY(max_items, control::page_size(max_items));
     code_signing_page page;
     const auto guard = impl_->registry_.lock();
-    const auto& all = impl_->code_signing_;
-    for (auto at = marker.empty() ? all.begin() : all.upper_bound(marker); at != all.end(); ++at) {
-        if (page.configs.size() == max_items) {
-            page.next_marker = page.configs.back().arn;
-            break;
-        }
-        page.configs.push_back(at->second);
-    }
+    page.next_marker = control::fill_page(impl_->code_signing_, marker, max_items, page.configs);
     return page;
 }
 

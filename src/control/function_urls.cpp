@@ -3,6 +3,7 @@
 #include "base/try.hpp"
 #include "control/ascii.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/paging.hpp"
 #include "control/validation.hpp"
 
 #include <algorithm>
@@ -169,16 +170,7 @@ result<function_url_page> control_plane::list_function_url_configs(std::string_v
     HEARTH_TRY(const entry_ptr e, impl_->find_unqualified(name));
     function_url_page page;
     const auto guard = impl_->registry_.lock();
-    const auto& all = e->attributes.urls;
-    std::string last;
-    for (auto at = marker.empty() ? all.begin() : all.upper_bound(marker); at != all.end(); ++at) {
-        if (page.configs.size() == max_items) {
-            page.next_marker = last;
-            break;
-        }
-        page.configs.push_back(at->second);
-        last = at->first;
-    }
+    page.next_marker = control::fill_page(e->attributes.urls, marker, max_items, page.configs);
     return page;
 }
 

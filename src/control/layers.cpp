@@ -3,6 +3,7 @@
 #include "base/try.hpp"
 #include "control/ascii.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/paging.hpp"
 #include "control/validation.hpp"
 #include "image/package_image.hpp"
 #include "image/sha256.hpp"
@@ -250,19 +251,14 @@ result<layer_page> control_plane::list_layers(const layer_filter& filter,
     HEARTH_TRY(max_items, control::page_size(max_items, 50));
     layer_page page;
     const auto guard = impl_->registry_.lock();
-    const auto& all = impl_->layers_;
-    for (auto at = marker.empty() ? all.begin() : all.upper_bound(marker); at != all.end(); ++at) {
-        const auto& versions = at->second;
-        const auto newest = std::find_if(versions.rbegin(), versions.rend(), [&](const auto& each) {
-            return matches(each.second, filter);
-        });
-        if (newest == versions.rend()) continue;
-        if (page.layers.size() == max_items) {
-            page.next_marker = page.layers.back().name;
-            break;
-        }
-        page.layers.push_back(newest->second.layer);
-    }
+    page.next_marker =
+        control::fill_page(impl_->layers_, marker, max_items, page.layers,
+                           [&](const auto& versions) -> const layer_version* {
+                               const auto newest = std::find_if(
+                                   versions.rbegin(), versions.rend(),
+                                   [&](const auto& each) { return matches(each.second, filter); });
+                               return newest == versions.rend() ? nullptr : &newest->second.layer;
+                           });
     return page;
 }
 
