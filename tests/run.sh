@@ -50,7 +50,7 @@ test_phase() {
     # watch the clock are marked RUN_SERIAL.
     setarch -R ctest --preset "$preset" --parallel 2 --no-tests=ignore --output-junit "$work/$name.xml" "$@" </dev/null
     while read -r outcome test; do count "$outcome" "$name: $test"; done < <(
-        python3 - "$work/$name.xml" <<'PYTHON'
+        python3 - "$work/$name.xml" "$work/said" <<'PYTHON'
 import sys
 import xml.etree.ElementTree as xml
 
@@ -63,7 +63,11 @@ try:
         # A test that ctest could not start is "notrun" too, without being skipped on purpose.
         skip = test.find("skipped")
         lost = skip is not None and "SKIP_RETURN_CODE" not in skip.get("message", "")
-        print("failed" if lost else outcomes.get(test.get("status"), "failed"), test.get("name"))
+        outcome = "failed" if lost else outcomes.get(test.get("status"), "failed")
+        print(outcome, test.get("name"))
+        if outcome == "failed":
+            with open(sys.argv[2], "a") as said:
+                print("---", test.get("name"), test.findtext("system-out", ""), sep="\n", file=said)
 except (OSError, xml.ParseError) as e:
     print("failed", f"ctest left no results: {e}")
 PYTHON
@@ -95,6 +99,9 @@ hardware() {
     tests/support/hwkvm -t 900 -m 3072 "${arguments[@]}" -- "$work/script" | tee "$work/hardware" ||
         count failed "hardware: the emulated machine"
     while read -r _ outcome test; do count "$outcome" "hardware: $test"; done < <(tr -d '\r' <"$work/hardware" | grep -a '^RESULT ')
+    # Each test's lines, up to its result.
+    tr -d '\r' <"$work/hardware" |
+        awk '/^--- / { text = "" } { text = text $0 "\n" } /^RESULT failed / { printf "%s", text }' >>"$work/said"
     [ $((passed + failed + skipped)) -gt "$before" ] || count failed "hardware: no test ran"
 }
 
@@ -119,6 +126,10 @@ for phase in "${phases[@]}"; do
     "$phase"
     echo "=== $phase took $SECONDS s"
 done
-[ ${#failures[@]} -eq 0 ] || printf 'FAILED %s\n' "${failures[@]}"
+if [ ${#failures[@]} -ne 0 ]; then
+    # Once more, where they are found.
+    [ ! -s "$work/said" ] || { echo "=== What failed, the end of it:"; tail -n 150 "$work/said"; }
+    printf 'FAILED %s\n' "${failures[@]}"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

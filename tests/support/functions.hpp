@@ -7,9 +7,17 @@
 
 #include <hearth/package.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace functions {
@@ -27,7 +35,8 @@ inline hearth::worker::version_spec spec(const std::string& guest) {
     s.code = code(guest);
     s.handler = "bootstrap";
     s.memory = hearth::byte_count(128u << 20);
-    s.timeout = std::chrono::seconds(10);
+    // So long that nothing on a slow machine meets it: what tests timeouts sets its own.
+    s.timeout = std::chrono::seconds(100);
     s.ephemeral_storage = hearth::byte_count(512u << 20);
     return s;
 }
@@ -51,5 +60,47 @@ inline hearth::worker::invocation event(std::string payload) {
     i.invoked_arn = "arn:invoked";
     return i;
 }
+
+/// Whether it comes to that, however slow the machine.
+template <class Condition>
+bool soon(Condition c) {
+    for (int i = 0; i < 60'000 && !c(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return c();
+}
+
+/// An invocation that goes on for as long as it is wanted.
+class endless {
+  public:
+    explicit endless(hearth::worker::deployed_version& f, std::string how = "\"sleep\"") {
+        namespace asio = boost::asio;
+        f.async_invoke(
+            event(std::move(how)),
+            asio::bind_cancellation_slot(
+                signal_.slot(), asio::bind_executor(io_, [this](hearth::error_code ec,
+                                                                hearth::response) { end_ = ec; })));
+        loop_ = std::thread([this] { io_.run(); });
+    }
+    endless(const endless&) = delete;
+    endless& operator=(const endless&) = delete;
+    ~endless() {
+        if (loop_.joinable()) loop_.join();
+    }
+
+    void cancel() {
+        boost::asio::post(io_, [this] { signal_.emit(boost::asio::cancellation_type::terminal); });
+    }
+    /// What it ended with.
+    hearth::error_code end() {
+        loop_.join();
+        return end_;
+    }
+
+  private:
+    boost::asio::io_context io_;
+    boost::asio::cancellation_signal signal_;
+    hearth::error_code end_;
+    std::thread loop_;
+};
 
 }  // namespace functions

@@ -4,8 +4,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <catch2/catch.hpp>
 
-#include <algorithm>
-#include <functional>
+#include <list>
 #include <thread>
 
 using namespace functions;
@@ -36,29 +35,13 @@ TEST_CASE("handlers run on their executor, never inside the call") {
 TEST_CASE("many sleeping guests hold no thread") {
     auto w = make();  // two vCPU threads
     auto s = spec("function_http");
-    s.memory = hearth::byte_count(128u << 20);
     auto f = w->deploy(std::move(s));
-    asio::io_context io;
-    int done = 0;
+    std::list<endless> sleepers;
+    for (int i = 0; i < 12; ++i) sleepers.emplace_back(*f);
     // If a sleeper held its thread, two at most would run at once.
-    std::uint64_t most = 0;
-    asio::steady_timer look(io);
-    std::function<void()> look_again = [&] {
-        most = std::max(most, w->metrics().pool.running);
-        if (done == 12) return;
-        look.expires_after(5ms);
-        look.async_wait([&](error_code) { look_again(); });
-    };
-    look_again();
-    for (int i = 0; i < 12; ++i)
-        f->async_invoke(event("\"nap\""), asio::bind_executor(io, [&](error_code ec, response r) {
-                            CHECK_FALSE(ec);
-                            CHECK(r.ok());
-                            ++done;
-                        }));
-    io.run();
-    CHECK(done == 12);
-    CHECK(most > 2);
+    CHECK(soon([&] { return w->metrics().pool.running == 12; }));
+    for (auto& e : sleepers) e.cancel();
+    for (auto& e : sleepers) CHECK(e.end() == asio::error::operation_aborted);
 }
 
 TEST_CASE("cancellation stops the guest") {
@@ -67,19 +50,11 @@ TEST_CASE("cancellation stops the guest") {
     auto w = make();
     auto f = w->deploy(spec("function_http"));
     REQUIRE(f->invoke(event("1")).value().ok());  // so that the guest runs when it is cancelled
-    asio::io_context io;
-    asio::cancellation_signal signal;
-    error_code got;
-    f->async_invoke(
-        event(how),
-        asio::bind_cancellation_slot(
-            signal.slot(), asio::bind_executor(io, [&](error_code ec, response) { got = ec; })));
-    asio::steady_timer timer(io, 100ms);
-    timer.async_wait([&](error_code) { signal.emit(asio::cancellation_type::terminal); });
-    const auto start = std::chrono::steady_clock::now();
-    io.run();
-    CHECK(got == asio::error::operation_aborted);
-    CHECK(std::chrono::steady_clock::now() - start < 3s);
+    endless e(*f, how);
+    REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
+    std::this_thread::sleep_for(50ms);
+    e.cancel();
+    CHECK(e.end() == asio::error::operation_aborted);  // and not its timeout
     CHECK(w->metrics().pool.idle == 0);
     CHECK(w->metrics().pool.destroyed == 1);
     CHECK(f->invoke(event("1")).value().ok());
@@ -127,31 +102,16 @@ TEST_CASE("a worker that goes away completes every handler") {
 TEST_CASE("guests that spin share the threads, and delay nobody else") {
     auto w = make();  // two vCPU threads
     auto s = spec("function_http");
-    s.timeout = 3s;
     auto spins = w->deploy(s);
     s.function_name = "quick", s.function_arn += "quick";
     auto quick = w->deploy(s);
     REQUIRE(spins->initialize().has_value());
     REQUIRE(quick->initialize().has_value());
-    asio::io_context io;
-    int timed_out = 0, answered = 0, answered_before = 0;
-    const auto ask = [&](auto&& self) -> void {
-        quick->async_invoke(event("1"), asio::bind_executor(io, [&, self](error_code, response r) {
-                                CHECK(r.ok());
-                                ++answered;
-                                answered_before += timed_out == 0;
-                                if (answered < 20) self(self);
-                            }));
-    };
-    for (int i = 0; i < 5; ++i)
-        spins->async_invoke(event("\"loop\""),
-                            asio::bind_executor(io, [&](error_code, response r) {
-                                CHECK(r.payload.find("Task timed out") != std::string::npos);
-                                ++timed_out;
-                            }));
-    ask(ask);
-    io.run();
-    CHECK(timed_out == 5);
-    CHECK(answered == 20);
-    CHECK(answered_before == 20);  // of the first spinner's end
+    std::list<endless> spinners;
+    for (int i = 0; i < 5; ++i) spinners.emplace_back(*spins, "\"loop\"");
+    REQUIRE(soon([&] { return w->metrics().pool.running == 5; }));
+    for (int i = 0; i < 20; ++i) CHECK(quick->invoke(event("1")).value().ok());
+    CHECK(w->metrics().pool.running == 5);  // none had to end first
+    for (auto& e : spinners) e.cancel();
+    for (auto& e : spinners) CHECK(e.end() == asio::error::operation_aborted);
 }

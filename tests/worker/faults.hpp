@@ -22,13 +22,6 @@ inline std::size_t open_files() {
     return static_cast<std::size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), {}));
 }
 
-template <class Condition>
-bool soon(Condition c) {
-    for (int i = 0; i < 3000 && !c(); ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return c();
-}
-
 /// After shut_down.
 inline void check_nothing_left(const hearth::metrics& m) {
     CHECK(m.pool.environments.starting == 0);
