@@ -69,6 +69,19 @@ bool soon(Condition c) {
     return c();
 }
 
+/// Answers on the worker's own threads, which a blocking call would lend one more.
+inline hearth::response answer_of(hearth::worker::deployed_version& f, std::string payload) {
+    boost::asio::io_context io;
+    hearth::response answer;
+    f.async_invoke(event(std::move(payload)),
+                   boost::asio::bind_executor(io, [&](hearth::error_code ec, hearth::response r) {
+                       if (ec) r.function_error = ec.message();
+                       answer = std::move(r);
+                   }));
+    io.run();
+    return answer;
+}
+
 /// An invocation that goes on for as long as it is wanted.
 class endless {
   public:

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <future>
+#include <thread>
 #include <vector>
 
 using namespace functions;

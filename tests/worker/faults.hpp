@@ -13,7 +13,6 @@
 #include <iterator>
 #include <mutex>
 #include <string>
-#include <thread>
 
 namespace faults {
 

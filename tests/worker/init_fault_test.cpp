@@ -3,6 +3,7 @@
 #include "faults.hpp"
 
 #include <ctime>
+#include <thread>
 
 using namespace functions;
 using namespace faults;

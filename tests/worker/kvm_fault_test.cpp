@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <future>
 #include <iostream>
+#include <thread>
 #include <vector>
 
 using namespace functions;

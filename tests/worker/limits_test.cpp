@@ -1,5 +1,6 @@
 #include "functions.hpp"
 
+#include <boost/asio/error.hpp>
 #include <catch2/catch.hpp>
 
 #include <future>
@@ -87,10 +88,11 @@ TEST_CASE("with nothing to give up, the caller hears what was needed and what wa
 
 TEST_CASE("an environment idle for longer than idle_ttl is terminated") {
     auto s = spec("function_native");
-    s.pool.idle_ttl = 50ms;
+    s.pool.idle_ttl = 2s;
     auto w = make();
     auto f = w->deploy(std::move(s));
     CHECK(f->invoke(event("1")).value().ok());
+    CHECK(f->invoke(event("1")).value().report.start == hearth::start_kind::warm);
     CHECK(soon([&] { return w->metrics().pool.expired == 1; }));
     CHECK(w->metrics().pool.idle == 0);
     CHECK(soon([&] { return w->metrics().guest_memory.bytes() == 0; }));
@@ -113,7 +115,7 @@ TEST_CASE("a retired version admits nothing, and what runs finishes") {
     auto w = make();
     auto f = w->deploy(spec("function_http"));
     auto running = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
-    while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+    REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
     f->retire();
     CHECK(f->invoke(event("1")).error() == hearth::errc::shutting_down);
     CHECK(running.get().value().ok());
@@ -125,7 +127,7 @@ TEST_CASE("drain waits for what runs; destruction interrupts it") {
         auto w = make();
         auto f = w->deploy(spec("function_http"));
         auto running = std::async(std::launch::async, [&] { return f->invoke(event("\"nap\"")); });
-        while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+        REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
         w->drain();
         CHECK(running.wait_for(10s) == std::future_status::ready);
         CHECK(running.get().value().ok());
@@ -136,7 +138,7 @@ TEST_CASE("drain waits for what runs; destruction interrupts it") {
         auto w = make();
         auto f = w->deploy(spec("function_http"));
         auto running = std::async(std::launch::async, [&] { return f->invoke(event(how)); });
-        while (w->metrics().pool.running < 1) std::this_thread::sleep_for(1ms);
+        REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
         std::this_thread::sleep_for(50ms);
         const auto start = std::chrono::steady_clock::now();
         w.reset();
