@@ -1,4 +1,4 @@
-# Writes the clients of the managed runtimes, runtimes/*/*, into a source file, so that the library needs
+# Writes the clients of the managed runtimes, clients/*/*, into a source file, so that the library needs
 # no place to be installed in. As a script: -DSOURCE=the tree's root -DOUTPUT=file.
 if(CMAKE_SCRIPT_MODE_FILE)
     set(ROOT ${SOURCE})
@@ -8,7 +8,7 @@ else()
     set(WATCH CONFIGURE_DEPENDS)
 endif()
 file(GLOB HEARTH_RUNTIME_CLIENTS LIST_DIRECTORIES false RELATIVE ${ROOT}
-    ${WATCH} ${ROOT}/runtimes/python/*.py ${ROOT}/runtimes/node/*.mjs)
+    ${WATCH} ${ROOT}/src/image/clients/python/*.py ${ROOT}/src/image/clients/node/*.mjs)
 list(SORT HEARTH_RUNTIME_CLIENTS)
 
 if(CMAKE_SCRIPT_MODE_FILE)
@@ -16,7 +16,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
     string(APPEND made "constexpr client_file all[] = {\n")
     foreach(file IN LISTS HEARTH_RUNTIME_CLIENTS)
         file(READ ${SOURCE}/${file} text)
-        string(REPLACE "runtimes/" "" name ${file})
+        string(REPLACE "src/image/clients/" "" name ${file})
         string(APPEND made "{\"${name}\", R\"hearth-client(${text})hearth-client\"},\n")
     endforeach()
     string(APPEND made "};\n\n}  // namespace\n\nstd::span<const client_file> client_files() noexcept { return all; }\n\n")

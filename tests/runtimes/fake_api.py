@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-CLIENTS = Path(__file__).resolve().parents[2] / "runtimes"
+CLIENTS = Path(__file__).resolve().parents[2] / "src/image/clients"
 PREFIX = "/2018-06-01/runtime/"
 
 
