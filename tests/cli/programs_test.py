@@ -166,8 +166,8 @@ yes | head -n 100000 | wc -l; for i in 1 2 3; do echo $i; done | while read i; d
 END
 """, ("bash",)),
     program("bash_jobs", r"""exec bash <<'END'
-sleep 0.2 & a=$!; (exit 3) & b=$!; wait $b; echo $?; jobs -r | sed 's/ *&$//'; kill $a; wait $a; echo $?; wait
-for i in 1 2 3 4; do (sleep 0.0$i; echo $i >$i) & done; wait; cat 1 2 3 4; { sleep 0.1; echo late; } & echo early; wait -n; echo $?
+sleep 100 & a=$!; (exit 3) & b=$!; wait $b; echo $?; jobs -r | sed 's/ *&$//'; kill $a; wait $a; echo $?; wait
+for i in 1 2 3 4; do (sleep 0.0$i; echo $i >$i) & done; wait; cat 1 2 3 4; echo early; ({ sleep 0.1; echo late; } & wait -n; echo $?)
 timeout 0.1 sleep 5; echo $?; time -p true 2>/dev/null; exit 6
 END
 """, ("bash",), status=6),
