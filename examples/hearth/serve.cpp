@@ -101,6 +101,7 @@ int serve(const serve_settings& settings) {
     runtime_options options;
     options.data_directory =
         settings.data.empty() ? default_data_directory() : std::filesystem::path(settings.data);
+    options.logs.directory = options.data_directory / "logs";
     options.runtime_directory = settings.runtimes;
     options.vcpu_threads = settings.vcpu_threads;
     options.memory_budget = byte_count(settings.memory_budget_mb << 20);

@@ -15,6 +15,7 @@
 #include <hearth/function.hpp>
 #include <hearth/function_options.hpp>
 #include <hearth/function_url.hpp>
+#include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
 #include <hearth/response.hpp>
@@ -30,6 +31,9 @@
 namespace hearth {
 
 class observer;
+namespace logs {
+class store;
+}
 namespace worker {
 class worker;
 }
@@ -50,6 +54,8 @@ struct control_options {
     /// Threads that load packages and run inits.
     std::size_t activation_threads = 2;
     std::shared_ptr<hearth::observer> observer{};
+    /// What `runtime` made of its own option, shared with the worker; null: no logs are kept.
+    std::shared_ptr<const logs::store> logs{};
 };
 
 class control_plane {
@@ -68,6 +74,8 @@ class control_plane {
     /// @errors errc::invalid_argument
     [[nodiscard]] result<std::string> function_arn(std::string_view name) const;
     [[nodiscard]] const std::string& account_id() const noexcept;
+    /// What functions wrote; null where none is kept.
+    [[nodiscard]] const function_logs* logs() const noexcept;
 
     // AWS's operations. A name is plain, a partial or a full ARN, and may end in ":QUALIFIER": a
     // version, an alias or $LATEST, which is the same as giving it apart. Each blocks for disk at

@@ -8,6 +8,7 @@
 #include <hearth/function.hpp>
 #include <hearth/fwd.hpp>
 #include <hearth/histogram.hpp>
+#include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/observer.hpp>
 #include <hearth/package.hpp>

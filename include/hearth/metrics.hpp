@@ -121,6 +121,14 @@ struct shell_metrics {
     std::uint64_t destroyed = 0;
 };
 
+/// The functions' logs (logs.hpp).
+struct log_metrics {
+    std::uint64_t events = 0;  ///< kept
+    std::uint64_t bytes = 0;   ///< of the files, for these
+    std::uint64_t lost = 0;  ///< lines, or pieces of output, that found the queue or the disk full
+    bool operator==(const log_metrics&) const = default;
+};
+
 /// A value, taken at one instant by `runtime::metrics()`. What functions deleted since have done is
 /// in the totals only.
 struct metrics {
@@ -140,6 +148,7 @@ struct metrics {
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
+    log_metrics logs{};
     /// By name; functions that nobody has called are there too.
     std::vector<function_metrics> by_function{};
 };

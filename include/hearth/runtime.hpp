@@ -3,6 +3,7 @@
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
+#include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/units.hpp>
 
@@ -28,6 +29,8 @@ struct runtime_options {
     byte_count memory_budget{};
     /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
     std::filesystem::path data_directory{};
+    /// Where what functions write is kept, in files that are rotated. No directory: nowhere.
+    log_options logs{};
     /// The directory a guest sees as its read-only root; of it only the parts programs need are shown
     /// (/usr, /lib*, /bin, /sbin and a few files of /etc).
     std::filesystem::path guest_root = "/";
@@ -102,6 +105,9 @@ class runtime {
     }
 
     [[nodiscard]] hearth::metrics metrics() const;
+
+    /// What functions wrote; null where none is kept. Lives as long as the runtime.
+    [[nodiscard]] const function_logs* logs() const noexcept;
 
     /// The AWS-shaped operations on functions, over the same registry. Lives as long as the runtime.
     [[nodiscard]] control_plane& control() noexcept;

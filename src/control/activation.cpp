@@ -63,6 +63,9 @@ result<worker::version_spec> control_plane::impl::make_spec(
                                 .snapshot = run.snapshot,
                                 .network = run.network,
                                 .log_group = c.settings.logging.log_group,
+                                .json_logs = c.settings.logging.log_format == "JSON",
+                                .application_log_level = c.settings.logging.application_log_level,
+                                .system_log_level = c.settings.logging.system_log_level,
                                 .environment = std::move(environment)};
 }
 

@@ -2,6 +2,7 @@
 #include "control/control_plane_impl.hpp"
 #include "control/events.hpp"
 #include "image/package_image.hpp"
+#include "logs/log_store.hpp"
 
 #include <hearth/control.hpp>
 #include <hearth/observer.hpp>
@@ -167,6 +168,8 @@ account_settings control_plane::get_account_settings() const {
             .function_count = impl_->registry_.size()};
 }
 
+const function_logs* control_plane::logs() const noexcept { return impl_->options_.logs.get(); }
+
 std::size_t control_plane::size() const { return impl_->registry_.size(); }
 
 hearth::metrics control_plane::metrics() const {
@@ -187,6 +190,7 @@ hearth::metrics control_plane::metrics() const {
         std::ranges::sort(m.by_function, {}, &function_metrics::name);
     }
     impl_->events_->add_to(m);
+    if (impl_->options_.logs) m.logs = impl_->options_.logs->metrics();
     return m;
 }
 

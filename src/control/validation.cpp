@@ -4,6 +4,7 @@
 #include "control/ascii.hpp"
 #include "control/run_policy.hpp"
 #include "image/managed_runtime.hpp"
+#include "logs/log_text.hpp"
 
 #include <fmt/format.h>
 
@@ -139,7 +140,11 @@ result<void> check_logging(const logging_settings& logging) {
     if (!logging.system_log_level.empty())
         HEARTH_CHECK(check_one_of<3>("loggingConfig.systemLogLevel", logging.system_log_level,
                                      {"DEBUG", "INFO", "WARN"}));
-    return check_length("loggingConfig.logGroup", logging.log_group, 512);
+    HEARTH_CHECK(check_length("loggingConfig.logGroup", logging.log_group, 512));
+    if (!logging.log_group.empty() && !logs::is_group_name(logging.log_group))
+        return violation("loggingConfig.logGroup", logging.log_group,
+                         "Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+");
+    return {};
 }
 
 result<void> check_vpc(const vpc_settings& vpc) {

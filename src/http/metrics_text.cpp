@@ -267,6 +267,12 @@ void write_pool(page& out, const metrics& m) {
         m.concurrency_limit);
     one("hearth_unreserved_concurrency", "gauge",
         "Of the limit, what functions without a reservation share.", m.unreserved_concurrency);
+    one("hearth_log_events_total", "counter", "Events written to functions' log files.",
+        m.logs.events);
+    one("hearth_log_bytes_total", "counter", "Bytes of functions' log files written.",
+        m.logs.bytes);
+    one("hearth_log_lost_total", "counter",
+        "Lines or pieces of functions' output that found the queue or the disk full.", m.logs.lost);
     out.family("hearth_build_info", "gauge", "Always 1; the version is in the label.");
     out.sample({{"version", version()}}, count{1});
 }

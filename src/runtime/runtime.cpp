@@ -1,6 +1,7 @@
 #include "base/complete.hpp"
 #include "base/gate.hpp"
 #include "base/try.hpp"
+#include "logs/log_store.hpp"
 #include "worker/worker.hpp"
 
 #include <hearth/control.hpp>
@@ -141,6 +142,10 @@ result<runtime> runtime::create(runtime_options options) {
     w.detach_after = options.detach_after;
     w.region = options.region;
     w.observer = options.observer;
+    if (!options.logs.directory.empty()) {
+        HEARTH_TRY(w.logs, logs::store::open(options.logs, options.observer));
+    }
+    const auto logs = w.logs;
     HEARTH_TRY(i->worker, worker::worker::create(std::move(w)));
 
     control_options c;
@@ -152,6 +157,7 @@ result<runtime> runtime::create(runtime_options options) {
     c.account_concurrency = options.account_concurrency;
     c.events = options.events;
     c.observer = options.observer;
+    c.logs = logs;
     HEARTH_TRY(i->control, control_plane::create(std::move(c), *i->worker));
     i->way->control = i->control.get();
     return runtime(std::move(i));
@@ -175,6 +181,8 @@ result<void> runtime::drain() {
 }
 
 metrics runtime::metrics() const { return impl_->control->metrics(); }
+
+const function_logs* runtime::logs() const noexcept { return impl_->control->logs(); }
 
 control_plane& runtime::control() noexcept { return *impl_->control; }
 

@@ -5,26 +5,14 @@
 #include <fmt/format.h>
 
 #include <signal.h>
-#include <sys/random.h>
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 namespace hearth::worker {
 namespace {
 
 using std::chrono::steady_clock;
-
-std::string log_stream_name(const version_spec& spec) {
-    std::uint64_t bits[2] = {};
-    (void)!::getrandom(bits, sizeof bits, 0);
-    const std::time_t now = std::time(nullptr);
-    std::tm day{};
-    ::gmtime_r(&now, &day);
-    return fmt::format("{:04}/{:02}/{:02}/[{}]{:016x}{:016x}", day.tm_year + 1900, day.tm_mon + 1,
-                       day.tm_mday, spec.version, bits[0], bits[1]);
-}
 
 pool::pool_options pool_options_of(const worker_options& o) {
     pool::pool_options p;
@@ -376,7 +364,7 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
         HEARTH_TRY(auto resources,
                    fetch(w, spec.memory, restored ? version.snapshot->image.get() : nullptr));
         if (restored) return e->restore(std::move(resources), *version.snapshot);
-        return e->load(std::move(resources), log_stream_name(spec));
+        return e->load(std::move(resources));
     };
     auto begun = begin();
     if (begun.has_value()) return assigned{std::move(e), kind};

@@ -44,7 +44,8 @@ environment::environment(std::shared_ptr<const version_data> version,
       spec_(version_->spec),
       options_(options),
       watch_(watch),
-      api_(spec_.snapshot) {
+      api_(spec_.snapshot),
+      stored_log_(spec_, options_.logs.get()) {
     if (version_->network)
         network_.emplace(network, version_->network, static_cast<net::listener&>(*this));
 }
@@ -89,9 +90,10 @@ result<void> environment::bring_back(detail::shell shell) {
     return {};
 }
 
-result<void> environment::load(resources r, std::string_view guest_log_stream) {
+result<void> environment::load(resources r) {
     vm_time_ = r.vm_time;
     start_ = start_kind::cold;
+    stored_log_.open_stream(make_log_stream_name(spec_.version));
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     detail::program p;
@@ -102,7 +104,7 @@ result<void> environment::load(resources r, std::string_view guest_log_stream) {
         p.path = image::entry_point_of(*spec_.code, spec_.layers.get());
         p.arguments = {p.path};
     }
-    p.environment = environment_variables(spec_, options_, guest_log_stream);
+    p.environment = environment_variables(spec_, options_, stored_log_.stream());
     p.working_directory = "/var/task";
     auto loaded = sandbox_->load(p);
     boot_time_ = steady_clock::now() - start;
@@ -125,7 +127,8 @@ result<void> environment::restore(resources r, const version_snapshot& from) {
 result<std::shared_ptr<const version_snapshot>> environment::snapshot() {
     const auto start = steady_clock::now();
     HEARTH_TRY(auto image, sandbox_->snapshot());
-    auto s = std::make_shared<const version_snapshot>(version_snapshot{std::move(image), api_});
+    auto s = std::make_shared<const version_snapshot>(
+        version_snapshot{std::move(image), api_, stored_log_.stream()});
     sandbox_->become_clone_of(s->image);
     snapshot_time_ = steady_clock::now() - start;
     return s;
@@ -137,6 +140,7 @@ result<void> environment::reset(const version_snapshot& to) {
     poisoned_ = true;
     if (auto restored = sandbox_->restore(to.image); restored.has_error()) return restored.error();
     poisoned_ = false;
+    if (stored_log_.stream() != to.log_stream) stored_log_.open_stream(to.log_stream);
     api_ = to.api;
     phase_ = api_.waiting_for_restore() ? phase::restore_point : phase::idle;
     init_time_ = {};
@@ -203,7 +207,8 @@ std::optional<detail::shell> environment::give_up() {
 }
 
 void environment::begin_init() {
-    if (phase_ == phase::restore_point) api_.restored();
+    hooks_ = phase_ == phase::restore_point;
+    if (hooks_) api_.restored();
     phase_ = phase::init;
     stopped_ = false;
     started_ = steady_clock::now();
@@ -224,6 +229,7 @@ void environment::begin_invocation(invocation& input, start_kind start) {
     log_.append(" Version: ");
     log_.append(spec_.version);
     log_.append("\n");
+    stored_log_.begin(request_id_);
 
     guest::native_event event;
     event.request_id = request_id_;
@@ -257,6 +263,7 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
         if (stream_ && stream_->full()) {
             // A reader that only takes its time is waited for with the shell in hand.
             constexpr std::chrono::milliseconds patience(5);
+            stored_log_.settle();
             if (std::exchange(waits_for_room_, true)) return pause{};
             return pause{steady_clock::now() + patience, false};
         }
@@ -267,6 +274,7 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
             on_parked();
             if (phase_ != phase::init && phase_ != phase::running) return std::nullopt;
             if (parked->deadline && *parked->deadline <= steady_clock::now()) continue;
+            stored_log_.settle();
             return pause{parked->deadline, false};
         }
         if (std::holds_alternative<detail::run_interrupted>(outcome))
@@ -373,13 +381,28 @@ bool environment::on_interrupt() {
 
 void environment::finish(phase next) {
     const auto elapsed = steady_clock::now() - started_;
-    if (phase_ == phase::init)
+    if (phase_ == phase::init) {
         init_time_ += elapsed;
-    else
+        report_init(elapsed);
+    } else {
         duration_ = elapsed;
+        if (stopped_) stored_log_.settle();  // no report follows
+    }
     phase_ = next;
     watch_.disarm(*this);
     if (interrupts_.load(std::memory_order_relaxed)) settle_interrupts();
+}
+
+void environment::report_init(std::chrono::nanoseconds duration) {
+    if (stopped_) return;
+    const char* phase_name = hooks_ ? "restore" : "init";
+    if (init_failure_) {
+        const bool is_timeout = init_failure_->type == "Sandbox.Timedout";
+        stored_log_.init_ended(duration, phase_name, is_timeout ? "timeout" : "error",
+                               init_failure_->type);
+    } else if (!hooks_) {
+        stored_log_.init_ended(duration, phase_name, "success", {});
+    }
 }
 
 /// The deadline struck just after the guest was done: not its fault.
@@ -430,24 +453,34 @@ response environment::take_response() {
     log_.append("END RequestId: ");
     log_.append(request_id_);
     log_.append("\n");
-    log_.append(to_string(report));
+    const std::string line = to_string(report);
+    log_.append(line);
     log_.append("\n");
+    const std::string_view type = failure_ ? failure_->type : std::string_view(reply_.error_type);
+    stored_log_.end(report, line,
+                    r.ok()                                   ? "success"
+                    : failure_ && type == "Sandbox.Timedout" ? "timeout"
+                                                             : "error",
+                    r.ok() ? std::string_view() : type);
     r.log_tail = std::string(log_.tail());
     return r;
 }
 
 void environment::log_failure(const failure& f) {
+    std::string text;
     if (f.type == "Sandbox.Timedout") {
         const auto now = std::chrono::system_clock::now();
         const auto ms =
             std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() %
             1000;
-        log_.append(fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {}\n",
-                                fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms,
-                                request_id_, f.message));
+        text = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {}\n",
+                           fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms, request_id_,
+                           f.message);
     } else {
-        log_.append(fmt::format("RequestId: {} Error: {}\n{}\n", request_id_, f.message, f.type));
+        text = fmt::format("RequestId: {} Error: {}\n{}\n", request_id_, f.message, f.type);
     }
+    log_.append(text);
+    stored_log_.failed(text);
 }
 
 void environment::interrupt(reason r) noexcept {
@@ -492,6 +525,7 @@ void environment::clear_waker() noexcept {
 std::size_t environment::write(guest::stream, std::span<const std::byte> bytes) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     log_.append(text);
+    stored_log_.output(text);
     if (options_.observer)
         options_.observer->on_function_output(spec_.function_name, request_id_, text);
     return bytes.size();

@@ -17,6 +17,7 @@
 #include "worker/guest_files.hpp"
 #include "worker/log_buffer.hpp"
 #include "worker/runtime_api.hpp"
+#include "worker/stored_log.hpp"
 #include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
 
@@ -71,7 +72,7 @@ class environment final : private detail::sandbox_streams,
     // -- how it comes to be, one of these
 
     /// Loads the program; its init is to come. @errors as sandbox::load
-    result<void> load(resources r, std::string_view guest_log_stream);
+    result<void> load(resources r);
     /// A clone of the version's snapshot. Unless it is `initialised` then, its restore hooks are to
     /// come. @errors as sandbox::restore
     result<void> restore(resources r, const version_snapshot& from);
@@ -202,6 +203,7 @@ class environment final : private detail::sandbox_streams,
     void on_parked();
     void on_end(failure f);
     void finish(phase next);
+    void report_init(std::chrono::nanoseconds duration);
     [[nodiscard]] std::uint64_t system_calls() const noexcept {
         return calls_before_ + (sandbox_ ? sandbox_->system_calls() : 0);
     }
@@ -215,6 +217,7 @@ class environment final : private detail::sandbox_streams,
     guest_timer timer_{*this};
     runtime_api api_;
     log_buffer log_;
+    stored_log stored_log_;
     phase phase_ = phase::fresh;
 
     // The phase under way.
@@ -222,6 +225,7 @@ class environment final : private detail::sandbox_streams,
     std::string request_id_;
     bool answered_ = false;
     bool stopped_ = false;
+    bool hooks_ = false;  ///< the init phase is that of the restore hooks
     start_kind start_ = start_kind::warm;
     runtime_api::reply reply_;
     std::shared_ptr<response_writer> stream_;  ///< null: nobody reads it meanwhile

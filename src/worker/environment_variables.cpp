@@ -35,9 +35,8 @@ std::vector<std::string> environment_variables(const version_spec& spec,
     for (const auto& [name, value] : reserved) all.insert_or_assign(name, value);
     if (spec.runtime)
         all.insert_or_assign("AWS_EXECUTION_ENV", "AWS_Lambda_" + spec.runtime->identifier);
-    // What every environment has for itself is in no snapshot (Lambda guide, "Improving startup
-    // performance with Lambda SnapStart").
-    if (!spec.snapshot) all.insert_or_assign("AWS_LAMBDA_LOG_STREAM_NAME", std::string(log_stream));
+    // Clones of a snapshot write to the stream whose name they have (logs.hpp); AWS's have none.
+    all.insert_or_assign("AWS_LAMBDA_LOG_STREAM_NAME", std::string(log_stream));
     std::vector<std::string> out;
     out.reserve(all.size());
     for (const auto& [name, value] : all) out.push_back(fmt::format("{}={}", name, value));

@@ -1,6 +1,7 @@
 #include "worker/execution.hpp"
 
 #include "base/response_writer.hpp"
+#include "worker/stored_log.hpp"
 
 #include <boost/asio/error.hpp>
 #include <boost/json/parse.hpp>
@@ -222,12 +223,17 @@ void execution::run_in_process() {
     r.report.start = start_kind::warm;
     r.report.memory_size = spec_.memory;
     log_buffer log;
+    stored_log stored(spec_, core_.options().logs.get());
+    stored.open_stream(version_->in_process_log_stream);
     log.append(fmt::format("START RequestId: {} Version: {}\n", input_->request_id, spec_.version));
+    stored.begin(input_->request_id);
     const auto start = steady_clock::now();
     const auto raised = [&](const char* type, const char* what) {
         r.function_error = "Unhandled";
         r.payload = plain_error_document(type, what);
-        log.append(fmt::format("{}: {}\n", type, what));
+        const std::string text = fmt::format("{}: {}\n", type, what);
+        log.append(text);
+        stored.failed(text);
     };
     try {
         r.payload = spec_.code->in_process()(input_->payload);
@@ -242,7 +248,9 @@ void execution::run_in_process() {
     }
     r.report.duration = steady_clock::now() - start;
     r.report.billed = std::chrono::ceil<std::chrono::milliseconds>(r.report.duration);
-    log.append(fmt::format("END RequestId: {}\n{}\n", input_->request_id, to_string(r.report)));
+    const std::string line = to_string(r.report);
+    log.append(fmt::format("END RequestId: {}\n{}\n", input_->request_id, line));
+    stored.end(r.report, line, r.ok() ? "success" : "error", {});
     r.log_tail = std::string(log.tail());
     result_ = std::move(r);
     core_.count(id_, *result_);

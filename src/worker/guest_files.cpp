@@ -3,6 +3,7 @@
 #include "base/try.hpp"
 #include "guest/vfs/filesystem.hpp"
 #include "net/rules.hpp"
+#include "worker/stored_log.hpp"
 
 #include <utility>
 
@@ -26,8 +27,10 @@ std::shared_ptr<const version_data> make_version_data(version_spec spec,
     std::shared_ptr<net::rules> network;
     if (auto policy = net::policy::parse(spec.network); policy && !policy->none())
         network = std::make_shared<net::rules>(std::move(*policy));
+    std::string stream;
+    if (spec.code && spec.code->in_process()) stream = make_log_stream_name(spec.version);
     return std::make_shared<const version_data>(
-        version_data{std::move(spec), std::move(files), std::move(network)});
+        version_data{std::move(spec), std::move(files), std::move(network), std::move(stream)});
 }
 
 }  // namespace hearth::worker

@@ -5,6 +5,7 @@
 #include <hearth/error.hpp>
 
 #include <memory>
+#include <string>
 
 namespace hearth::guest::vfs {
 class filesystem;
@@ -22,6 +23,7 @@ struct version_data {
     /// no environment can be made.
     result<std::shared_ptr<guest::vfs::filesystem>> files;
     std::shared_ptr<net::rules> network;  ///< null: nothing outside is reached
+    std::string in_process_log_stream;    ///< of a function that has no environments
 };
 
 std::shared_ptr<const version_data> make_version_data(version_spec spec,

@@ -90,6 +90,8 @@ void snapshot_store::finish() {
 /// Everything that init could see.
 std::string snapshot_store::key_of(const version_spec& spec) const {
     string_writer w;
+    // Of what the guest is told, and of the attachment: 2 added the log stream.
+    codec::put(w, std::uint32_t{2});
     codec::put(w, spec.handler);
     codec::put(w, spec.memory.bytes());
     codec::put(w, spec.ephemeral_storage.bytes());
@@ -127,7 +129,8 @@ std::shared_ptr<const version_snapshot> snapshot_store::load(const version_data&
     }
     auto loaded = std::make_shared<version_snapshot>();
     codec::byte_reader reader(std::as_bytes(std::span(stored->attachment)));
-    if (!codec::get(reader, loaded->api) || reader.left() != 0) {
+    if (!codec::get(reader, loaded->api) || !codec::get(reader, loaded->log_stream) ||
+        reader.left() != 0) {
         tell(spec, "cannot be used and will be made again: its connections are damaged");
         return nullptr;
     }
@@ -140,6 +143,7 @@ void snapshot_store::save(const version_data& version, const version_snapshot& s
     if (directory_.empty() || !spec.code || version.files.has_error()) return;
     string_writer api;
     codec::put(api, snapshot.api);
+    codec::put(api, snapshot.log_stream);
     const std::string key = key_of(spec);
     const std::string name = file_name(spec, key);
     const std::lock_guard files(files_mutex_);

@@ -4,6 +4,7 @@
 #include "worker/runtime_api.hpp"
 
 #include <memory>
+#include <string>
 
 namespace hearth::worker {
 
@@ -11,6 +12,7 @@ namespace hearth::worker {
 struct version_snapshot {
     std::shared_ptr<const detail::snapshot_image> image;
     runtime_api api;  ///< its connections, as the guest's sockets have them
+    std::string log_stream;  ///< whose name the guest has
 };
 
 }  // namespace hearth::worker

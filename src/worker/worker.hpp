@@ -25,6 +25,9 @@
 #include <string>
 #include <vector>
 
+namespace hearth::logs {
+class store;
+}
 namespace hearth::vmm {
 class ioctl_filter;
 }
@@ -48,6 +51,8 @@ struct version_spec {
     bool snapshot = true;
     std::string network = "none";  ///< as net::policy::parse takes it
     std::string log_group;  ///< empty: /aws/lambda/NAME
+    bool json_logs = false;                               ///< LogFormat JSON
+    std::string application_log_level, system_log_level;  ///< with it; empty: INFO
     std::map<std::string, std::string> environment;
 };
 
@@ -76,6 +81,7 @@ struct worker_options {
     std::chrono::milliseconds init_limit = std::chrono::seconds(10);
     std::string region;
     std::shared_ptr<hearth::observer> observer;
+    std::shared_ptr<logs::store> logs;  ///< null: none are kept
 
     // A seam for tests.
     vmm::ioctl_filter* ioctl_filter = nullptr;  ///< outlives the worker and its versions

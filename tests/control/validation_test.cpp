@@ -73,6 +73,7 @@ TEST_CASE("words outside the model's enumerations are refused") {
     CHECK(with([](auto& s) { s.logging.log_format = "XML"; }).has_error());
     CHECK(with([](auto& s) { s.logging.application_log_level = "INFO"; }).has_error());
     CHECK(with([](auto& s) { s.logging = {"JSON", "INFO", "WARN", "/aws/lambda/x"}; }).has_value());
+    CHECK(with([](auto& s) { s.logging.log_group = "no spaces"; }).has_error());
     CHECK(with([](auto& s) { s.dead_letter_target_arn = "queue"; }).has_error());
 }
 

@@ -177,6 +177,7 @@ metrics example() {
     f.async = {.received = 5, .dropped = 4, .dead_letter_errors = 3, .destination_delivery_failures = 2};
     f.async.age.record(1500us);
     m.async_events_queued = 6;
+    m.logs = {.events = 31, .bytes = 32, .lost = 33};
     for (const std::chrono::nanoseconds d : {800ns, 3000ns, 4000000ns, 200000000000ns}) {
         f.duration.record(d);
         m.restored.duration.record(d);
@@ -211,6 +212,9 @@ TEST_CASE("the metrics page is what Prometheus accepts, with every number in its
     CHECK(p.at("hearth_destination_delivery_failures_total", {{"function", "hello"}}) == 2);
     CHECK(p.at("hearth_async_event_age_seconds_count", {{"function", "hello"}}) == 1);
     CHECK(p.at("hearth_async_events_queued") == 6);
+    CHECK(p.at("hearth_log_events_total") == 31);
+    CHECK(p.at("hearth_log_bytes_total") == 32);
+    CHECK(p.at("hearth_log_lost_total") == 33);
     CHECK(p.at("hearth_build_info", {{"version", "0.1.0"}}) == 1);
 }
 
