@@ -12,6 +12,7 @@
 #include <hearth/control_types.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
+#include <hearth/event_rule.hpp>
 #include <hearth/function.hpp>
 #include <hearth/function_options.hpp>
 #include <hearth/function_url.hpp>
@@ -265,6 +266,28 @@ class control_plane {
                                          std::string_view revision_id = {});
     [[nodiscard]] result<policy_description> get_layer_policy(std::string_view layer,
                                                               std::uint64_t version) const;
+
+    // Scheduled rules (rule_operations.cpp): EventBridge's, on the default event bus.
+
+    /// Creates or changes one. @errors errc::invalid_argument (also: 300 rules), storage_failed
+    result<event_rule> put_rule(const put_rule_request& request);
+    /// Deleting what is not there is success. @errors errc::invalid_argument: it has targets
+    result<void> delete_rule(std::string_view name);
+    [[nodiscard]] result<event_rule> get_rule(std::string_view name) const;
+    [[nodiscard]] rule_page list_rules(std::string_view prefix = {},
+                                       std::string_view marker = {},
+                                       std::size_t max_items = 100) const;
+    /// A rule that is enabled again counts its rate from now.
+    result<void> enable_rule(std::string_view name, bool enabled = true);
+    /// All or none; a target replaces the rule's one of the same id.
+    /// @errors errc::not_found (the rule), invalid_argument (also: no such function), storage_failed
+    result<void> put_targets(std::string_view rule, const std::vector<rule_target>& targets);
+    result<void> remove_targets(std::string_view rule, const std::vector<std::string>& ids);
+    result<void> tag_rule(std::string_view rule, const std::map<std::string, std::string>& tags);
+    result<void> untag_rule(std::string_view rule, const std::vector<std::string>& keys);
+    [[nodiscard]] rule_name_page list_rule_names_by_target(std::string_view arn,
+                                                           std::string_view marker = {},
+                                                           std::size_t max_items = 100) const;
 
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;

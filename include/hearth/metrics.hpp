@@ -144,6 +144,9 @@ struct metrics {
     std::uint64_t concurrent_executions = 0;   ///< admitted, now
     std::uint64_t concurrency_limit = 0;       ///< the account's
     std::uint64_t unreserved_concurrency = 0;  ///< of it, what is not reserved for a function
+    std::uint64_t rules_fired = 0;            ///< times of scheduled rules that came
+    std::uint64_t rule_events_delivered = 0;  ///< taken by their targets
+    std::uint64_t rule_events_failed = 0;     ///< given up
     std::uint64_t async_events_queued = 0;  ///< events accepted and not yet ended
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};

@@ -1,6 +1,7 @@
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
 #include "control/events.hpp"
+#include "control/rules.hpp"
 #include "image/package_image.hpp"
 #include "logs/log_store.hpp"
 
@@ -74,6 +75,7 @@ control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<
 
 control_plane::impl::~impl() {
     draining_ = true;
+    if (rules_) rules_->stop();
     if (events_) events_->stop();
     loads_.join();
     activations_.join();
@@ -147,7 +149,9 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty())
             self->apply_provisioned(e);
     }
+    HEARTH_CHECK(self->open_rules());
     self->events_->start();
+    self->rules_->start();
     return std::unique_ptr<control_plane>(new control_plane(std::move(self)));
 }
 
@@ -191,11 +195,16 @@ hearth::metrics control_plane::metrics() const {
     }
     impl_->events_->add_to(m);
     if (impl_->options_.logs) m.logs = impl_->options_.logs->metrics();
+    const control::rules::counts rules = impl_->rules_->counted();
+    m.rules_fired = rules.fired;
+    m.rule_events_delivered = rules.delivered;
+    m.rule_events_failed = rules.failed;
     return m;
 }
 
 void control_plane::drain() {
     impl_->draining_ = true;
+    impl_->rules_->stop();
     impl_->events_->pause();
     // Not loads_: it still completes what is refused from now on.
     impl_->activations_.join();

@@ -30,6 +30,8 @@ namespace hearth {
 
 namespace control {
 class events;
+class rules;
+class rule_sink;
 }
 
 struct control_plane::impl {
@@ -99,6 +101,10 @@ struct control_plane::impl {
     /// Whether outcomes can be brought to that ARN; none: fine. @errors errc::invalid_argument
     [[nodiscard]] result<void> check_outcome_target(std::string_view arn,
                                                     std::string_view own_name) const;
+
+    // Scheduled rules (rule_operations.cpp).
+    /// Those stored; they do not fire yet. @errors errc::storage_failed
+    result<void> open_rules();
 
     // Concurrency (concurrency.cpp).
     /// In the background: gives each version of the function what is provisioned for it, and loads
@@ -188,6 +194,8 @@ struct control_plane::impl {
     mutable sched::random_source routing_;  ///< under the registry's mutex
     std::atomic<bool> draining_ = false;
     std::unique_ptr<control::events> events_;
+    std::unique_ptr<control::rule_sink> rule_sink_;
+    std::unique_ptr<control::rules> rules_;
     // Last, so that they are joined before anything their jobs use goes away. Loads have a thread
     // of their own: an invocation must not wait behind somebody else's ten-second init.
     boost::asio::thread_pool loads_{1};

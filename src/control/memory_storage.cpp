@@ -28,6 +28,10 @@ class memory_storage final : public storage {
     result<void> put_code_signing(const code_signing_config&) override { return {}; }
     result<void> remove_code_signing(const std::string&) override { return {}; }
 
+    result<std::vector<event_rule>> load_rules() override { return std::vector<event_rule>(); }
+    result<void> put_rule(const event_rule&) override { return {}; }
+    result<void> remove_rule(const std::string&) override { return {}; }
+
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
         packages_.try_emplace(sha256, zip);

@@ -135,6 +135,18 @@ void describe_item(Visitor& v, Config& c) {
     v("last_modified", c.last_modified);
 }
 
+template <class Visitor, is_a<rule_target> Target>
+void describe_item(Visitor& v, Target& t) {
+    v("id", t.id), v("arn", t.arn), v("input", t.input), v("role_arn", t.role_arn);
+}
+
+template <class Visitor, is_a<event_rule> Rule>
+void describe_item(Visitor& v, Rule& r) {
+    v("name", r.name), v("arn", r.arn), v("schedule_expression", r.schedule_expression);
+    v("description", r.description), v("role_arn", r.role_arn), v("enabled", r.enabled);
+    v("since", r.since), v("targets", r.targets), v("tags", r.tags);
+}
+
 /// What the attributes hold by qualifier.
 template <class T>
 using item_map = std::map<std::string, T, std::less<>>;
@@ -339,6 +351,12 @@ std::string to_json(const function_configuration& version) {
 std::string to_json(const stored_layer& layer) { return item_to_json(layer); }
 
 std::string to_json(const code_signing_config& config) { return item_to_json(config); }
+
+std::string to_json(const event_rule& rule) { return item_to_json(rule); }
+
+result<event_rule> rule_from_json(std::string_view text) {
+    return item_from_json<event_rule>(text);
+}
 
 result<stored_layer> layer_from_json(std::string_view text) {
     return item_from_json<stored_layer>(text);

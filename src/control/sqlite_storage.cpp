@@ -28,7 +28,8 @@ namespace fs = std::filesystem;
 ///   1  table functions (name, document)
 ///   2  table versions (name, version, document): the published ones
 ///   3  tables layers (name, version, document) and code_signing (id, document)
-constexpr int schema_version = 3;
+///   4  table rules (name, document)
+constexpr int schema_version = 4;
 constexpr const char* steps[] = {
     "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
@@ -36,6 +37,7 @@ constexpr const char* steps[] = {
     "CREATE TABLE layers (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
     " PRIMARY KEY (name, version)) STRICT;"
     "CREATE TABLE code_signing (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
+    "CREATE TABLE rules (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
 };
 static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
@@ -297,6 +299,36 @@ class sqlite_storage final : public storage {
         const std::scoped_lock lock(mutex_);
         HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM code_signing WHERE id = ?1"));
         bind(statement, 1, id);
+        return run(statement);
+    }
+
+    result<std::vector<event_rule>> load_rules() override {
+        const std::scoped_lock lock(mutex_);
+        std::vector<event_rule> rules;
+        HEARTH_CHECK(each_row("SELECT document FROM rules ORDER BY name",
+                              [&](const auto& row) -> result<void> {
+                                  HEARTH_TRY(auto rule, rule_from_json(row.text(0)));
+                                  rules.push_back(std::move(rule));
+                                  return {};
+                              }));
+        return rules;
+    }
+
+    result<void> put_rule(const event_rule& rule) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO rules (name, document) VALUES (?1, ?2) "
+                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
+        const std::string document = to_json(rule);
+        bind(insert, 1, rule.name);
+        bind(insert, 2, document);
+        return run(insert);
+    }
+
+    result<void> remove_rule(const std::string& name) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM rules WHERE name = ?1"));
+        bind(statement, 1, name);
         return run(statement);
     }
 

@@ -257,6 +257,11 @@ void write_pool(page& out, const metrics& m) {
     one("hearth_shells_destroyed_total", "counter", "VM shells destroyed.", s.destroyed);
 
     one("hearth_functions", "gauge", "Functions deployed.", m.functions);
+    one("hearth_rules_fired_total", "counter", "Times of scheduled rules that came.", m.rules_fired);
+    one("hearth_rule_events_delivered_total", "counter",
+        "Events of rules that their targets took.", m.rule_events_delivered);
+    one("hearth_rule_events_failed_total", "counter", "Events of rules that were given up.",
+        m.rule_events_failed);
     one("hearth_async_events_queued", "gauge",
         "Asynchronous invocations accepted and not yet ended.", m.async_events_queued);
     one("hearth_memory_charged_bytes", "gauge",

@@ -142,7 +142,8 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     { (void)open_sqlite_storage(dir.path()).value(); }
     // As the first Hearth left it: no versions, records without what came later.
     sql(dir.path() / "hearth.db",
-        "DROP TABLE versions; DROP TABLE layers; DROP TABLE code_signing; PRAGMA user_version = 1;"
+        "DROP TABLE versions; DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules;"
+        "PRAGMA user_version = 1;"
         "INSERT INTO functions VALUES ('old', '{\"current\":{\"function_name\":\"old\","
         "\"version\":\"$LATEST\",\"handler\":\"h\",\"state\":1},\"tags\":{\"t\":\"v\"}}')");
     auto s = open_sqlite_storage(dir.path()).value();
@@ -156,19 +157,20 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     CHECK(s->put_version(c).has_value());
 }
 
-TEST_CASE("a data directory of schema 2 learns of layers and code signing") {
+TEST_CASE("a data directory of schema 2 learns of layers, code signing and rules") {
     const temporary_directory dir;
     {
         auto s = open_sqlite_storage(dir.path()).value();
         REQUIRE(s->put(sample("f", "zip")).has_value());
     }
     sql(dir.path() / "hearth.db",
-        "DROP TABLE layers; DROP TABLE code_signing; PRAGMA user_version = 2");
+        "DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules; PRAGMA user_version = 2");
     auto s = open_sqlite_storage(dir.path()).value();
     CHECK(s->load().value().size() == 1);
     CHECK(s->load_layers().value().empty());
     CHECK(s->put_layer({}).has_value());
     CHECK(s->load_code_signing().value().empty());
+    CHECK(s->put_rule({.name = "r"}).has_value());
 }
 
 TEST_CASE("layers and code signing configurations outlive the storage object") {
