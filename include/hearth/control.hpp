@@ -19,6 +19,7 @@
 #include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
+#include <hearth/queue.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
 
@@ -342,6 +343,10 @@ class control_plane {
     /// stored. Versions and aliases stay, unless what is durable takes the place of what is not, or
     /// the reverse: then they go.
     result<function_configuration> deploy(const function_config& config);
+
+    /// The queues (queue.hpp), kept in the data directory too. They live as long as the control
+    /// plane; what copies of it and of their handles are asked after that fails.
+    [[nodiscard]] queue_service& queues() noexcept;
 
     /// Functions registered at this moment.
     [[nodiscard]] std::size_t size() const;

@@ -9,6 +9,8 @@ class function;
 class hypervisor;
 class observer;
 class package;
+class queue;
+class queue_service;
 class runtime;
 class sandbox;
 class snapshot;

@@ -13,6 +13,7 @@
 #include <hearth/observer.hpp>
 #include <hearth/package.hpp>
 #include <hearth/pool_policy.hpp>
+#include <hearth/queue.hpp>
 #include <hearth/response.hpp>
 #include <hearth/response_stream.hpp>
 #include <hearth/runtime.hpp>

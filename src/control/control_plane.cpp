@@ -8,8 +8,6 @@
 #include <hearth/control.hpp>
 #include <hearth/observer.hpp>
 
-#include <boost/uuid/random_generator.hpp>
-#include <boost/uuid/uuid_io.hpp>
 #include <fmt/format.h>
 
 #include <time.h>
@@ -49,8 +47,6 @@ std::string_view to_string(update_status s) noexcept {
 
 namespace control {
 
-std::string make_uuid() { return to_string(boost::uuids::random_generator()()); }
-
 std::string timestamp_now() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
@@ -63,7 +59,10 @@ std::string timestamp_now() {
 
 }  // namespace control
 
-control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<control::storage> s)
+control_plane::impl::impl(control_options o,
+                          worker::worker& w,
+                          std::unique_ptr<control::storage> s,
+                          std::shared_ptr<queue_service::impl> q)
     : options_(std::move(o)),
       worker_(w),
       runtimes_(options_.guest_root, options_.runtime_directory),
@@ -71,12 +70,15 @@ control_plane::impl::impl(control_options o, worker::worker& w, std::unique_ptr<
       storage_(std::move(s)),
       routing_(
           static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count())),
+      queue_thread_(std::move(q)),
+      queues_(queue_thread_),
       activations_(std::max<std::size_t>(options_.activation_threads, 1)) {}
 
 control_plane::impl::~impl() {
     draining_ = true;
     if (rules_) rules_->stop();
     if (events_) events_->stop();
+    queue_thread_->stop();
     loads_.join();
     activations_.join();
 }
@@ -119,7 +121,16 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         HEARTH_TRY(storage, control::open_sqlite_storage(options.data_directory));
     }
     HEARTH_TRY(auto functions, storage->load());
-    auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage));
+    const auto queues_file = options.data_directory.empty()
+                                 ? std::filesystem::path()
+                                 : options.data_directory / "queues.db";
+    HEARTH_TRY(auto queues,
+               queues::open_service(queues_file, {options.region, options.account_id}, [] {
+                   return std::chrono::time_point_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now());
+               }));
+    auto self =
+        std::make_unique<impl>(std::move(options), worker, std::move(storage), std::move(queues));
     HEARTH_TRY(auto layers, self->storage_->load_layers());
     for (auto& each : layers) {
         auto& versions = self->layers_[each.layer.name];
@@ -173,6 +184,7 @@ account_settings control_plane::get_account_settings() const {
 }
 
 const function_logs* control_plane::logs() const noexcept { return impl_->options_.logs.get(); }
+queue_service& control_plane::queues() noexcept { return impl_->queues_; }
 
 std::size_t control_plane::size() const { return impl_->registry_.size(); }
 

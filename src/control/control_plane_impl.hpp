@@ -11,11 +11,13 @@
 /// activation.cpp, invocation.cpp, deploy.cpp; control_plane.cpp is the rest.
 /// None is held while a guest runs.
 
+#include "base/uuid.hpp"
 #include "control/function_name.hpp"
 #include "control/hosts.hpp"
 #include "control/registry.hpp"
 #include "control/storage.hpp"
 #include "image/managed_runtime.hpp"
+#include "queue/service.hpp"
 #include "sched/random.hpp"
 
 #include <hearth/control.hpp>
@@ -35,7 +37,10 @@ class rule_sink;
 }
 
 struct control_plane::impl {
-    impl(control_options o, worker::worker& w, std::unique_ptr<control::storage> s);
+    impl(control_options o,
+         worker::worker& w,
+         std::unique_ptr<control::storage> s,
+         std::shared_ptr<queue_service::impl> q);
     ~impl();
 
     struct activation_failure {
@@ -193,6 +198,8 @@ struct control_plane::impl {
     std::mutex changes_;
     mutable sched::random_source routing_;  ///< under the registry's mutex
     std::atomic<bool> draining_ = false;
+    const std::shared_ptr<queue_service::impl> queue_thread_;
+    queue_service queues_;
     std::unique_ptr<control::events> events_;
     std::unique_ptr<control::rule_sink> rule_sink_;
     std::unique_ptr<control::rules> rules_;
@@ -220,7 +227,7 @@ version_ptr find_version(const entry& e, std::string_view qualifier);
 /// The key of what the attributes hold by qualifier: "$LATEST" where the name has none.
 std::string key_of(const function_name& name);
 
-std::string make_uuid();
+using hearth::make_uuid;
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".
 std::string timestamp_now();
 

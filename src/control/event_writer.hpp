@@ -1,21 +1,17 @@
 #pragma once
 
-/// The thread that writes to an event store, and the only one. All changes that wait while it is
-/// writing become the next transaction, so a disk that takes 4 ms for an fsync accepts hundreds of
-/// events in that time (group commit). Callers that were answered together come again together: so
-/// after a transaction of several the next one waits for as many, a part of what the last one took.
-/// What nobody waits for is written a few milliseconds later, to cost fewer transactions.
+/// The thread that writes to an event store, and the only one: all changes that wait while it is
+/// writing become the next transaction (commit_queue.hpp).
 ///
-/// Changes are written in the order of their submission. The mutex is a leaf; handlers are called
-/// on the thread, without it.
+/// Changes are written in the order of their submission. Handlers are called on the thread, without
+/// a lock.
 
+#include "base/commit_queue.hpp"
 #include "control/event_store.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -46,19 +42,12 @@ class event_writer {
     struct job {
         event_change change;
         handler done;
-        std::size_t bytes = 0;
     };
     void run();
     void write(std::vector<job> batch);
 
     event_store& store_;
-    std::mutex mutex_;  // guards all below but the thread
-    std::condition_variable changed_;
-    std::vector<job> waiting_;
-    std::size_t waiting_bytes_ = 0;
-    bool urgent_ = false;
-    std::size_t wanted_ = 1;  ///< waiting changes that are worth waking the thread for
-    bool stop_ = false;
+    commit_queue<job> waiting_;
     std::thread thread_;
 };
 

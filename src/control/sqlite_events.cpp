@@ -1,18 +1,20 @@
+#include "base/sqlite.hpp"
 #include "base/try.hpp"
 #include "control/event_store.hpp"
-#include "control/sqlite_handles.hpp"
 
 #include <atomic>
-#include <cstdlib>
-#include <iterator>
 #include <mutex>
 
 namespace hearth::control {
 namespace {
 
+using sqlite::connection;
+using sqlite::put;
+using sqlite::statement_ptr;
+using sqlite::text_at;
+
 /// As in sqlite_storage.cpp.
 ///   1  table events
-constexpr int events_schema = 1;
 constexpr const char* events_steps[] = {
     "CREATE TABLE events (id INTEGER PRIMARY KEY, lane TEXT NOT NULL, due INTEGER NOT NULL,"
     " received INTEGER NOT NULL, failures INTEGER NOT NULL, setbacks INTEGER NOT NULL,"
@@ -20,93 +22,18 @@ constexpr const char* events_steps[] = {
     " tenant_id TEXT NOT NULL, payload BLOB NOT NULL) STRICT;"
     "CREATE INDEX events_due ON events (lane, due);",  // and id, which SQLite appends
 };
-static_assert(std::size(events_steps) == events_schema);
-/// "HrtE" in events_application.
-constexpr int events_application = 0x48727445;
+constexpr sqlite::schema events_schema{.application = 0x48727445, .steps = events_steps};  // "HrtE"
 
 std::int64_t number(event_time t) { return t.time_since_epoch().count(); }
 event_time time_of(std::int64_t n) { return event_time(std::chrono::milliseconds(n)); }
 
-/// One connection, and a statement that is prepared once. Used by one thread at a time.
-class connection {
-  public:
-    explicit connection(std::filesystem::path file) : file_(std::move(file)) {}
-
-    result<void> open() {
-        sqlite3* raw = nullptr;
-        const int opened = sqlite3_open_v2(
-            file_.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-            nullptr);
-        database_.reset(raw);
-        if (opened != SQLITE_OK) return failed("cannot be opened");
-        // FULL: with WAL, NORMAL may lose the last commits when the machine dies.
-        return execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-            "PRAGMA journal_size_limit = 67108864");
-    }
-    result<void> execute(const std::string& sql) {
-        if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK)
-            return {};
-        return failed("cannot be used");
-    }
-    result<statement_ptr> prepare(const char* sql) {
-        sqlite3_stmt* raw = nullptr;
-        if (sqlite3_prepare_v3(database_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &raw,
-                               nullptr) != SQLITE_OK)
-            return failed("cannot be used");
-        return statement_ptr(raw);
-    }
-    result<std::int64_t> number_of(const char* sql) {
-        HEARTH_TRY(const statement_ptr s, prepare(sql));
-        if (sqlite3_step(s.get()) != SQLITE_ROW) return failed("cannot be read");
-        return sqlite3_column_int64(s.get(), 0);
-    }
-    /// Of a statement that gives no rows.
-    result<void> run(const statement_ptr& s) {
-        const int step = sqlite3_step(s.get());
-        error e;
-        if (step != SQLITE_DONE) e = failed("cannot be written");
-        sqlite3_reset(s.get());
-        if (step != SQLITE_DONE) return e;
-        return {};
-    }
-    [[nodiscard]] sqlite3* raw() const { return database_.get(); }
-    [[nodiscard]] std::uint64_t changes() const {
-        return static_cast<std::uint64_t>(sqlite3_changes64(database_.get()));
-    }
-    [[nodiscard]] error failed(const char* what) const {
-        return {errc::storage_failed,
-                "the database of events " + file_.string() + " " + what + ": " +
-                    (database_ ? sqlite3_errmsg(database_.get()) : "no memory")};
-    }
-
-  private:
-    std::filesystem::path file_;
-    database_ptr database_;
-};
-
-/// The text lives until the statement has been run.
-void put(const statement_ptr& s, int at, std::string_view text) {
-    sqlite3_bind_text(s.get(), at, text.data() ? text.data() : "", static_cast<int>(text.size()),
-                      SQLITE_STATIC);
-}
-void put(const statement_ptr& s, int at, std::int64_t n) { sqlite3_bind_int64(s.get(), at, n); }
-void put_id(const statement_ptr& s, int at, std::uint64_t id) {
-    sqlite3_bind_int64(s.get(), at, static_cast<sqlite3_int64>(id));
-}
-
-std::string text_at(const statement_ptr& s, int column) {
-    const auto* text = static_cast<const char*>(sqlite3_column_blob(s.get(), column));
-    return {text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(s.get(), column))};
-}
-
 class sqlite_events final : public event_store {
   public:
-    explicit sqlite_events(const std::filesystem::path& file) : writer_(file), reader_(file) {}
+    explicit sqlite_events(const std::filesystem::path& file) : writer_("events", file), reader_("events", file) {}
 
-    result<void> open(const std::filesystem::path& file) {
+    result<void> open() {
         HEARTH_CHECK(writer_.open());
-        HEARTH_CHECK(prepare_schema(file));
+        HEARTH_CHECK(writer_.prepare_schema(events_schema));
         HEARTH_CHECK(reader_.open());
         HEARTH_TRY(insert_, writer_.prepare(
                                 "INSERT INTO events (id, lane, due, received, failures, setbacks, "
@@ -141,8 +68,7 @@ class sqlite_events final : public event_store {
             return writer_.execute("COMMIT");
         }();
         if (written.has_error()) {
-            // What was to be rolled back may be so already; then this fails, and is welcome to.
-            sqlite3_exec(writer_.raw(), "ROLLBACK", nullptr, nullptr, nullptr);
+            writer_.roll_back();
             next_id_ = first_id;
             return written;
         }
@@ -205,30 +131,6 @@ class sqlite_events final : public event_store {
     [[nodiscard]] std::uint64_t size() const override { return size_; }
 
   private:
-    result<void> prepare_schema(const std::filesystem::path& file) {
-        HEARTH_TRY(const std::int64_t id, writer_.number_of("PRAGMA application_id"));
-        HEARTH_TRY(const std::int64_t version, writer_.number_of("PRAGMA user_version"));
-        HEARTH_TRY(const std::int64_t tables,
-                   writer_.number_of("SELECT count(*) FROM sqlite_schema"));
-        const bool is_new = id == 0 && version == 0 && tables == 0;
-        if (!is_new && id != events_application)
-            return error(errc::storage_failed,
-                         file.string() + " is not Hearth's database of events");
-        if (version > events_schema)
-            return error(errc::storage_failed,
-                         file.string() + " was written by a newer Hearth (schema " +
-                             std::to_string(version) + ", this one knows " +
-                             std::to_string(events_schema) +
-                             "): use that version, or another --data directory");
-        if (version == events_schema) return {};
-        std::string sql = "BEGIN IMMEDIATE;";
-        for (auto step = static_cast<std::size_t>(version); step < std::size(events_steps); ++step)
-            sql += events_steps[step];
-        sql += "PRAGMA application_id = " + std::to_string(events_application) +
-               ";PRAGMA user_version = " + std::to_string(events_schema) + ";COMMIT";
-        return writer_.execute(sql);
-    }
-
     /// Inside a transaction.
     result<void> write(const event_change& change, std::uint64_t& added, std::uint64_t& removed) {
         if (!change.drop_function.empty()) {
@@ -238,27 +140,26 @@ class sqlite_events final : public event_store {
             removed += writer_.changes();
         }
         if (change.remove) {
-            put_id(remove_, 1, change.remove);
+            put(remove_, 1, static_cast<std::int64_t>(change.remove));
             HEARTH_CHECK(writer_.run(remove_));
             removed += writer_.changes();
         }
         if (change.postpone) {
-            put_id(postpone_, 1, change.postpone->id);
+            put(postpone_, 1, static_cast<std::int64_t>(change.postpone->id));
             put(postpone_, 2, number(change.postpone->due));
             put(postpone_, 3, change.postpone->failures);
             put(postpone_, 4, change.postpone->setbacks);
             HEARTH_CHECK(writer_.run(postpone_));
         }
         for (const queued_event& e : change.add) {
-            put_id(insert_, 1, next_id_);
+            put(insert_, 1, static_cast<std::int64_t>(next_id_));
             put(insert_, 2, e.lane);
             put(insert_, 3, number(e.due)), put(insert_, 4, number(e.received));
             put(insert_, 5, e.failures), put(insert_, 6, e.setbacks);
             put(insert_, 7, e.awaits_deploy ? 1 : 0);
             put(insert_, 8, e.request_id), put(insert_, 9, e.trace_id);
             put(insert_, 10, e.tenant_id);
-            sqlite3_bind_blob(insert_.get(), 11, e.payload.data() ? e.payload.data() : "",
-                              static_cast<int>(e.payload.size()), SQLITE_STATIC);
+            sqlite::put_bytes(insert_, 11, e.payload);
             HEARTH_CHECK(writer_.run(insert_));
             ++next_id_, ++added;
         }
@@ -280,7 +181,7 @@ class sqlite_events final : public event_store {
 result<std::unique_ptr<event_store>> open_sqlite_events(const std::filesystem::path& directory) {
     const auto file = directory / "events.db";
     auto store = std::make_unique<sqlite_events>(file);
-    HEARTH_CHECK(store->open(file));
+    HEARTH_CHECK(store->open());
     return std::unique_ptr<event_store>(std::move(store));
 }
 

@@ -1,8 +1,8 @@
+#include "base/sqlite.hpp"
 #include "base/system_error.hpp"
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
 #include "control/record_json.hpp"
-#include "control/sqlite_handles.hpp"
 #include "control/storage.hpp"
 #include "image/sha256.hpp"
 
@@ -22,6 +22,8 @@ namespace hearth::control {
 namespace {
 
 namespace fs = std::filesystem;
+using sqlite::database_ptr;
+using sqlite::statement_ptr;
 
 /// Written to user_version. A database of an older one is brought here step by step, in one
 /// transaction.

@@ -1,0 +1,165 @@
+#pragma once
+
+/// SQLite, owned: handles, a connection to a database that must not lose what it was told, and the
+/// versions of its schema.
+
+#include "base/try.hpp"
+
+#include <hearth/error.hpp>
+
+#include <sqlite3.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace hearth::sqlite {
+
+struct close_database {
+    void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
+};
+struct finalize_statement {
+    void operator()(sqlite3_stmt* s) const noexcept { sqlite3_finalize(s); }
+};
+using database_ptr = std::unique_ptr<sqlite3, close_database>;
+using statement_ptr = std::unique_ptr<sqlite3_stmt, finalize_statement>;
+
+/// What a file of ours says it is.
+struct schema {
+    int application = 0;  ///< application_id: another program's database is not taken for ours
+    /// steps[n] brings version n to n + 1.
+    std::span<const char* const> steps;
+};
+
+/// Used by one thread at a time. Every error is errc::storage_failed and a sentence.
+class connection {
+  public:
+    /// `kind` ("events") names the database in errors. An empty file: the database is in memory.
+    connection(std::string kind, std::filesystem::path file)
+        : kind_(std::move(kind)), file_(std::move(file)) {}
+
+    result<void> open() {
+        sqlite3* raw = nullptr;
+        const int opened = sqlite3_open_v2(
+            file_.empty() ? ":memory:" : file_.c_str(), &raw,
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+        database_.reset(raw);
+        if (opened != SQLITE_OK) return failed("cannot be opened");
+        // FULL: with WAL, NORMAL may lose the last commits when the machine dies.
+        return execute(
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+            "PRAGMA journal_size_limit = 67108864");
+    }
+
+    /// Brings the database to the schema's last version, in one transaction.
+    result<void> prepare_schema(const schema& s) {
+        HEARTH_TRY(const std::int64_t id, number_of("PRAGMA application_id"));
+        HEARTH_TRY(const std::int64_t version, number_of("PRAGMA user_version"));
+        HEARTH_TRY(const std::int64_t tables, number_of("SELECT count(*) FROM sqlite_schema"));
+        const auto last = static_cast<std::int64_t>(s.steps.size());
+        const bool is_new = id == 0 && version == 0 && tables == 0;
+        if (!is_new && id != s.application)
+            return error(errc::storage_failed,
+                         file_.string() + " is not Hearth's database of " + kind_);
+        if (version > last)
+            return error(errc::storage_failed,
+                         file_.string() + " was written by a newer Hearth (schema " +
+                             std::to_string(version) + ", this one knows " + std::to_string(last) +
+                             "): use that version, or another --data directory");
+        if (version == last) return {};
+        std::string sql = "BEGIN IMMEDIATE;";
+        for (const char* step : s.steps.subspan(static_cast<std::size_t>(version))) sql += step;
+        sql += "PRAGMA application_id = " + std::to_string(s.application) +
+               ";PRAGMA user_version = " + std::to_string(last) + ";COMMIT";
+        return execute(sql);
+    }
+
+    result<void> execute(const std::string& sql) {
+        if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK)
+            return {};
+        return failed("cannot be used");
+    }
+    /// What was to be rolled back may be so already; then this fails, and is welcome to.
+    void roll_back() noexcept {
+        sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+    result<statement_ptr> prepare(const char* sql) {
+        sqlite3_stmt* raw = nullptr;
+        if (sqlite3_prepare_v3(database_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &raw,
+                               nullptr) != SQLITE_OK)
+            return failed("cannot be used");
+        return statement_ptr(raw);
+    }
+    result<std::int64_t> number_of(const char* sql) {
+        HEARTH_TRY(const statement_ptr s, prepare(sql));
+        if (sqlite3_step(s.get()) != SQLITE_ROW) return failed("cannot be read");
+        return sqlite3_column_int64(s.get(), 0);
+    }
+    /// Of a statement that gives no rows.
+    result<void> run(const statement_ptr& s) {
+        const int step = sqlite3_step(s.get());
+        error e;
+        if (step != SQLITE_DONE) e = failed("cannot be written");
+        sqlite3_reset(s.get());
+        if (step != SQLITE_DONE) return e;
+        return {};
+    }
+    /// `visit` is called with the statement at each row until it returns false. The statement can
+    /// be run again after.
+    template <class Visit>
+    result<void> each_row(const statement_ptr& s, Visit visit) {
+        int step = sqlite3_step(s.get());
+        for (; step == SQLITE_ROW; step = sqlite3_step(s.get()))
+            if (!visit(s)) break;
+        error e;
+        if (step != SQLITE_ROW && step != SQLITE_DONE) e = failed("cannot be read");
+        sqlite3_reset(s.get());
+        sqlite3_clear_bindings(s.get());
+        if (e.code()) return e;
+        return {};
+    }
+    [[nodiscard]] std::uint64_t changes() const {
+        return static_cast<std::uint64_t>(sqlite3_changes64(database_.get()));
+    }
+    [[nodiscard]] std::int64_t last_row_id() const {
+        return sqlite3_last_insert_rowid(database_.get());
+    }
+    [[nodiscard]] error failed(const char* what) const {
+        return {errc::storage_failed, "the database of " + kind_ + " " + file_.string() + " " +
+                                          what + ": " +
+                                          (database_ ? sqlite3_errmsg(database_.get())
+                                                     : "no memory")};
+    }
+
+  private:
+    std::string kind_;
+    std::filesystem::path file_;
+    database_ptr database_;
+};
+
+/// Text and bytes live until the statement has been run.
+inline void put(const statement_ptr& s, int at, std::string_view text) {
+    sqlite3_bind_text(s.get(), at, text.data() ? text.data() : "", static_cast<int>(text.size()),
+                      SQLITE_STATIC);
+}
+inline void put(const statement_ptr& s, int at, std::int64_t n) {
+    sqlite3_bind_int64(s.get(), at, n);
+}
+inline void put_bytes(const statement_ptr& s, int at, std::string_view bytes) {
+    sqlite3_bind_blob(s.get(), at, bytes.data() ? bytes.data() : "",
+                      static_cast<int>(bytes.size()), SQLITE_STATIC);
+}
+inline std::string text_at(const statement_ptr& s, int column) {
+    const auto* text = static_cast<const char*>(sqlite3_column_blob(s.get(), column));
+    return {text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(s.get(), column))};
+}
+inline std::int64_t number_at(const statement_ptr& s, int column) {
+    return sqlite3_column_int64(s.get(), column);
+}
+
+}  // namespace hearth::sqlite
