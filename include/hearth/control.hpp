@@ -346,7 +346,7 @@ class control_plane {
 
     /// The queues (queue.hpp), kept in the data directory too. They live as long as the control
     /// plane; what copies of it and of their handles are asked after that fails.
-    [[nodiscard]] queue_service& queues() noexcept;
+    [[nodiscard]] queue_service& queues() const noexcept;
 
     /// Functions registered at this moment.
     [[nodiscard]] std::size_t size() const;

@@ -11,8 +11,8 @@
 ///     for (const hearth::queue_message& m : jobs.receive({.wait = 20s}).value())
 ///         jobs.remove(m.receipt_handle).value();
 ///
-/// With a data directory a message is on disk (queues.db: SQLite, WAL, synchronous=FULL) when a send
-/// returns, and every answer is on disk before it is given; calls that come together share an
+/// With a data directory a message is on disk (queues.db: SQLite, WAL, synchronous=FULL) when a
+/// send returns, and every answer is on disk before it is given; calls that come together share an
 /// fsync. Without one, queues live in this process's memory. A message is delivered at least once:
 /// one that was received and not removed is there again after its visibility timeout, also when the
 /// process was killed meanwhile.
@@ -87,7 +87,8 @@ struct message_attribute {
 };
 using message_attributes = std::map<std::string, message_attribute, std::less<>>;
 
-inline constexpr std::size_t max_message_bytes = 256 * 1024;  ///< body and attributes; of a batch too
+inline constexpr std::size_t max_message_bytes =
+    256 * 1024;  ///< body and attributes; of a batch too
 inline constexpr std::size_t max_batch_entries = 10;
 
 struct outgoing_message {
@@ -120,9 +121,9 @@ struct queue_message {
 };
 
 struct receive_options {
-    std::size_t max_messages = 1;                        ///< 1 to 10
-    std::optional<std::chrono::seconds> wait{};          ///< 0 to 20 s; nothing: the queue's
-    std::optional<std::chrono::seconds> visibility{};    ///< 0 to 12 h; nothing: the queue's
+    std::size_t max_messages = 1;                      ///< 1 to 10
+    std::optional<std::chrono::seconds> wait{};        ///< 0 to 20 s; nothing: the queue's
+    std::optional<std::chrono::seconds> visibility{};  ///< 0 to 12 h; nothing: the queue's
 };
 
 struct visibility_change {
@@ -134,6 +135,9 @@ struct queue_page {
     std::vector<std::string> names{};
     std::string next_token{};  ///< empty: there are no more
 };
+
+/// Whether queues have an attribute of that name.
+bool is_queue_attribute(std::string_view name) noexcept;
 
 /// The MD5 AWS gives with message attributes. Empty for none.
 std::string md5_of(const message_attributes& attributes);
@@ -185,8 +189,8 @@ class queue_service {
 
     // Messages. Of a batch (1 to 10, 256 KiB) each has its own outcome; all share one commit.
 
-    using send_handler = boost::asio::any_completion_handler<void(
-        error, std::vector<result<sent_message>>)>;
+    using send_handler =
+        boost::asio::any_completion_handler<void(error, std::vector<result<sent_message>>)>;
     void async_send(std::string name, std::vector<outgoing_message> messages, send_handler handler);
 
     /// Waits for a first message as long as asked, without a thread. A cancellation ends the wait

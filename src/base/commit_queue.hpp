@@ -1,10 +1,10 @@
 #pragma once
 
 /// What waits for the one thread that writes to a database. All jobs that come while it writes are
-/// its next transaction, so a disk that takes 4 ms for an fsync accepts hundreds in that time (group
-/// commit). Callers that were answered together come again together: so after a transaction of
-/// several the next one waits for as many, a part of what the last one took. What nobody waits for
-/// is taken a few milliseconds later, to cost fewer transactions.
+/// its next transaction, so a disk that takes 4 ms for an fsync accepts hundreds in that time
+/// (group commit). Callers that were answered together come again together: so after a transaction
+/// of several the next one waits for as many, a part of what the last one took. What nobody waits
+/// for is taken a few milliseconds later, to cost fewer transactions.
 ///
 /// Thread-safe; `take` is the writing thread's. The mutex is a leaf.
 
@@ -62,9 +62,8 @@ class commit_queue {
             wanted_ = 1;
         }
         if (!urgent_ && !stop_)
-            changed_.wait_for(lock, patience, [this] {
-                return stop_ || urgent_ || waiting_.size() >= max_batch;
-            });
+            changed_.wait_for(lock, patience,
+                              [this] { return stop_ || urgent_ || waiting_.size() >= max_batch; });
         std::vector<Job> batch;
         const std::size_t size = std::min(waiting_.size(), max_batch);
         batch.reserve(size);

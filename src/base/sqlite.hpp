@@ -130,10 +130,9 @@ class connection {
         return sqlite3_last_insert_rowid(database_.get());
     }
     [[nodiscard]] error failed(const char* what) const {
-        return {errc::storage_failed, "the database of " + kind_ + " " + file_.string() + " " +
-                                          what + ": " +
-                                          (database_ ? sqlite3_errmsg(database_.get())
-                                                     : "no memory")};
+        return {errc::storage_failed,
+                "the database of " + kind_ + " " + file_.string() + " " + what + ": " +
+                    (database_ ? sqlite3_errmsg(database_.get()) : "no memory")};
     }
 
   private:
@@ -151,8 +150,8 @@ inline void put(const statement_ptr& s, int at, std::int64_t n) {
     sqlite3_bind_int64(s.get(), at, n);
 }
 inline void put_bytes(const statement_ptr& s, int at, std::string_view bytes) {
-    sqlite3_bind_blob(s.get(), at, bytes.data() ? bytes.data() : "",
-                      static_cast<int>(bytes.size()), SQLITE_STATIC);
+    sqlite3_bind_blob(s.get(), at, bytes.data() ? bytes.data() : "", static_cast<int>(bytes.size()),
+                      SQLITE_STATIC);
 }
 inline std::string text_at(const statement_ptr& s, int column) {
     const auto* text = static_cast<const char*>(sqlite3_column_blob(s.get(), column));

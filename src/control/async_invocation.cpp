@@ -26,6 +26,13 @@ result<void> control_plane::impl::check_outcome_target(std::string_view arn,
                                                  " is a directory of files, and this server has no "
                                                  "data directory to keep them in");
     }
+    if (std::holds_alternative<control::queue_destination>(where)) {
+        const auto found = queues_.find(queues_.name_of(arn));
+        if (found.has_value()) return {};
+        if (found.error().code() != queue_errc::queue_does_not_exist) return found.error();
+        return error(errc::invalid_argument,
+                     "The destination ARN " + std::string(arn) + " names no queue here");
+    }
     const auto name = parse(arn, {});
     if (name.has_error())
         return error(errc::invalid_argument, "The destination ARN " + std::string(arn) +

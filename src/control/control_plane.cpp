@@ -121,9 +121,8 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         HEARTH_TRY(storage, control::open_sqlite_storage(options.data_directory));
     }
     HEARTH_TRY(auto functions, storage->load());
-    const auto queues_file = options.data_directory.empty()
-                                 ? std::filesystem::path()
-                                 : options.data_directory / "queues.db";
+    const auto queues_file = options.data_directory.empty() ? std::filesystem::path()
+                                                            : options.data_directory / "queues.db";
     HEARTH_TRY(auto queues,
                queues::open_service(queues_file, {options.region, options.account_id}, [] {
                    return std::chrono::time_point_cast<std::chrono::milliseconds>(
@@ -184,7 +183,8 @@ account_settings control_plane::get_account_settings() const {
 }
 
 const function_logs* control_plane::logs() const noexcept { return impl_->options_.logs.get(); }
-queue_service& control_plane::queues() noexcept { return impl_->queues_; }
+
+queue_service& control_plane::queues() const noexcept { return impl_->queues_; }
 
 std::size_t control_plane::size() const { return impl_->registry_.size(); }
 

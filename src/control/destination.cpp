@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view s3_prefix = "arn:aws:s3:::", http_prefix = "arn:aws:http:::";
+constexpr std::string_view s3_prefix = "arn:aws:s3:::", http_prefix = "arn:aws:http:::",
+                           sqs_prefix = "arn:aws:sqs:";
 
 bool is_bucket(std::string_view name) {
     const auto fits = [](char c) {
@@ -113,6 +114,11 @@ answer answer_of(const event_ending& ending) {
 result<destination> parse_destination(std::string_view arn) {
     if (arn.starts_with("arn:aws:lambda:"))
         return destination(function_destination{std::string(arn)});
+    // Lambda's Developer Guide, "Capturing records of Lambda asynchronous invocations": no FIFO
+    // queue.
+    if (arn.starts_with(sqs_prefix) && !arn.ends_with(".fifo") &&
+        std::ranges::count(arn, ':') == 5 && !arn.ends_with(':'))
+        return destination(queue_destination{std::string(arn)});
     if (arn.starts_with(s3_prefix)) {
         const std::string_view bucket = arn.substr(s3_prefix.size());
         if (is_bucket(bucket)) return destination(bucket_destination{std::string(bucket)});
@@ -123,7 +129,8 @@ result<destination> parse_destination(std::string_view arn) {
     return error(errc::invalid_argument,
                  "The destination ARN " + std::string(arn) +
                      " is not served here: what can be are functions "
-                     "(arn:aws:lambda:REGION:ACCOUNT:function:NAME), directories of files "
+                     "(arn:aws:lambda:REGION:ACCOUNT:function:NAME), standard queues "
+                     "(arn:aws:sqs:REGION:ACCOUNT:NAME), directories of files "
                      "(arn:aws:s3:::BUCKET) and HTTP endpoints (arn:aws:http:::HOST:PORT/PATH)");
 }
 
@@ -151,9 +158,7 @@ std::string invocation_record(const queued_event& e,
     return record + "}";
 }
 
-std::string dead_letter_record(const queued_event& e,
-                               const event_ending& ending,
-                               std::string_view target_arn) {
+outgoing_message dead_letter_message(const queued_event& e, const event_ending& ending) {
     const answer a = answer_of(ending);
     std::string why = ending.how == condition::event_age_exceeded
                           ? "The event is older than its function's MaximumEventAgeInSeconds"
@@ -163,19 +168,25 @@ std::string dead_letter_record(const queued_event& e,
     while (cut < why.size() && cut > 0 && (static_cast<unsigned char>(why[cut]) & 0xc0) == 0x80)
         --cut;
     why.resize(cut);
-    const auto attribute = [](std::string_view type, std::string_view value) {
-        return json::object{{"stringValue", json::string_view(value.data(), value.size())},
-                            {"dataType", json::string_view(type.data(), type.size())}};
-    };
-    json::error_code failed;
-    const std::string quoted = as_json(json::serialize(json::value(e.payload)));
+    outgoing_message m{.body = e.payload};
+    m.attributes["RequestID"] = {"String", e.request_id};
+    m.attributes["ErrorCode"] = {"Number", std::to_string(a.status ? a.status : 200)};
+    m.attributes["ErrorMessage"] = {"String", why};
+    return m;
+}
+
+std::string dead_letter_record(const queued_event& e,
+                               const event_ending& ending,
+                               std::string_view target_arn) {
+    const outgoing_message m = dead_letter_message(e, ending);
+    json::object attributes;
+    for (const char* name : {"RequestID", "ErrorCode", "ErrorMessage"})
+        attributes[name] = {{"stringValue", m.attributes.at(name).value},
+                            {"dataType", m.attributes.at(name).type}};
+    const std::string quoted = as_json(json::serialize(json::value(m.body)));
     std::string record = R"({"Records":[{"messageId":)" +
                          json::serialize(json::value(make_uuid())) + ",\"body\":" + quoted;
-    record += ",\"messageAttributes\":" +
-              json::serialize(json::object{
-                  {"RequestID", attribute("String", e.request_id)},
-                  {"ErrorCode", attribute("Number", std::to_string(a.status ? a.status : 200))},
-                  {"ErrorMessage", attribute("String", why)}});
+    record += ",\"messageAttributes\":" + json::serialize(attributes);
     record += R"(,"eventSource":"aws:sqs","eventSourceARN":)" +
               json::serialize(json::value(json::string_view(target_arn.data(), target_arn.size())));
     return record + "}]}";

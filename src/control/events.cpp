@@ -163,7 +163,7 @@ void events::conclude(const queued_event& e,
     }
     event_change change;
     std::vector<outbound> out;
-    const auto send = [&](const std::string& target, bool is_dead_letter, std::string record) {
+    const auto send = [&](const std::string& target, bool is_dead_letter, outgoing_message record) {
         const auto sent = address(target, is_dead_letter, std::move(record), change, out);
         if (sent.has_error()) on_undelivered(e.lane, is_dead_letter, sent.error());
     };
@@ -171,9 +171,12 @@ void events::conclude(const queued_event& e,
         const std::string_view qualifier = qualifier_of(e.lane);
         const std::string arn =
             owner_.arn_of(function_of(e.lane), qualifier.empty() ? "$LATEST" : qualifier);
-        send(sink, false, invocation_record(e, ending, arn, now()));
+        send(sink, false, {.body = invocation_record(e, ending, arn, now())});
     }
-    if (!dead_letter.empty()) send(dead_letter, true, dead_letter_record(e, ending, dead_letter));
+    if (dead_letter.starts_with("arn:aws:sqs:"))
+        send(dead_letter, true, dead_letter_message(e, ending));
+    else if (!dead_letter.empty())
+        send(dead_letter, true, {.body = dead_letter_record(e, ending, dead_letter)});
     auto executor = tracked_executor(done);
     if (out.empty()) return complete(std::move(executor), std::move(done), std::move(change));
     asio::co_spawn(
@@ -192,13 +195,17 @@ asio::awaitable<void> events::bring(std::string lane,
         if (const auto* bucket = std::get_if<bucket_destination>(&each.where)) {
             const auto written =
                 write_record(owner_.options_.data_directory / "destinations" / bucket->bucket,
-                             function_of(lane), each.record, now());
+                             function_of(lane), each.record.body, now());
             if (written.has_error()) failed = written.error();
+        } else if (const auto* target = std::get_if<queue_destination>(&each.where)) {
+            queue to(owner_.queues_, owner_.queues_.name_of(target->arn));
+            const auto sent = to.send(std::move(each.record));
+            if (sent.has_error()) failed = sent.error();
         } else {
             const auto& endpoint = std::get<http_destination>(each.where);
             for (std::size_t attempt = 1; attempt <= max_posts; ++attempt) {
                 if (stopping_) co_return;  // the event stays as it is: the next process has it
-                failed = co_await post_record(endpoint, each.record);
+                failed = co_await post_record(endpoint, each.record.body);
                 if (!failed.code() || attempt == max_posts) break;
                 asio::steady_timer pause(co_await asio::this_coro::executor,
                                          backoff(owner_.options_.events, attempt));
@@ -212,7 +219,7 @@ asio::awaitable<void> events::bring(std::string lane,
 
 result<void> events::address(const std::string& target,
                              bool is_dead_letter,
-                             std::string record,
+                             outgoing_message record,
                              event_change& change,
                              std::vector<outbound>& out) {
     HEARTH_TRY(auto where, parse_destination(target));
@@ -222,15 +229,15 @@ result<void> events::address(const std::string& target,
     }
     HEARTH_TRY(const auto name, owner_.parse(std::get<function_destination>(where).name, {}));
     HEARTH_TRY(const entry_ptr function, owner_.find(name));
-    if (record.size() > max_event_payload)
+    if (record.body.size() > max_event_payload)
         return error(errc::payload_too_large,
-                     fmt::format("the record has {} bytes, an event at most {}", record.size(),
+                     fmt::format("the record has {} bytes, an event at most {}", record.body.size(),
                                  max_event_payload));
     queued_event next;
     next.lane = name.name;
     if (!name.qualifier.empty()) next.lane += ":" + name.qualifier;
     next.request_id = make_uuid();
-    next.payload = std::move(record);
+    next.payload = std::move(record.body);
     next.received = next.due = now();
     next.awaits_deploy = !function->durable;
     count(next.lane, [](async_metrics& m) { ++m.received; });

@@ -78,14 +78,14 @@ class events final : private event_target {
     /// A record on its way out of this process's events.
     struct outbound {
         destination where;  ///< no function
-        std::string record;
+        outgoing_message record;  ///< attributes are a queue's alone
         bool is_dead_letter = false;
     };
     /// Addresses a record to a target of a function's configuration: an event to be added, or one
     /// to be brought.
     result<void> address(const std::string& target,
                          bool is_dead_letter,
-                         std::string record,
+                         outgoing_message record,
                          event_change& change,
                          std::vector<outbound>& out);
     /// Brings them, and gives `change` to `done`.

@@ -29,7 +29,8 @@ event_time time_of(std::int64_t n) { return event_time(std::chrono::milliseconds
 
 class sqlite_events final : public event_store {
   public:
-    explicit sqlite_events(const std::filesystem::path& file) : writer_("events", file), reader_("events", file) {}
+    explicit sqlite_events(const std::filesystem::path& file)
+        : writer_("events", file), reader_("events", file) {}
 
     result<void> open() {
         HEARTH_CHECK(writer_.open());

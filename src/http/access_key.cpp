@@ -1,4 +1,5 @@
 #include "http/operations.hpp"
+#include "http/sqs.hpp"
 
 #include <hearth/http/access_key.hpp>
 
@@ -54,9 +55,18 @@ bool is_word(std::string_view s, std::string_view also) {
     });
 }
 
+/// Lambda's actions stand alone, others behind their service; a pattern is for one or the other,
+/// unless it is for all.
+bool covers(std::string_view pattern, std::string_view action) {
+    const auto has_service = [](std::string_view s) { return s.find(':') != s.npos; };
+    return pattern == "*" ||
+           (has_service(pattern) == has_service(action) && matches(pattern, action, true));
+}
+
 bool is_action(std::string_view pattern) {
-    return std::ranges::any_of(action_names(),
-                               [&](std::string_view name) { return matches(pattern, name, true); });
+    const auto covered = [&](std::string_view name) { return covers(pattern, name); };
+    return std::ranges::any_of(action_names(), covered) ||
+           std::ranges::any_of(sqs::action_names(), covered);
 }
 
 /// The words of "a, b" or "a b"; empty where one is missing between commas.
@@ -176,11 +186,11 @@ class credentials_reader {
         for (std::string& action : rule.actions) {
             if (action.starts_with("lambda:")) action.erase(0, 7);
             if (is_action(action)) continue;
-            return bad("the Lambda API has no action '" + action +
+            return bad("the APIs served have no action '" + action +
                        "': actions are named as in IAM, such as InvokeFunction, Get* or *");
         }
         for (const std::string& function : rule.functions)
-            if (!is_word(function, "_-*?"))
+            if (!is_word(function, "_-*?."))
                 return bad("'" + function +
                            "' is no function's name or pattern: a name alone, without ARN and "
                            "qualifier, with * and ?");
@@ -213,7 +223,7 @@ bool allows(const access_key& key, std::string_view action, std::string_view fun
     return std::ranges::any_of(key.allow, [&](const allow_rule& rule) {
         return std::ranges::any_of(
                    rule.actions,
-                   [&](const std::string& pattern) { return matches(pattern, action, true); }) &&
+                   [&](const std::string& pattern) { return covers(pattern, action); }) &&
                std::ranges::any_of(rule.functions, [&](const std::string& pattern) {
                    // What is not about one function is only allowed by what allows all.
                    return function == "*" ? pattern == "*" : matches(pattern, function, false);

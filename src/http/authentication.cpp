@@ -113,22 +113,33 @@ std::variant<authenticator::proof, reply> authenticator::basic(std::string_view 
 }
 
 std::optional<reply> denied(const access_key* key,
+                            const std::string& account,
+                            const std::string& action,
+                            std::string_view name,
+                            const std::string& arn) {
+    if (!key) return std::nullopt;
+    // Rules name Lambda's actions alone.
+    const std::string_view known =
+        std::string_view(action).substr(action.starts_with("lambda:") ? 7 : 0);
+    if (allows(*key, known, name.empty() ? "*" : name)) return std::nullopt;
+    return make_error(aws_error::access_denied,
+                      "User: arn:aws:iam::" + account + ":user/" + key->name +
+                          " is not authorized to perform: " + action + " on resource: " + arn +
+                          " because no identity-based policy allows the " + action + " action");
+}
+
+std::optional<reply> denied(const access_key* key,
                             const control_plane& control,
                             std::string_view action,
                             std::string_view function) {
     if (!key) return std::nullopt;
-    std::string resource = "*", name = "*";
+    std::string resource = "*", name;
     if (!function.empty())
         if (const auto arn = control.function_arn(function); arn.has_value()) {
             resource = *arn;
             name = arn->substr(arn->rfind(':') + 1);
         }
-    if (allows(*key, action, name)) return std::nullopt;
-    const std::string named = "lambda:" + std::string(action);
-    return make_error(aws_error::access_denied,
-                      "User: arn:aws:iam::" + control.account_id() + ":user/" + key->name +
-                          " is not authorized to perform: " + named + " on resource: " + resource +
-                          " because no identity-based policy allows the " + named + " action");
+    return denied(key, control.account_id(), "lambda:" + std::string(action), name, resource);
 }
 
 std::optional<reply> denied(const access_key* key,

@@ -57,7 +57,14 @@ class authenticator {
     std::vector<cached> signing_keys_;  ///< under mutex_; the last one that each key used
 };
 
-/// AWS's AccessDeniedException where `key` may not; null may everything. `function` is named in any
+/// AWS's AccessDeniedException where `key` may not; null may everything. `action` with its service
+/// before it ("sqs:SendMessage"); the resource by its name, which rules know (empty: none), and ARN.
+std::optional<reply> denied(const access_key* key,
+                            const std::string& account,
+                            const std::string& action,
+                            std::string_view name,
+                            const std::string& arn);
+/// The same of an action of Lambda's. `function` is named in any
 /// of AWS's ways; empty: the action is not about one function.
 std::optional<reply> denied(const access_key* key,
                             const control_plane& control,

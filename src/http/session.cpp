@@ -5,6 +5,7 @@
 #include "http/beast_text.hpp"
 #include "http/function_url.hpp"
 #include "http/management.hpp"
+#include "http/sqs_wire.hpp"
 #include "http/text.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -45,8 +46,6 @@ bool is_invocation(operation op) {
 
 /// Larger bodies are hashed on another thread: about half a millisecond.
 constexpr std::size_t inline_hash = 256 * 1024;
-/// That requests are signed for.
-constexpr std::string_view service_name = "lambda";
 constexpr std::string_view basic_scheme = "Basic ";
 
 std::uint64_t body_limit(const std::optional<route>& asked) {
@@ -121,7 +120,8 @@ void session::shake_hands() {
 void session::stop() {
     asio::dispatch(connection_.get_executor(), [self = shared_from_this()] {
         self->stopping_ = true;
-        if (self->reading_) self->close();
+        if (self->reading_) return self->close();
+        self->long_poll_.emit(asio::cancellation_type::all);
     });
 }
 
@@ -152,6 +152,7 @@ void session::read_header() {
 
 void session::on_header(error_code ec) {
     asked_.reset();
+    service_ = {};
     request_id_ = to_string(make_id_());
     trace_id_.clear();
     if (ec) return on_malformed(ec);
@@ -159,6 +160,9 @@ void session::on_header(error_code ec) {
     const std::string_view target(request.target().data(), request.target().size());
     asked_ = find_url_route(header(beast_http::field::host), target);
     if (!asked_) asked_ = find_route(request.method(), target);
+    if (!asked_ && request.method() == beast_http::verb::post)
+        service_ =
+            find_service(view(request["X-Amz-Target"]), header(beast_http::field::content_type));
     if (!authenticate()) return;
     if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
         return respond(too_large(asked_), true);
@@ -203,10 +207,11 @@ bool session::authenticate() {
                               beast::iequals(to_beast(authorization.substr(0, basic_scheme.size())),
                                              to_beast(basic_scheme));
     std::vector<std::pair<std::string_view, std::string_view>> views;
-    auto who = may_be_basic && owner_->authenticator_.is_on()
-                   ? owner_->authenticator_.basic(authorization)
-                   : owner_->authenticator_.begin(signed_part(views), service_name,
-                                                  std::chrono::system_clock::now());
+    auto who =
+        may_be_basic && owner_->authenticator_.is_on()
+            ? owner_->authenticator_.basic(authorization)
+            : owner_->authenticator_.begin(signed_part(views), signing_name(service_.service),
+                                           std::chrono::system_clock::now());
     if (auto* refused = std::get_if<reply>(&who)) {
         respond(std::move(*refused), !parser_->is_done());
         return false;
@@ -269,6 +274,7 @@ void session::check_body(const std::string& hash) {
 }
 
 void session::dispatch() {
+    if (service_.service == aws_service::sqs) return call_queues();
     if (!asked_)
         return respond(make_error(aws_error::unknown_operation,
                                   "The Lambda API has no operation " +
@@ -390,6 +396,9 @@ void session::manage_elsewhere() {
 
 void session::respond(reply r, bool rest_unread) {
     reading_ = false;
+    // An error that was found before the service was asked.
+    if (service_.service == aws_service::sqs && r.content_type == reply().content_type)
+        r = sqs::translate(service_.how, r, request_id_);
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
     auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);

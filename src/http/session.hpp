@@ -9,8 +9,10 @@
 #include "http/operations.hpp"
 #include "http/reply.hpp"
 #include "http/server_impl.hpp"
+#include "http/service.hpp"
 #include "http/streaming_call.hpp"
 
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -60,6 +62,7 @@ class session : public std::enable_shared_from_this<session> {
     void invoke_url();
     void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
     void manage_elsewhere();
+    void call_queues();  // session_queues.cpp
 
     // InvokeWithResponseStream (session_stream.cpp).
     void invoke_streaming(invocation what);
@@ -94,6 +97,8 @@ class session : public std::enable_shared_from_this<session> {
     std::optional<boost::beast::http::response<boost::beast::http::empty_body>> stream_head_;
     std::string events_;  ///< being written
     std::optional<route> asked_;
+    service_call service_;  ///< where it is no operation of Lambda's
+    boost::asio::cancellation_signal long_poll_;
     authenticator::proof proof_;
     std::string request_id_, trace_id_;
     bool reading_ = false;   ///< a request is awaited or incomplete

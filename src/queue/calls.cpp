@@ -193,9 +193,8 @@ result<T> only(std::vector<result<T>> all) {
 result<queue> queue_service::create(std::string_view name,
                                     const queue_attributes& attributes,
                                     const queue_tags& tags) {
-    const auto done = wait_for(*impl_, [&](store& s, queue_time now) {
-        return s.create(name, attributes, tags, now);
-    });
+    const auto done = wait_for(
+        *impl_, [&](store& s, queue_time now) { return s.create(name, attributes, tags, now); });
     if (done.has_error()) return done.error();
     return queue(*this, std::string(name));
 }
@@ -227,9 +226,8 @@ result<queue_attributes> queue_service::attributes(std::string_view name) const 
 }
 
 result<void> queue_service::set_attributes(std::string_view name, const queue_attributes& changes) {
-    return wait_for(*impl_, [&](store& s, queue_time now) {
-        return s.set_attributes(name, changes, now);
-    });
+    return wait_for(*impl_,
+                    [&](store& s, queue_time now) { return s.set_attributes(name, changes, now); });
 }
 
 result<void> queue_service::purge(std::string_view name) {
@@ -290,29 +288,29 @@ void queue_service::async_receive(std::string name,
 void queue_service::async_remove(std::string name,
                                  std::vector<std::string> handles,
                                  each_handler handler) {
-    start(*impl_, make_job<std::vector<result<void>>>(
-                      [name = std::move(name), handles = std::move(handles)](
-                          store& s, queue_time now) {
-                          return for_each_entry<result<void>>(
-                              s, name, handles, [&](const std::string& handle) {
-                                  return s.remove_message(name, handle, now);
-                              });
-                      },
-                      std::move(handler)));
+    start(*impl_,
+          make_job<std::vector<result<void>>>(
+              [name = std::move(name), handles = std::move(handles)](store& s, queue_time now) {
+                  return for_each_entry<result<void>>(
+                      s, name, handles, [&](const std::string& handle) {
+                          return s.remove_message(name, handle, now);
+                      });
+              },
+              std::move(handler)));
 }
 
 void queue_service::async_change_visibility(std::string name,
                                             std::vector<visibility_change> changes,
                                             each_handler handler) {
-    start(*impl_, make_job<std::vector<result<void>>>(
-                      [name = std::move(name), changes = std::move(changes)](
-                          store& s, queue_time now) {
-                          return for_each_entry<result<void>>(
-                              s, name, changes, [&](const visibility_change& change) {
-                                  return s.change_visibility(name, change, now);
-                              });
-                      },
-                      std::move(handler)));
+    start(*impl_,
+          make_job<std::vector<result<void>>>(
+              [name = std::move(name), changes = std::move(changes)](store& s, queue_time now) {
+                  return for_each_entry<result<void>>(
+                      s, name, changes, [&](const visibility_change& change) {
+                          return s.change_visibility(name, change, now);
+                      });
+              },
+              std::move(handler)));
 }
 
 namespace {
@@ -340,10 +338,10 @@ result<sent_message> queue::send(outgoing_message message) {
     return only(std::move(sent));
 }
 
-result<std::vector<result<sent_message>>> queue::send_batch(std::vector<outgoing_message> messages) {
-    return await<std::vector<result<sent_message>>>([&](auto handler) {
-        service_.async_send(name_, std::move(messages), std::move(handler));
-    });
+result<std::vector<result<sent_message>>> queue::send_batch(
+    std::vector<outgoing_message> messages) {
+    return await<std::vector<result<sent_message>>>(
+        [&](auto handler) { service_.async_send(name_, std::move(messages), std::move(handler)); });
 }
 
 result<std::vector<queue_message>> queue::receive(receive_options options) {
@@ -360,8 +358,8 @@ result<void> queue::remove(std::string receipt_handle) {
 
 result<void> queue::change_visibility(std::string receipt_handle, std::chrono::seconds timeout) {
     HEARTH_TRY(auto all, await<std::vector<result<void>>>([&](auto handler) {
-                   service_.async_change_visibility(
-                       name_, {{std::move(receipt_handle), timeout}}, std::move(handler));
+                   service_.async_change_visibility(name_, {{std::move(receipt_handle), timeout}},
+                                                    std::move(handler));
                }));
     return only(std::move(all));
 }
@@ -392,11 +390,11 @@ void queue::start_receive(
     service_.async_receive(
         name_, o,
         asio::bind_cancellation_slot(
-            slot, asio::bind_executor(executor, [handler = std::move(handler)](
-                                                    const error& failed,
-                                                    std::vector<queue_message> got) mutable {
-                std::move(handler)(failed.code(), std::move(got));
-            })));
+            slot, asio::bind_executor(
+                      executor, [handler = std::move(handler)](
+                                    const error& failed, std::vector<queue_message> got) mutable {
+                          std::move(handler)(failed.code(), std::move(got));
+                      })));
 }
 
 void queue::start_remove(std::string handle,
@@ -408,8 +406,7 @@ void queue::start_remove(std::string handle,
                                           const error& failed,
                                           const std::vector<result<void>>& all) mutable {
             if (failed.code()) return std::move(handler)(failed.code());
-            std::move(handler)(all.front().has_error() ? all.front().error().code()
-                                                       : error_code());
+            std::move(handler)(all.front().has_error() ? all.front().error().code() : error_code());
         }));
 }
 

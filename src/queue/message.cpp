@@ -26,9 +26,7 @@ void add_length(std::string& to, std::size_t n) {
 
 constexpr char carried_as_text = 1, carried_as_bytes = 2;
 
-bool is_binary(std::string_view type) {
-    return type.substr(0, type.find('.')) == "Binary";
-}
+bool is_binary(std::string_view type) { return type.substr(0, type.find('.')) == "Binary"; }
 
 /// #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF, in UTF-8.
 bool is_allowed_text(std::string_view s) {
@@ -96,12 +94,12 @@ result<void> check_attribute(std::string_view name, const message_attribute& a) 
     if (starts_any_case(name, "aws.") || starts_any_case(name, "amazon."))
         return bad("has a name that is reserved: it begins with AWS. or Amazon.");
     const std::string_view type = std::string_view(a.type).substr(0, a.type.find('.'));
-    if (a.type.empty())
-        return bad("must contain a non-empty message attribute type.");
+    if (a.type.empty()) return bad("must contain a non-empty message attribute type.");
     if (a.type.size() > 256 || !is_name(a.type) ||
         (type != "String" && type != "Number" && type != "Binary"))
-        return bad("has an invalid message attribute type, the set of supported type prefixes is "
-                   "Binary, Number, and String.");
+        return bad(
+            "has an invalid message attribute type, the set of supported type prefixes is "
+            "Binary, Number, and String.");
     if (a.value.empty()) return bad("must contain a non-empty message attribute value.");
     if (type == "Number" && !is_number(a.value))
         return bad("Can't cast the value of message (user) attribute to a number.");
@@ -173,9 +171,9 @@ result<void> check_contents(const outgoing_message& m) {
                     "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 "
                     "to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF");
     if (m.attributes.size() > 10)
-        return fail(queue_errc::invalid_parameter_value,
-                    "Number of message attributes [" + std::to_string(m.attributes.size()) +
-                        "] exceeds the allowed maximum [10].");
+        return fail(queue_errc::invalid_parameter_value, "Number of message attributes [" +
+                                                             std::to_string(m.attributes.size()) +
+                                                             "] exceeds the allowed maximum [10].");
     for (const auto& [name, a] : m.attributes) HEARTH_CHECK(check_attribute(name, a));
     return {};
 }

@@ -95,7 +95,8 @@ void queue_service::impl::run() {
             struct sweep final : queues::job {
                 result<void> run(queues::store& s, queue_time now) override { return s.sweep(now); }
                 void finish() override {}
-                void fail(error) override {}  // the disk's trouble is told to who asks for something
+                void fail(error) override {
+                }  // the disk's trouble is told to who asks for something
             };
             std::vector<job_ptr> one;
             one.push_back(std::make_unique<sweep>());

@@ -1,10 +1,11 @@
 #pragma once
 
-/// The body of `queue_service`: the thread that owns the store. Calls come to it as jobs; those that
-/// wait together are one transaction (commit_queue.hpp), in which each has its own outcome, and are
-/// answered when it is durable. A receive that found nothing and may wait stays behind as a waiter:
-/// it is tried again in the transaction that touches its queue, when a message of that becomes
-/// visible, and ends at its deadline. So no thread waits for a message but this one, for all.
+/// The body of `queue_service`: the thread that owns the store. Calls come to it as jobs; those
+/// that wait together are one transaction (commit_queue.hpp), in which each has its own outcome,
+/// and are answered when it is durable. A receive that found nothing and may wait stays behind as a
+/// waiter: it is tried again in the transaction that touches its queue, when a message of that
+/// becomes visible, and ends at its deadline. So no thread waits for a message but this one, for
+/// all.
 
 #include "base/commit_queue.hpp"
 #include "queue/store.hpp"
@@ -79,7 +80,7 @@ struct queue_service::impl : std::enable_shared_from_this<queue_service::impl> {
 
   private:
     struct task {
-        queues::job_ptr job;         ///< null: a cancellation
+        queues::job_ptr job;  ///< null: a cancellation
         std::uint64_t cancelled = 0;
     };
     struct waiting_queue {

@@ -118,8 +118,7 @@ error bad(std::string_view name) {
                 "Invalid value for the parameter " + std::string(name) + ".");
 }
 error unknown(std::string_view name) {
-    return fail(queue_errc::invalid_attribute_name,
-                "Unknown Attribute " + std::string(name) + ".");
+    return fail(queue_errc::invalid_attribute_name, "Unknown Attribute " + std::string(name) + ".");
 }
 
 bool can_be_empty(kind what) {
@@ -245,8 +244,6 @@ settings read_settings(queue_attributes values) {
     return s;
 }
 
-bool is_attribute(std::string_view name) noexcept { return find(name) != nullptr; }
-
 std::string to_json(const std::map<std::string, std::string, std::less<>>& values) {
     json::object o;
     for (const auto& [name, value] : values) o[name] = value;
@@ -264,3 +261,9 @@ std::map<std::string, std::string, std::less<>> from_json(std::string_view text)
 }
 
 }  // namespace hearth::queues
+
+namespace hearth {
+
+bool is_queue_attribute(std::string_view name) noexcept { return queues::find(name) != nullptr; }
+
+}  // namespace hearth

@@ -39,9 +39,6 @@ result<settings> change_settings(const settings& from, const queue_attributes& c
 /// Of `values` as they were kept.
 settings read_settings(queue_attributes values);
 
-/// Whether `name` is an attribute that a queue can be asked for.
-bool is_attribute(std::string_view name) noexcept;
-
 /// A JSON object of strings, to keep attributes and tags in.
 std::string to_json(const std::map<std::string, std::string, std::less<>>& values);
 std::map<std::string, std::string, std::less<>> from_json(std::string_view text);

@@ -69,9 +69,9 @@ bool is_id(std::string_view s) {
 }
 
 result<void> check_ids(const outgoing_message& m, const settings& s) {
-    for (const auto& [name, value] : {std::pair("MessageGroupId", std::string_view(m.group_id)),
-                                      std::pair("MessageDeduplicationId",
-                                                std::string_view(m.deduplication_id))})
+    for (const auto& [name, value] :
+         {std::pair("MessageGroupId", std::string_view(m.group_id)),
+          std::pair("MessageDeduplicationId", std::string_view(m.deduplication_id))})
         if (!is_id(value))
             return bad_value(value, name,
                              std::string(name) +
@@ -128,7 +128,8 @@ result<void> store::prepare() {
         const char* sql;
     };
     const text all[] = {
-        {find_, "SELECT id, created, modified, purged, attributes, tags FROM queues WHERE name = ?1"},
+        {find_,
+         "SELECT id, created, modified, purged, attributes, tags FROM queues WHERE name = ?1"},
         {add_,
          "INSERT INTO queues (name, created, modified, purged, attributes, tags)"
          " VALUES (?1, ?2, ?2, 0, ?3, ?4)"},
@@ -359,8 +360,9 @@ result<void> store::set_attributes(std::string_view name,
 result<void> store::purge(std::string_view name, queue_time now) {
     HEARTH_TRY(const record* r, record_of(name));
     if (now < time_of(r->purged) + purge_interval)
-        return fail(queue_errc::purge_queue_in_progress,
-                    "Only one PurgeQueue operation on " + r->name + " is allowed every 60 seconds.");
+        return fail(
+            queue_errc::purge_queue_in_progress,
+            "Only one PurgeQueue operation on " + r->name + " is allowed every 60 seconds.");
     put(drop_messages_, 1, r->id);
     HEARTH_CHECK(database_.run(drop_messages_));
     record next = *r;
@@ -395,9 +397,7 @@ result<void> store::untag(std::string_view name, const std::vector<std::string>&
     return save(next);
 }
 
-result<sent_message> store::send(std::string_view name,
-                                 const outgoing_message& m,
-                                 queue_time now) {
+result<sent_message> store::send(std::string_view name, const outgoing_message& m, queue_time now) {
     HEARTH_TRY(const record* r, record_of(name));
     HEARTH_CHECK(check_contents(m));
     HEARTH_CHECK(check_ids(m, r->attributes));
@@ -433,8 +433,8 @@ result<sent_message> store::send(std::string_view name,
         }));
         if (is_seen) return sent;
     }
-    const queue_time visible = now + (is_fifo ? r->attributes.delay
-                                              : m.delay.value_or(r->attributes.delay));
+    const queue_time visible =
+        now + (is_fifo ? r->attributes.delay : m.delay.value_or(r->attributes.delay));
     const std::string_view sender = m.sender_id.empty() ? who.account : m.sender_id;
     put(send_, 1, r->id), put(send_, 2, sent.message_id), put(send_, 3, number(visible));
     put(send_, 4, number(now)), put(send_, 5, m.group_id), put(send_, 6, deduplication);
@@ -458,8 +458,7 @@ result<std::vector<queue_message>> store::receive(std::string_view name,
                                                   bool would_wait,
                                                   queue_time now) {
     HEARTH_TRY(const record* r, record_of(name));
-    const std::chrono::seconds visibility =
-        options.visibility.value_or(r->attributes.visibility);
+    const std::chrono::seconds visibility = options.visibility.value_or(r->attributes.visibility);
     if (visibility.count() < 0 || visibility > max_visibility)
         return bad_value(std::to_string(visibility.count()), "VisibilityTimeout",
                          "Must be between 0 and 43200, if provided.");
@@ -572,9 +571,7 @@ std::optional<store::handle> store::read_handle(std::string_view text) {
                   static_cast<std::int64_t>(parts[2])};
 }
 
-result<void> store::remove_message(std::string_view name,
-                                   std::string_view text,
-                                   queue_time now) {
+result<void> store::remove_message(std::string_view name, std::string_view text, queue_time now) {
     HEARTH_TRY(const record* r, record_of(name));
     const auto h = read_handle(text);
     if (!h || h->queue != r->id)
@@ -586,8 +583,7 @@ result<void> store::remove_message(std::string_view name,
             is_late = number_at(s, 0) <= number(now);
             return false;
         }));
-        if (is_late)
-            return bad_value(text, "ReceiptHandle", "The receipt handle has expired.");
+        if (is_late) return bad_value(text, "ReceiptHandle", "The receipt handle has expired.");
     }
     put(remove_message_, 1, h->message), put(remove_message_, 2, r->id);
     put(remove_message_, 3, h->nonce);

@@ -105,7 +105,7 @@ TEST_CASE("event-invoke configurations that cannot be are refused") {
     refused([](request& r) { r.on_failure = "arn:aws:ec2:x:y:z"; }, errc::invalid_argument,
             "is not served here");
     refused([](request& r) { r.on_failure = "arn:aws:sqs:us-east-1:000000000000:q"; },
-            errc::invalid_argument, "is not served here");
+            errc::invalid_argument, "names no queue here");
     refused([](request& r) { r.on_failure = "arn:aws:s3:::../up"; }, errc::invalid_argument,
             "is not served here");
     refused([](request& r) { r.on_failure = "arn:aws:s3:::bucket"; }, errc::invalid_argument,

@@ -450,7 +450,7 @@ TEST_CASE("a dead-letter target is checked when it is given") {
     auto creating = creation("h");
     creating.settings.dead_letter_target_arn = "arn:aws:sqs:us-east-1:000000000000:q";
     const auto made = f.control->create_function(std::move(creating));
-    CHECK_THAT(made.error().message(), Catch::Contains("is not served here"));
+    CHECK_THAT(made.error().message(), Catch::Contains("names no queue here"));
     const auto with = [&](const std::string& target) {
         update_function_configuration_request u;
         u.function_name = "f";
@@ -462,7 +462,47 @@ TEST_CASE("a dead-letter target is checked when it is given") {
     CHECK_THAT(with(arn + "x").error().message(), Catch::Contains("names no function"));
     CHECK(with("arn:aws:lambda:us-east-1:000000000000:function:g").has_value());
     settle(*f.control, "f");
+    f.control->queues().create("q").value();
+    f.control->queues().create("q.fifo", {{"FifoQueue", "true"}}).value();
+    CHECK_THAT(with("arn:aws:sqs:us-east-1:000000000000:q.fifo").error().message(),
+               Catch::Contains("is not served here"));
+    CHECK_THAT(with("arn:aws:sqs:eu-west-1:000000000000:q").error().message(),
+               Catch::Contains("names no queue here"));
+    CHECK(with("arn:aws:sqs:us-east-1:000000000000:q").has_value());
+    settle(*f.control, "f");
     CHECK(with("").has_value());
+}
+
+TEST_CASE("outcomes and dead letters go to queues") {
+    event_fixture f;
+    queue ends = f.control->queues().create("ends").value();
+    queue letters = f.control->queues().create("letters").value();
+    auto creating = creation("f", "flaky");
+    creating.settings.dead_letter_target_arn = letters.arn();
+    f.control->create_function(std::move(creating)).value();
+    settle(*f.control, "f");
+    send_to(*f.control, "", ends.arn());
+    f.worker.to_fail = 2;
+    const std::string id = f.control->enqueue("f", "\"two\"").value();
+    const auto letter = letters.receive({.wait = std::chrono::seconds(20)}).value();
+    REQUIRE(letter.size() == 1);
+    CHECK(letter[0].body == "\"two\"");
+    CHECK(letter[0].attributes.at("RequestID") == message_attribute{"String", id});
+    CHECK(letter[0].attributes.at("ErrorCode") == message_attribute{"Number", "200"});
+    CHECK_THAT(letter[0].attributes.at("ErrorMessage").value, Catch::Contains("boom"));
+    const auto end = ends.receive({.wait = std::chrono::seconds(20)}).value();
+    REQUIRE(end.size() == 1);
+    const auto record = boost::json::parse(end[0].body);
+    CHECK(record.at("requestPayload") == "two");
+    CHECK(record.at("requestContext").at("requestId") == id.c_str());
+    // A queue that is gone takes nothing, and that is counted.
+    f.control->queues().remove("ends").value();
+    f.worker.to_fail = 2;
+    f.control->enqueue("f", "3").value();
+    CHECK(letters.receive({.wait = std::chrono::seconds(20)}).value().size() == 1);
+    REQUIRE(eventually([&] { return f.queued() == 0; }));
+    CHECK(f.counted("f").destination_delivery_failures == 1);
+    CHECK(f.counted("f").dead_letter_errors == 0);
 }
 
 namespace {

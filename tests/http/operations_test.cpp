@@ -1,5 +1,7 @@
 #include "http/operations.hpp"
 
+#include "http/sqs.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -45,6 +47,15 @@ TEST_CASE("a target that is no operation's is nothing") {
     CHECK_FALSE(find_route(verb::trace, "/2015-03-31/functions"));
 }
 
+namespace {
+
+/// What README is to hold between its two marks.
+std::string tables() {
+    return hearth::http::operations_table() + "\n" + hearth::http::sqs::operations_table();
+}
+
+}  // namespace
+
 TEST_CASE("README's table of operations is the code's") {
     const std::string mark = "<!-- operations -->\n";
     std::ifstream file(HEARTH_SOURCE_DIR "/README.md");
@@ -53,12 +64,12 @@ TEST_CASE("README's table of operations is the code's") {
     const auto begin = readme.find(mark);
     REQUIRE(begin != readme.npos);
     const auto from = begin + mark.size();
-    CHECK(readme.substr(from, readme.find(mark, from) - from) == hearth::http::operations_table());
+    CHECK(readme.substr(from, readme.find(mark, from) - from) == tables());
 }
 
-/// test_http "[print-operations]": what README is to hold between its two marks.
+/// test_http "[print-operations]"
 TEST_CASE("the table of operations", "[.print-operations]") {
-    std::cout << hearth::http::operations_table();
+    std::cout << tables();
 }
 
 TEST_CASE("the table of operations has every one once") {

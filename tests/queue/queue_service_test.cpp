@@ -1,7 +1,6 @@
 // The queues' thread: long polls, group commit, and what a killed process leaves.
 
 #include "queue/service.hpp"
-
 #include "temporary_directory.hpp"
 
 #include <hearth/queue.hpp>
@@ -87,10 +86,9 @@ TEST_CASE("a long poll ends when a message becomes visible, or with nothing") {
 
 TEST_CASE("a long poll hears of a removed group, a moved message, a deleted queue") {
     service s;
-    queue line = s.queues
-                     .create("line.fifo",
-                             {{"FifoQueue", "true"}, {"ContentBasedDeduplication", "true"}})
-                     .value();
+    queue line =
+        s.queues.create("line.fifo", {{"FifoQueue", "true"}, {"ContentBasedDeduplication", "true"}})
+            .value();
     line.send({.body = "1", .group_id = "g"}).value();
     line.send({.body = "2", .group_id = "g"}).value();
     const auto first = line.receive().value();
@@ -164,7 +162,8 @@ TEST_CASE("handlers run on their executor; completion tokens are taken") {
 TEST_CASE("of a batch each message has its own outcome") {
     service s;
     queue jobs = s.queues.create("jobs", {{"MaximumMessageSize", "262144"}}).value();
-    const auto sent = jobs.send_batch({{.body = "good"}, {.body = "\x01"}, {.body = "fine"}}).value();
+    const auto sent =
+        jobs.send_batch({{.body = "good"}, {.body = "\x01"}, {.body = "fine"}}).value();
     REQUIRE(sent.size() == 3);
     CHECK(sent[0].has_value());
     CHECK(sent[1].error().code() == queue_errc::invalid_message_contents);
@@ -178,8 +177,7 @@ TEST_CASE("of a batch each message has its own outcome") {
               .error()
               .code() == queue_errc::batch_request_too_long);
     CHECK(jobs.send({.body = std::string(262'144, 'x')}).has_value());
-    CHECK(jobs.receive({.max_messages = 11}).error().code() ==
-          queue_errc::invalid_parameter_value);
+    CHECK(jobs.receive({.max_messages = 11}).error().code() == queue_errc::invalid_parameter_value);
     CHECK(jobs.receive({.wait = 21s}).error().code() == queue_errc::invalid_parameter_value);
 }
 

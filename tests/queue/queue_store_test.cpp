@@ -1,8 +1,7 @@
 // Every rule of queues that needs no waiting, with the clock in the test's hand.
 
-#include "queue/store.hpp"
-
 #include "queue/message.hpp"
+#include "queue/store.hpp"
 #include "temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
@@ -21,8 +20,7 @@ const identity here{"eu-west-1", "123456789012"};
 
 /// A store and its time.
 struct world {
-    explicit world(const std::filesystem::path& file = {})
-        : s(store::open(file, here).value()) {
+    explicit world(const std::filesystem::path& file = {}) : s(store::open(file, here).value()) {
         REQUIRE(s->begin().has_value());
     }
     ~world() { (void)s->commit(); }
@@ -166,18 +164,20 @@ TEST_CASE("what was received too often goes to the dead-letter queue") {
     CHECK(dead[0].attributes.at("a").value == "b");
     CHECK(w.s->list_sources("dead", {}, 10).value().names == strings{"jobs"});
 
-    refused(w.s->set_attributes("jobs",
-                                {{"RedrivePolicy",
-                                  R"({"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123456789012:no","maxReceiveCount":"2"})"}},
-                                w.now),
-            queue_errc::invalid_parameter_value, "Dead letter target does not exist.");
+    refused(
+        w.s->set_attributes(
+            "jobs",
+            {{"RedrivePolicy",
+              R"({"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123456789012:no","maxReceiveCount":"2"})"}},
+            w.now),
+        queue_errc::invalid_parameter_value, "Dead letter target does not exist.");
     for (const char* wrong : {"x", "{}", R"({"deadLetterTargetArn":"a","maxReceiveCount":0})",
                               R"({"deadLetterTargetArn":"a","maxReceiveCount":1001})"})
         refused(w.s->set_attributes("jobs", {{"RedrivePolicy", wrong}}, w.now),
                 queue_errc::invalid_attribute_value);
     // A target that says who may use it, and one of another kind.
-    REQUIRE(w.s->set_attributes("dead", {{"RedriveAllowPolicy", R"({"redrivePermission":"denyAll"})"}},
-                                w.now)
+    REQUIRE(w.s->set_attributes(
+                   "dead", {{"RedriveAllowPolicy", R"({"redrivePermission":"denyAll"})"}}, w.now)
                 .has_value());
     refused(w.s->set_attributes("jobs", {{"RedrivePolicy", policy}}, w.now),
             queue_errc::invalid_parameter_value, "does not have permission");
@@ -248,9 +248,9 @@ TEST_CASE("a FIFO queue takes a deduplication id once in five minutes") {
     w.create("plain");
     refused(w.s->send("plain", {.body = "x", .deduplication_id = "e"}, w.now),
             queue_errc::invalid_parameter_value, "not valid for this queue type");
-    w.create("groups.fifo",
-             {{"FifoQueue", "true"}, {"DeduplicationScope", "messageGroup"},
-              {"FifoThroughputLimit", "perMessageGroupId"}});
+    w.create("groups.fifo", {{"FifoQueue", "true"},
+                             {"DeduplicationScope", "messageGroup"},
+                             {"FifoThroughputLimit", "perMessageGroupId"}});
     w.send("groups.fifo", {.body = "1", .group_id = "g", .deduplication_id = "d"});
     w.send("groups.fifo", {.body = "2", .group_id = "h", .deduplication_id = "d"});
     w.send("groups.fifo", {.body = "3", .group_id = "h", .deduplication_id = "d"});
@@ -271,17 +271,22 @@ TEST_CASE("queues are made with attributes that make sense, once") {
             queue_errc::invalid_parameter_value, ".fifo suffix");
     refused(w.s->create("line.fifo", {{"FifoQueue", "false"}}, {}, w.now),
             queue_errc::invalid_attribute_value);
-    const std::pair<const char*, const char*> wrong[] = {
-        {"DelaySeconds", "901"}, {"DelaySeconds", ""}, {"VisibilityTimeout", "43201"},
-        {"VisibilityTimeout", "-1"}, {"VisibilityTimeout", "1 "}, {"MaximumMessageSize", "1023"},
-        {"MaximumMessageSize", "262145"}, {"MessageRetentionPeriod", "59"},
-        {"ReceiveMessageWaitTimeSeconds", "21"}, {"SqsManagedSseEnabled", "yes"}};
+    const std::pair<const char*, const char*> wrong[] = {{"DelaySeconds", "901"},
+                                                         {"DelaySeconds", ""},
+                                                         {"VisibilityTimeout", "43201"},
+                                                         {"VisibilityTimeout", "-1"},
+                                                         {"VisibilityTimeout", "1 "},
+                                                         {"MaximumMessageSize", "1023"},
+                                                         {"MaximumMessageSize", "262145"},
+                                                         {"MessageRetentionPeriod", "59"},
+                                                         {"ReceiveMessageWaitTimeSeconds", "21"},
+                                                         {"SqsManagedSseEnabled", "yes"}};
     for (const auto& [name, value] : wrong)
         refused(w.s->create("new", {{name, value}}, {}, w.now), queue_errc::invalid_attribute_value,
                 name);
     for (const char* name : {"Unknown", "QueueArn", "ContentBasedDeduplication"})
-        refused(w.s->create("new", {{name, "true"}}, {}, w.now),
-                queue_errc::invalid_attribute_name, name);
+        refused(w.s->create("new", {{name, "true"}}, {}, w.now), queue_errc::invalid_attribute_name,
+                name);
     refused(w.s->attributes("new", w.now), queue_errc::queue_does_not_exist);
     CHECK(w.attribute("jobs", "QueueArn") == "arn:aws:sqs:eu-west-1:123456789012:jobs");
     CHECK(w.attribute("jobs", "MessageRetentionPeriod") == "345600");
@@ -335,7 +340,8 @@ TEST_CASE("messages are checked and hashed as AWS does") {
     CHECK(decode(encode(attributes)) == attributes);
     CHECK(decode("x") == std::nullopt);
     CHECK(decode(encode(attributes) + std::string("\0\0\0\x9z", 5)) == std::nullopt);
-    const auto sent = w.send("jobs", {.body = "x", .attributes = attributes, .trace_header = "Root=1"});
+    const auto sent =
+        w.send("jobs", {.body = "x", .attributes = attributes, .trace_header = "Root=1"});
     CHECK(sent.attributes_md5 == md5_of(attributes));
     CHECK(sent.system_attributes_md5.size() == 32);
     CHECK(w.receive("jobs")[0].attributes == attributes);
@@ -343,18 +349,22 @@ TEST_CASE("messages are checked and hashed as AWS does") {
     w.send("jobs", {.body = std::string(1024, 'x')});
     refused(w.s->send("jobs", {.body = std::string(1025, 'x')}, w.now),
             queue_errc::invalid_parameter_value, "shorter than 1024 bytes");
-    refused(w.s->send("jobs", {.body = std::string(1020, 'x'), .attributes = {{"a", {"String", "b"}}}},
-                      w.now),
-            queue_errc::invalid_parameter_value);
+    refused(
+        w.s->send("jobs", {.body = std::string(1020, 'x'), .attributes = {{"a", {"String", "b"}}}},
+                  w.now),
+        queue_errc::invalid_parameter_value);
     refused(w.s->send("jobs", {}, w.now), queue_errc::missing_parameter);
-    for (const char* bad : {"\x01", "\xff", "\xed\xa0\x80", "\xef\xbf\xbf", "\xc3", "\xf0\x80\x80\x80"})
+    for (const char* bad :
+         {"\x01", "\xff", "\xed\xa0\x80", "\xef\xbf\xbf", "\xc3", "\xf0\x80\x80\x80"})
         refused(w.s->send("jobs", {.body = bad}, w.now), queue_errc::invalid_message_contents);
     for (const char* good : {"\t\r\n", "ä", "\xf0\x9f\x94\xa5", "\xee\x80\x80"})
         CHECK(w.s->send("jobs", {.body = good}, w.now).has_value());
     const std::pair<const char*, message_attribute> wrong[] = {
-        {"a", {"String", ""}}, {"a", {"", "x"}}, {"a", {"Text", "x"}}, {"a", {"Number", "x1"}},
-        {".a", {"String", "x"}}, {"a..b", {"String", "x"}}, {"AWS.a", {"String", "x"}},
-        {"amazon.a", {"String", "x"}}, {"a b", {"String", "x"}}, {"", {"String", "x"}}};
+        {"a", {"String", ""}},      {"a", {"", "x"}},
+        {"a", {"Text", "x"}},       {"a", {"Number", "x1"}},
+        {".a", {"String", "x"}},    {"a..b", {"String", "x"}},
+        {"AWS.a", {"String", "x"}}, {"amazon.a", {"String", "x"}},
+        {"a b", {"String", "x"}},   {"", {"String", "x"}}};
     for (const auto& [name, attribute] : wrong) {
         CAPTURE(name);
         refused(w.s->send("jobs", {.body = "x", .attributes = {{name, attribute}}}, w.now),

@@ -16,8 +16,9 @@
 ///     allow = InvokeFunction on hello, thumb-*     # only these functions
 ///     allow = Get*, List* on *
 ///
-/// Actions are IAM's names of the Lambda API's operations ("lambda:" may stand before them), and
-/// GetMetrics for GET /metrics; functions are names without qualifiers. In both `*` stands for
+/// Actions are IAM's names of the Lambda API's operations ("lambda:" may stand before them),
+/// GetMetrics for GET /metrics, and those of Amazon SQS with "sqs:" before them ("sqs:SendMessage on
+/// jobs"); functions are names without qualifiers, queues by name. In both `*` stands for
 /// anything and `?` for any one character. Actions that are not about one function (ListFunctions,
 /// GetAccountSettings) need a rule on `*`, which is also meant where no `on` stands.
 

@@ -14,7 +14,10 @@
 /// trusts whoever reaches it and so listens on loopback only. A web page's request (one with an
 /// Origin header) is refused.
 ///
-/// On the same address are the function URLs: requests for the host ID.lambda-url.REGION.localhost,
+/// On the same address is Amazon SQS in front of the control plane's queues (queue.hpp), in both of
+/// its protocols: JSON 1.0 (X-Amz-Target: AmazonSQS.…) and the older form and XML.
+///
+/// And the function URLs: requests for the host ID.lambda-url.REGION.localhost,
 /// or below the path /_hearth/url/ID/, go to the function as events of payload format 2.0; the
 /// first also from web pages, as the URL's CORS settings say.
 

@@ -292,7 +292,7 @@ try:
     refused("ResourceNotFoundException", 404, client.list_tags, Resource=arn + "-absent")
     refused("InvalidParameterValueException", 400, client.list_tags, Resource=arn + ":2", text="not supported")
     queue = "arn:aws:s3:::failures"
-    for unserved in ("arn:aws:sqs:us-east-1:000000000000:q", "arn:aws:sns:us-east-1:000000000000:t",
+    for unserved in ("arn:aws:sqs:us-east-1:000000000000:q.fifo", "arn:aws:sns:us-east-1:000000000000:t",
                      "arn:aws:events:us-east-1:000000000000:event-bus/b"):
         refused("InvalidParameterValueException", 400, client.put_function_event_invoke_config, FunctionName=name,
                 DestinationConfig={"OnFailure": {"Destination": unserved}}, text="not served here")

@@ -1,0 +1,37 @@
+// Requests for Amazon SQS on a session.
+
+#include "http/session.hpp"
+#include "http/sqs.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+#include <variant>
+
+namespace hearth::http {
+
+namespace asio = boost::asio;
+
+void session::call_queues() {
+    const std::string_view target(parser_->get().target().data(), parser_->get().target().size());
+    auto read = sqs::read(owner_->control_,
+                          {.service = service_,
+                           .path = target.substr(0, target.find('?')),
+                           .request_id = request_id_,
+                           .origin = origin(),
+                           .by = proof_.key},
+                          parser_->get().body());
+    if (auto* refused = std::get_if<reply>(&read)) return respond(std::move(*refused));
+    const auto call = std::get<sqs::call_ptr>(std::move(read));
+    if (!sqs::waits_for_disk(*call))
+        return sqs::start(owner_->control_, call, connection_.get_executor(), long_poll_.slot(),
+                          [self = shared_from_this()](reply r) { self->respond(std::move(r)); });
+    const bool taken = owner_->submit([self = shared_from_this(), call] {
+        reply r = sqs::answer(self->owner_->control_, *call);
+        asio::post(self->connection_.get_executor(),
+                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
+    });
+    if (!taken) close();
+}
+
+}  // namespace hearth::http
