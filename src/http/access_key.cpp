@@ -1,3 +1,5 @@
+#include "http/cloudwatch_logs.hpp"
+#include "http/event_rules.hpp"
 #include "http/operations.hpp"
 #include "http/sqs.hpp"
 
@@ -66,7 +68,9 @@ bool covers(std::string_view pattern, std::string_view action) {
 bool is_action(std::string_view pattern) {
     const auto covered = [&](std::string_view name) { return covers(pattern, name); };
     return std::ranges::any_of(action_names(), covered) ||
-           std::ranges::any_of(sqs::action_names(), covered);
+           std::ranges::any_of(sqs::action_names(), covered) ||
+           std::ranges::any_of(cloudwatch_logs::action_names(), covered) ||
+           std::ranges::any_of(event_rules::action_names(), covered);
 }
 
 /// The words of "a, b" or "a b"; empty where one is missing between commas.
@@ -190,7 +194,7 @@ class credentials_reader {
                        "': actions are named as in IAM, such as InvokeFunction, Get* or *");
         }
         for (const std::string& function : rule.functions)
-            if (!is_word(function, "_-*?."))
+            if (!is_word(function, "_-*?./"))
                 return bad("'" + function +
                            "' is no function's name or pattern: a name alone, without ARN and "
                            "qualifier, with * and ?");

@@ -9,6 +9,8 @@ struct known_target {
 };
 constexpr known_target targets[] = {
     {"AmazonSQS.", aws_service::sqs},
+    {"AWSEvents.", aws_service::events},
+    {"Logs_20140328.", aws_service::logs},
 };
 
 }  // namespace
@@ -25,6 +27,10 @@ service_call find_service(std::string_view target, std::string_view content_type
 
 std::string_view signing_name(aws_service s) noexcept {
     switch (s) {
+        case aws_service::events:
+            return "events";
+        case aws_service::logs:
+            return "logs";
         case aws_service::sqs:
             return "sqs";
         case aws_service::lambda:

@@ -3,7 +3,10 @@
 #include "http/authentication.hpp"
 #include "http/aws_error.hpp"
 #include "http/beast_text.hpp"
+#include "http/cloudwatch_logs.hpp"
+#include "http/event_rules.hpp"
 #include "http/function_url.hpp"
+#include "http/json_protocol.hpp"
 #include "http/management.hpp"
 #include "http/sqs_wire.hpp"
 #include "http/text.hpp"
@@ -275,6 +278,7 @@ void session::check_body(const std::string& hash) {
 
 void session::dispatch() {
     if (service_.service == aws_service::sqs) return call_queues();
+    if (service_.service != aws_service::lambda) return call_service();
     if (!asked_)
         return respond(make_error(aws_error::unknown_operation,
                                   "The Lambda API has no operation " +
@@ -394,11 +398,28 @@ void session::manage_elsewhere() {
     if (!taken) close();
 }
 
+void session::call_service() {
+    const bool taken = owner_->submit([self = shared_from_this()] {
+        control_plane& control = self->owner_->control_;
+        const auto& [service, how, operation] = self->service_;
+        const std::string_view body = self->parser_->get().body();
+        const access_key* by = self->proof_.key;
+        reply r = service == aws_service::logs
+                      ? cloudwatch_logs::answer(control, operation, body, by)
+                      : event_rules::answer(control, operation, body, by);
+        asio::post(self->connection_.get_executor(),
+                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
+    });
+    if (!taken) close();
+}
+
 void session::respond(reply r, bool rest_unread) {
     reading_ = false;
     // An error that was found before the service was asked.
     if (service_.service == aws_service::sqs && r.content_type == reply().content_type)
         r = sqs::translate(service_.how, r, request_id_);
+    else if (service_.service != aws_service::lambda && r.content_type != json_protocol::content_type)
+        r = json_protocol::translate(r);
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
     auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);

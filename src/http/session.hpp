@@ -63,6 +63,7 @@ class session : public std::enable_shared_from_this<session> {
     void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
     void manage_elsewhere();
     void call_queues();  // session_queues.cpp
+    void call_service();
 
     // InvokeWithResponseStream (session_stream.cpp).
     void invoke_streaming(invocation what);

@@ -68,6 +68,14 @@ TEST_CASE("rules allow what they name and nothing else") {
     CHECK_FALSE(allows(key, "DeleteFunction", "hello"));
     CHECK(allows(key, "GetFunction", "other"));
     CHECK(allows(key, "GetAccountSettings", "*"));
+    // A pattern is for one service's actions.
+    CHECK_FALSE(allows(key, "logs:GetLogEvents", "/aws/lambda/hello"));
+    const access_key logs{.allow = {{{"logs:*"}, {"/aws/lambda/h*"}}}};
+    CHECK(allows(logs, "logs:GetLogEvents", "/aws/lambda/hello"));
+    CHECK_FALSE(allows(logs, "logs:GetLogEvents", "/aws/lambda/other"));
+    CHECK_FALSE(allows(logs, "logs:DescribeLogGroups", "*"));
+    CHECK_FALSE(allows(logs, "GetFunction", "/aws/lambda/hello"));
+    CHECK(allows({.allow = {{{"*"}, {"*"}}}}, "logs:DescribeLogGroups", "*"));
     CHECK(allows(key, "ListAliases", "hello"));
     CHECK_FALSE(allows(key, "ListFunctions", "*"));
     CHECK_FALSE(allows({}, "InvokeFunction", "hello"));

@@ -4,6 +4,7 @@
 /// test (everything) and test-reader (some) only, each its own secret.
 
 #include "fake_worker.hpp"
+#include "logs/log_store.hpp"
 #include "self_signed.hpp"
 #include "temporary_directory.hpp"
 #include "zip_maker.hpp"
@@ -20,6 +21,27 @@
 #include <fstream>
 #include <thread>
 
+namespace {
+
+/// What logs_client.py reads: 250 lines, a second apart, of two environments in turn.
+std::shared_ptr<const hearth::logs::store> write_logs(const std::filesystem::path& directory) {
+    auto store = hearth::logs::store::open({.directory = directory}, nullptr).value();
+    const char* const streams[] = {"2025/11/27/[$LATEST]0000000000000000000000000000000a",
+                                   "2025/11/27/[1]0000000000000000000000000000000b"};
+    for (int i = 0; i < 250; ++i) {
+        const std::string line = "line " + std::to_string(i) +
+                                 (i % 10 ? " fine" : " ERROR exit status 1") + " caf\xc3\xa9\n";
+        store->write(hearth::logs::store::make_source(
+                         {.group = "/aws/lambda/hello", .stream = streams[i % 2]}),
+                     {{1764244800000 + i * 1000, line, true}});
+    }
+    store->write(hearth::logs::store::make_source({.group = "/other", .stream = "s"}),
+                 {{1764244800000, "other\n", true}});
+    return store;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
     if (argc < 2) return std::fputs("usage: hearth_test_front COMMAND ARGS…\n", stderr), 2;
     const hearth::test::temporary_directory dir;
@@ -30,13 +52,17 @@ int main(int argc, char** argv) {
     hearth::test::fake_worker worker;
     hearth::control_options options;
     options.data_directory = dir.path() / "data";
+    options.logs = write_logs(dir.path() / "logs");
     const auto control = hearth::control_plane::create(options, worker).value();
     boost::asio::io_context io;
     const hearth::test::self_signed tls;
     hearth::http::server_options http_options{.port = 0};
-    http_options.access_keys = {
-        {"test", "test", "test", {{{"*"}}}},
-        {"reader", "test-reader", "test-reader", {{{"InvokeFunction", "Get*"}, {"signatures-*"}}}}};
+    http_options.access_keys = {{"test", "test", "test", {{{"*"}}}},
+                                {"reader",
+                                 "test-reader",
+                                 "test-reader",
+                                 {{{"InvokeFunction", "Get*"}, {"signatures-*"}},
+                                  {{"logs:Filter*"}, {"/aws/lambda/hello"}}}}};
     http_options.tls_certificate = tls.certificate;
     http_options.tls_key = tls.key;
     hearth::http::server front(io.get_executor(), *control, http_options);

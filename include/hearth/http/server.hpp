@@ -14,8 +14,11 @@
 /// trusts whoever reaches it and so listens on loopback only. A web page's request (one with an
 /// Origin header) is refused.
 ///
-/// On the same address is Amazon SQS in front of the control plane's queues (queue.hpp), in both of
-/// its protocols: JSON 1.0 (X-Amz-Target: AmazonSQS.…) and the older form and XML.
+/// On the same address are, told by X-Amz-Target:
+/// Amazon SQS in front of the control plane's queues (queue.hpp), in both of its protocols: JSON 1.0
+/// and the older form and XML; what `aws logs tail` needs of CloudWatch Logs, over the functions'
+/// logs (logs.hpp): DescribeLogGroups, DescribeLogStreams, FilterLogEvents and GetLogEvents; and
+/// EventBridge's operations for scheduled rules (event_rule.hpp).
 ///
 /// And the function URLs: requests for the host ID.lambda-url.REGION.localhost,
 /// or below the path /_hearth/url/ID/, go to the function as events of payload format 2.0; the

@@ -8,7 +8,7 @@ import re
 # What the service has beside the model's errors: of every operation, or this server's own.
 COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidRequestContentException", "NotImplementedException",
                  "UnknownOperationException", "AccessDeniedException", "RequestEntityTooLargeException",
-                 "RequestTooLargeException"}
+                 "RequestTooLargeException", "UnrecognizedClientException"}
 # Members that are younger than Debian's model.
 NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
 NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse", "UpdateFunctionUrlConfigResponse",
@@ -71,7 +71,7 @@ def check(shape, value, path):
             wrong("is no boolean")
 
 
-def watch(client):
+def watch(client, service="lambda"):
     """Raises Mismatch from the call whose answer is wrong. Returns the set of operations seen, to be filled."""
     seen = set()
 
@@ -92,12 +92,15 @@ def watch(client):
         code = parsed["Error"]["Code"]
         shapes = {shape.name: shape for shape in model.error_shapes}
         if code in shapes:
-            status = shapes[code].metadata["error"]["httpStatusCode"]
+            body.pop("__type", None)  # of the JSON protocols, beside the members
+            if not shapes[code].members:
+                body.pop("message", None)  # some models leave it out
+            status = shapes[code].metadata.get("error", {}).get("httpStatusCode", 400)
             if status != http_response.status_code:
                 raise Mismatch(f"{model.name}: {code} with status {http_response.status_code}, not {status}")
             check(shapes[code], body, f"{model.name}: {code}")
         elif code not in COMMON_ERRORS:
             raise Mismatch(f"{model.name} has no error {code}")
 
-    client.meta.events.register("after-call.lambda", after_call)
+    client.meta.events.register(f"after-call.{service}", after_call)
     return seen
