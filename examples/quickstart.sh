@@ -17,6 +17,9 @@ say "Building build/release"
 configure_and_build release -DHEARTH_TESTS=OFF -DHEARTH_BENCH=OFF
 
 work=$(mktemp -d)
+data=build/quickstart-data  # stays, to be looked at
+[ ! -e "$data/lock" ] || flock --nonblock "$data/lock" true || fail "a server runs on $data: stop it first"
+rm -rf "$data"
 server=
 stop() {
     [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true
@@ -29,7 +32,7 @@ trap 'exit 143' TERM
 
 start_server() {  # sets server and endpoint
     : >"$work/server"
-    build/release/hearth serve --listen 127.0.0.1:0 --data "$work/data" >"$work/server" 2>&1 &
+    build/release/hearth serve --listen 127.0.0.1:0 --data "$data" >"$work/server" 2>&1 &
     server=$!
     endpoint=
     for _ in $(seq 100); do
@@ -130,3 +133,4 @@ say "Stopping the server"
 stop_server
 
 printf '\n\033[32mOK: an unmodified Lambda package was deployed, and answered cold, restored and warm from a microVM;\nPython and Node.js functions too, their imports paid once.\033[0m\n'
+printf '\nTo look at them: build/release/hearth serve --data %s, and open http://127.0.0.1:9000/ in a browser.\n' "$data"

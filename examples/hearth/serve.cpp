@@ -122,6 +122,8 @@ int serve(const serve_settings& settings) {
                 address->tls_key.empty() ? "http" : "https", six ? "[" : "",
                 address->address.c_str(), six ? "]" : "", front.port(),
                 std::filesystem::absolute(options.data_directory).c_str());
+    std::puts(
+        "hearth: open that address in a browser to see functions, environments and invocations");
     std::fflush(stdout);
 
     // The first signal lets running invocations finish; the second ends at once.

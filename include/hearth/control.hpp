@@ -20,15 +20,18 @@
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
 #include <hearth/queue.hpp>
+#include <hearth/recent_invocation.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hearth {
 
@@ -353,6 +356,10 @@ class control_plane {
 
     /// What `runtime::metrics` gives.
     [[nodiscard]] hearth::metrics metrics() const;
+
+    /// The invocations that ended last, `max_recent_invocations` at most, in order, without those
+    /// up to the number `after`. A number that was not reached yet stands for none.
+    [[nodiscard]] std::vector<recent_invocation> recent_invocations(std::uint64_t after = 0) const;
 
     /// Refuses new work and waits for activations under way. Does not wait for invocations: the
     /// worker does.

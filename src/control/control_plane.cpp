@@ -214,6 +214,10 @@ hearth::metrics control_plane::metrics() const {
     return m;
 }
 
+std::vector<recent_invocation> control_plane::recent_invocations(std::uint64_t after) const {
+    return impl_->worker_.recent_invocations(after);
+}
+
 void control_plane::drain() {
     impl_->draining_ = true;
     impl_->rules_->stop();

@@ -121,5 +121,8 @@ reply get_provisioned_concurrency_config(const call& c);
 reply delete_provisioned_concurrency_config(const call& c);
 reply list_provisioned_concurrency_configs(const call& c);
 
+// status.cpp
+reply get_status(const call& c);
+
 }  // namespace handlers
 }  // namespace hearth::http

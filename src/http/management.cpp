@@ -85,6 +85,7 @@ constexpr handler handled[] = {
     {operation::download_layer, handlers::download_layer, true},
     {operation::download_code, handlers::download_code, true},
     {operation::get_metrics, get_metrics, true},  // a thousand functions are megabytes of text
+    {operation::get_status, handlers::get_status, true},  // so here
 };
 
 const handler* find(operation op) noexcept {

@@ -111,6 +111,9 @@ constexpr row rows[] = {
     {verb::get,     "DownloadCode", "/_hearth/functions/{}/code.zip", operation::download_code, ""},
     {verb::get,     "DownloadLayer", "/_hearth/layers/{}/{}/content.zip", operation::download_layer, ""},
     {verb::get,     "GetMetrics", "/metrics", operation::get_metrics, ""},  // AWS's paths begin with a date
+    {verb::get,     "GetStatus", "/_hearth/status", operation::get_status, ""},
+    {verb::get,     "GetPage", "/", operation::get_page, ""},
+    {verb::get,     "GetPage", "/_hearth/page/{}", operation::get_page, ""},
 };
 // clang-format on
 
@@ -236,7 +239,8 @@ std::string_view action_name(std::string_view operation_name) noexcept {
 
 std::vector<std::string_view> action_names() {
     std::vector<std::string_view> names{"InvokeFunctionUrl"};  // of what has no path of its own
-    for (const row& each : rows) names.push_back(action_name(each.name));
+    for (const row& each : rows)
+        if (each.op != operation::get_page) names.push_back(action_name(each.name));
     return names;
 }
 

@@ -85,6 +85,8 @@ enum class operation {
     function_url,    ///< not of the API: a request for a function itself (function_url.hpp)
     download_code,   ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,     ///< not AWS's: for Prometheus
+    get_status,      ///< not AWS's: for the page (status.hpp)
+    get_page,        ///< not AWS's: the page and its files (page.hpp), which need no key
 };
 
 struct route {

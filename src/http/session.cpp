@@ -3,11 +3,13 @@
 #include "http/authentication.hpp"
 #include "http/aws_error.hpp"
 #include "http/beast_text.hpp"
+#include "http/browser_request.hpp"
 #include "http/cloudwatch_logs.hpp"
 #include "http/event_rules.hpp"
 #include "http/function_url.hpp"
 #include "http/json_protocol.hpp"
 #include "http/management.hpp"
+#include "http/page.hpp"
 #include "http/sqs_wire.hpp"
 #include "http/text.hpp"
 
@@ -166,7 +168,7 @@ void session::on_header(error_code ec) {
     if (!asked_ && request.method() == beast_http::verb::post)
         service_ =
             find_service(view(request["X-Amz-Target"]), header(beast_http::field::content_type));
-    if (!authenticate()) return;
+    if (!check_origin() || !authenticate()) return;
     if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
         return respond(too_large(asked_), true);
     parser_->body_limit(body_limit(asked_));
@@ -192,8 +194,31 @@ sigv4::request session::signed_part(
     return {view(request.method_string()), view(request.target()), views};
 }
 
+bool session::check_origin() {
+    const std::string_view host = header(beast_http::field::host);
+    const std::string_view origin = header(beast_http::field::origin);
+    std::optional<std::string> why;
+    if (asked_ && asked_->op == operation::function_url) {
+        // By its own host name it is another origin than the API's and says itself who may call.
+        if (url_id_of_host(host).empty() && !origin.empty())
+            why = "Requests from web pages (with an Origin header) are refused";
+    } else if (!owner_->authenticator_.is_on() && !host.empty() && !is_own_name(host)) {
+        // On loopback and without keys, a name of a page's own must not lead here.
+        why = "This server has no access keys, so it is called localhost or by its address, not '" +
+              printable(host.substr(0, 256)) + "'";
+    } else if (!asked_ || asked_->op != operation::get_page) {
+        why = refuse_other_origin({.method = view(parser_->get().method_string()),
+                                   .host = host,
+                                   .origin = origin,
+                                   .sec_fetch_site = view(parser_->get()["Sec-Fetch-Site"])});
+    }
+    if (why) respond(make_error(aws_error::access_denied, *why), !parser_->is_done());
+    return !why;
+}
+
 bool session::authenticate() {
     proof_ = {};
+    if (asked_ && asked_->op == operation::get_page) return true;
     // A function URL is for everybody, unless it says otherwise; a browser's preflight is never
     // signed.
     if (asked_ && asked_->op == operation::function_url) {
@@ -252,12 +277,6 @@ void session::on_malformed(error_code ec) {
 void session::on_body(error_code ec) {
     if (ec) return on_malformed(ec);
     reading_ = false;
-    const bool is_url = asked_ && asked_->op == operation::function_url;
-    // A function URL's own host is another origin than the API's, and its pages may call it.
-    const bool is_other_origin = is_url && !url_id_of_host(header(beast_http::field::host)).empty();
-    if (!is_other_origin && !header(beast_http::field::origin).empty())
-        return respond(make_error(aws_error::access_denied,
-                                  "Requests from web pages (with an Origin header) are refused"));
     if (!proof_.needs_body) return dispatch();
     if (parser_->get().body().size() <= inline_hash)
         return check_body(sigv4::payload_hash(parser_->get().body()));
@@ -285,6 +304,8 @@ void session::dispatch() {
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
     if (asked_->op == operation::function_url) return invoke_url();
+    if (asked_->op == operation::get_page)
+        return respond(get_page(asked_->argument, header(beast_http::field::if_none_match)));
     if (auto refused = denied(proof_.key, owner_->control_, *asked_))
         return respond(std::move(*refused));
     if (is_invocation(asked_->op)) return invoke();

@@ -48,6 +48,8 @@ class session : public std::enable_shared_from_this<session> {
     void shake_hands();
     void read_header();
     void on_header(error_code ec);
+    /// Whether no web page made a browser send it that may not. False: it has been refused.
+    bool check_origin();
     /// Whose request it is, by its headers. False: it has been refused.
     bool authenticate();
     void read_body();

@@ -14,6 +14,7 @@
 #include "pool/pool_fsm.hpp"
 #include "vmm/kvm.hpp"
 #include "worker/environment.hpp"
+#include "worker/recent_invocations.hpp"
 #include "worker/snapshot_store.hpp"
 #include "worker/version_snapshot.hpp"
 #include "worker/worker.hpp"
@@ -99,8 +100,8 @@ class core {
     bool begin(environment& e);
     /// The reverse of assign or prepare.
     void give_back(std::unique_ptr<environment> e);
-    /// An invocation has ended. Allocates nothing.
-    void count(pool::version_id version, const response& r);
+    /// An invocation has ended: it is counted, remembered and told. Allocates nothing by itself.
+    void ended(pool::version_id version, const std::string& function_name, const response& r);
     /// An invocation's environment could not initialise.
     void count_init_failure(pool::version_id version);
 
@@ -110,6 +111,7 @@ class core {
     [[nodiscard]] bool has_snapshot(pool::version_id version) const;
 
     [[nodiscard]] hearth::metrics metrics() const;
+    [[nodiscard]] const recent_invocations& recent() const noexcept { return recent_; }
     /// As worker::view.
     [[nodiscard]] sched::host_view view(const version_spec& spec) const;
     [[nodiscard]] snapshot_store& snapshots() noexcept { return *store_; }
@@ -143,6 +145,7 @@ class core {
         std::optional<detail::shell> destroy;  ///< a free one of another size
     };
 
+    void count(pool::version_id version, const response& r);
     version_entry* find(pool::version_id id);
     [[nodiscard]] const version_entry* find(pool::version_id id) const;
     environment_ptr take(pool::environment_id id);
@@ -184,6 +187,7 @@ class core {
     net::engine network_;
     init_runner run_init_;
     const std::unique_ptr<snapshot_store> store_;
+    recent_invocations recent_;
 
     mutable std::mutex mutex_;  // guards all below but the thread
     std::condition_variable quiet_;

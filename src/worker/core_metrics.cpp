@@ -93,6 +93,12 @@ void core::count(pool::version_id version, const response& r) {
     f->max_memory_used = std::max(f->max_memory_used, r.report.max_memory_used);
 }
 
+void core::ended(pool::version_id version, const std::string& function_name, const response& r) {
+    count(version, r);
+    recent_.record(function_name, r);
+    if (const auto& observer = options_.observer) observer->on_invocation_end(function_name, r);
+}
+
 void core::count_init_failure(pool::version_id version) {
     const std::lock_guard lock(mutex_);
     ++counters_.init_failures;

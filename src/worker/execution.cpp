@@ -150,9 +150,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
         result_ = env_->take_response();
         stage_ = stage::done;
         release();
-        core_.count(id_, *result_);
-        if (const auto& observer = core_.options().observer)
-            observer->on_invocation_end(spec_.function_name, *result_);
+        core_.ended(id_, spec_.function_name, *result_);
     }
     return std::nullopt;
 }
@@ -253,9 +251,7 @@ void execution::run_in_process() {
     stored.end(r.report, line, r.ok() ? "success" : "error", {});
     r.log_tail = std::string(log.tail());
     result_ = std::move(r);
-    core_.count(id_, *result_);
-    if (const auto& observer = core_.options().observer)
-        observer->on_invocation_end(spec_.function_name, *result_);
+    core_.ended(id_, spec_.function_name, *result_);
 }
 
 void run_blocking(execution& e, const vmm::run_scope& scope) {

@@ -302,6 +302,9 @@ class worker_impl final : public worker {
         shared_->core.wait_quiet();
     }
     hearth::metrics metrics() const override { return shared_->core.metrics(); }
+    std::vector<recent_invocation> recent_invocations(std::uint64_t after) const override {
+        return shared_->core.recent().after(after);
+    }
 
   private:
     std::shared_ptr<shared> shared_;

@@ -12,12 +12,14 @@
 #include <hearth/function.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/observer.hpp>
+#include <hearth/recent_invocation.hpp>
 #include <hearth/response.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -153,6 +155,8 @@ class worker {
     /// errc::shutting_down. The destructor does it too.
     virtual void shut_down() {}
     virtual hearth::metrics metrics() const = 0;
+    /// As control_plane::recent_invocations.
+    virtual std::vector<recent_invocation> recent_invocations(std::uint64_t after) const = 0;
 
     worker() = default;
     worker(const worker&) = delete;

@@ -136,7 +136,7 @@ inline std::string request(std::string_view method,
     r.append(method)
         .append(" ")
         .append(target)
-        .append(" HTTP/1.1\r\nHost: h:9\r\n")
+        .append(" HTTP/1.1\r\nHost: localhost:9\r\n")
         .append(headers);
     if (!body.empty()) r += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     return r.append("\r\n").append(body);

@@ -90,14 +90,14 @@ TEST_CASE("a body over the limit is refused before it is taken, and its sender c
 
     raw_client code(f.front.port());
     code.send(
-        "POST /2015-03-31/functions HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n");
+        "POST /2015-03-31/functions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n");
     const answer b = code.receive();
     CHECK(b.status == 413);
     CHECK(b.header("x-amzn-ErrorType") == "RequestEntityTooLargeException");
 
     raw_client chunked(f.front.port());
     chunked.send(
-        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
         "chunked\r\n\r\n");
     const std::string chunk = "100000\r\n" + std::string(0x100000, ' ') + "\r\n";
     for (int i = 0; i < 8 && chunked.send(chunk); ++i) {
@@ -141,7 +141,7 @@ TEST_CASE("malformed JSON and wrong types are told apart as AWS tells them") {
 TEST_CASE("a client that says nothing, or stops halfway, is let go") {
     front_fixture f({.port = 0, .idle_timeout = std::chrono::milliseconds(200)});
     raw_client silent(f.front.port()), halfway(f.front.port());
-    halfway.send("POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nContent-Len");
+    halfway.send("POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Len");
     CHECK(silent.closed());
     CHECK(halfway.closed());
     check_still_serving(f);

@@ -204,7 +204,7 @@ TEST_CASE("names come percent-encoded, in absolute form, with or without a slash
     CHECK(c.ask(invocation(arn, "1")).status == 200);
     CHECK(c.ask(invocation(arn + "%3A%24LATEST", "1")).status == 200);
     CHECK(c.ask(invocation("arn:aws:lambda:us-east-1:000000000000:function:f", "1")).status == 200);
-    CHECK(c.ask(request("GET", "http://h:9/2015-03-31/functions/f")).status == 200);
+    CHECK(c.ask(request("GET", "http://localhost:9/2015-03-31/functions/f")).status == 200);
     CHECK(c.ask(request("GET", "/2015-03-31/functions")).status == 200);
     CHECK(c.ask(request("GET", "/2015-03-31/functions/?MaxItems=1")).status == 200);
     CHECK(c.ask(request("GET", "/2015-03-31/functions?MaxItems=x")).status == 400);
@@ -229,10 +229,10 @@ TEST_CASE("operations that come later are refused by name, and what AWS has not 
                Catch::Contains("ListCapacityProviders"));
     CHECK_THAT(c.ask(request("GET", "/2025-12-01/durable-executions/x/state")).body,
                Catch::Contains("GetDurableExecutionState"));
-    CHECK(c.ask(request("GET", "/")).status == 404);
+    CHECK(c.ask(request("GET", "/x")).status == 404);
     CHECK(c.ask(request("PATCH", "/2015-03-31/functions/f")).status == 404);
     CHECK(c.ask(request("GET", "/2015-03-31/functions/f/")).status == 404);  // no such function
-    a = c.ask("HEAD /2015-03-31/functions HTTP/1.1\r\nHost: h\r\n\r\n");
+    a = c.ask("HEAD /2015-03-31/functions HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CHECK(a.status == 404);
 }
 
@@ -264,7 +264,7 @@ TEST_CASE("versions and aliases on the wire") {
     a = c.ask(request("GET", base + "?Qualifier=live"));
     CHECK_THAT(a.body, Catch::Contains(":function:f:live\""));
     CHECK(a.json().at("Code").at("Location").as_string() ==
-          "http://h:9/_hearth/functions/f:1/code.zip");
+          "http://localhost:9/_hearth/functions/f:1/code.zip");
     CHECK(c.ask(request("GET", "/_hearth/functions/f:1/code.zip")).body == script_zip());
     for (const char* bad : {R"({"Name":"x"})", R"({"FunctionVersion":"1"})",
                             R"({"Name":"x","FunctionVersion":"1","RoutingConfig":
@@ -301,12 +301,12 @@ TEST_CASE("a client that waits for 100 Continue gets it, or the refusal instead"
     f.create("f");
     raw_client c(f.front.port());
     c.send(
-        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nExpect: "
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: localhost\r\nExpect: "
         "100-continue\r\nContent-Length: 3\r\n\r\n");
     CHECK(c.receive().status == 100);
     CHECK(c.ask("123").body == "123");
     c.send(
-        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: h\r\nExpect: "
+        "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: localhost\r\nExpect: "
         "100-continue\r\nContent-Length: 7000000\r\n\r\n");
     CHECK(c.receive().status == 413);
 }
@@ -316,7 +316,7 @@ TEST_CASE("chunked bodies, HTTP/1.0 and Connection: close are served") {
     f.create("f");
     raw_client c(f.front.port());
     CHECK(c.ask("POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: "
-                "h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
                 "2\r\n\"a\r\n3;x=y\r\nbc\"\r\n0\r\n\r\n")
               .body == "\"abc\"");
     CHECK(c.ask(invocation("f", "1", "Connection: close\r\n")).body == "1");
@@ -331,7 +331,7 @@ TEST_CASE("the code a function was created with can be fetched where GetFunction
     f.create("f");
     raw_client c(f.front.port());
     const auto got = c.ask(request("GET", "/2015-03-31/functions/f")).json();
-    CHECK(got.at("Code").at("Location").as_string() == "http://h:9/_hearth/functions/f/code.zip");
+    CHECK(got.at("Code").at("Location").as_string() == "http://localhost:9/_hearth/functions/f/code.zip");
     const answer zip = c.ask(request("GET", "/_hearth/functions/f/code.zip"));
     CHECK(zip.body == script_zip());
     CHECK(zip.header("Content-Type") == "application/zip");

@@ -15,6 +15,7 @@
 
 #include "base/complete.hpp"
 #include "base/response_writer.hpp"
+#include "worker/recent_invocations.hpp"
 #include "worker/worker.hpp"
 
 #include <boost/asio/post.hpp>
@@ -87,6 +88,10 @@ class fake_worker final : public worker::worker {
     std::shared_ptr<const hearth::image::package_image> newest_layers;
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
+    [[nodiscard]] std::vector<hearth::recent_invocation> recent_invocations(
+        std::uint64_t after) const override {
+        return recent.after(after);
+    }
 
     /// Lets `init_slow` functions finish their init.
     void release() {
@@ -104,6 +109,7 @@ class fake_worker final : public worker::worker {
     }
 
     hearth::metrics shown;  ///< set before anyone asks
+    hearth::worker::recent_invocations recent;  ///< what a test records
     std::atomic<int> live = 0;  ///< deployed versions that exist
     std::atomic<int> inits = 0;
     std::atomic<int> to_fail = 0, to_refuse = 0;

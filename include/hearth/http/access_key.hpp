@@ -17,8 +17,9 @@
 ///     allow = Get*, List* on *
 ///
 /// Actions are IAM's names of the Lambda API's operations ("lambda:" may stand before them),
-/// GetMetrics for GET /metrics, and those of other services with their names before them:
-/// "sqs:SendMessage on jobs", "logs:FilterLogEvents on /aws/lambda/hello", "events:PutRule".
+/// GetMetrics for GET /metrics, GetStatus for what the page shows, the ends of all functions' logs
+/// among it, and those of other services with their names before them: "sqs:SendMessage on jobs",
+/// "logs:FilterLogEvents on /aws/lambda/hello", "events:PutRule".
 /// Functions are names without qualifiers, queues and log groups stand by name. In both `*` stands
 /// for anything and `?` for any one character. Actions that are not about one function
 /// (ListFunctions, GetAccountSettings, those of events) need a rule on `*`, which is also meant

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Lambda's HTTP API (rest-json) in front of a control plane, and GET /metrics for Prometheus.
+/// Lambda's HTTP API (rest-json) in front of a control plane, GET /metrics for Prometheus, and at /
+/// a page to look at.
 /// Target hearth::http.
 ///
 ///     asio::io_context io;
@@ -11,8 +12,9 @@
 /// All socket work runs on the given executor (any number of threads); it never waits for a guest
 /// or a disk. Operations that write to disk run on two threads of the server's own. With access
 /// keys every request must be signed by one of them and allowed by its rules; without, the API
-/// trusts whoever reaches it and so listens on loopback only. A web page's request (one with an
-/// Origin header) is refused.
+/// trusts whoever reaches it and so listens on loopback only, and is called by its address or
+/// localhost only. Requests of web pages are refused but for those of the page here. That asks for
+/// an access key where there are some.
 ///
 /// On the same address are, told by X-Amz-Target:
 /// Amazon SQS in front of the control plane's queues (queue.hpp), in both of its protocols: JSON 1.0
