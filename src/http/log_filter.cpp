@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view blanks = " \t\r\n";
 
-error invalid(std::string why) {
+error not_served(std::string why) {
     return {errc::invalid_argument, "Invalid filter pattern: " + std::move(why)};
 }
 
@@ -31,17 +31,17 @@ result<std::string> take_term(std::string_view& rest) {
                 ++i;
             term += rest[i];
         }
-        return invalid("a quote has no end");
+        return not_served("a quote has no end");
     }
     const auto end = std::min(rest.find_first_of(blanks), rest.size());
     term = rest.substr(0, end);
     rest.remove_prefix(end);
     if (term.size() > 1 && term.starts_with('%') && term.ends_with('%'))
-        return invalid(
+        return not_served(
             "regular expressions (%…%) are not served here; words, \"phrases\", ?optional "
             "and -excluded ones are");
     if (term.empty() || !std::ranges::all_of(term, is_word_character))
-        return invalid(
+        return not_served(
             "the term '" + term +
             "' must stand in double quotes: it has other characters than letters, digits "
             "and _");
@@ -61,11 +61,11 @@ result<log_filter> log_filter::parse(std::string_view pattern) {
     };
     skip_blanks();
     if (pattern.starts_with('{'))
-        return invalid(
+        return not_served(
             "JSON patterns ({ $.name = … }) are not served here; words, \"phrases\", "
             "?optional and -excluded ones are");
     if (pattern.starts_with('['))
-        return invalid(
+        return not_served(
             "patterns of columns ([a, b, …]) are not served here; words, \"phrases\", "
             "?optional and -excluded ones are");
     for (; !pattern.empty(); skip_blanks()) {
