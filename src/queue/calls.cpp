@@ -13,7 +13,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/system_executor.hpp>
 
-#include <atomic>
 #include <future>
 #include <utility>
 
@@ -274,8 +273,7 @@ void queue_service::async_send(std::string name,
 void queue_service::async_receive(std::string name,
                                   receive_options options,
                                   receive_handler handler) {
-    static std::atomic<std::uint64_t> last_ticket = 0;
-    const std::uint64_t ticket = ++last_ticket;
+    const std::uint64_t ticket = ++impl_->last_ticket;
     if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
         slot.assign([weak = impl_->weak_from_this(), ticket](asio::cancellation_type) {
             if (const auto alive = weak.lock()) alive->cancel(ticket);

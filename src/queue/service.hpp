@@ -12,6 +12,7 @@
 
 #include <hearth/queue.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -77,6 +78,7 @@ struct queue_service::impl : std::enable_shared_from_this<queue_service::impl> {
     void cancel(std::uint64_t ticket);
 
     const queues::identity who;
+    std::atomic<std::uint64_t> last_ticket = 0;
 
   private:
     struct task {

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <random>
 #include <utility>
 
 namespace hearth::queues {
@@ -57,11 +56,6 @@ error no_such_queue() {
 }
 
 std::string sequence_number(std::int64_t id) { return fmt::format("{:020}", id); }
-
-std::int64_t random_nonce() {
-    static thread_local std::mt19937_64 source{std::random_device{}()};
-    return static_cast<std::int64_t>(source());
-}
 
 /// MessageGroupId and MessageDeduplicationId: up to 128 printable ASCII characters, no space.
 bool is_id(std::string_view s) {
@@ -540,7 +534,7 @@ result<void> store::deliver(const record& r,
                             std::chrono::seconds visibility,
                             queue_time now,
                             std::vector<queue_message>& to) {
-    const handle h{r.id, m.id, random_nonce()};
+    const handle h{r.id, m.id, static_cast<std::int64_t>(nonces_())};
     const std::int64_t first = m.received ? m.received : number(now);
     put(deliver_, 1, m.id), put(deliver_, 2, number(now + visibility));
     put(deliver_, 3, m.receives + 1), put(deliver_, 4, first), put(deliver_, 5, h.nonce);

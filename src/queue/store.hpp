@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -125,6 +126,7 @@ class store {
     sqlite::statement_ptr remove_message_, look_, show_again_, next_;
     std::map<std::string, record, std::less<>> records_;  ///< a cache: dropped where in doubt
     std::set<std::string, std::less<>> touched_;
+    std::mt19937_64 nonces_{std::random_device{}()};  ///< of receipt handles
 };
 
 }  // namespace hearth::queues

@@ -70,7 +70,8 @@ TEST_CASE("SQS speaks JSON 1.0") {
         with_url +
             R"(,"MessageSystemAttributeNames":["All"],"MessageAttributeNames":["All"],"MaxNumberOfMessages":10})"));
     REQUIRE(a.status == 200);
-    const auto& m = a.json().at("Messages").at(0);
+    const auto received = a.json();
+    const auto& m = received.at("Messages").at(0);
     CHECK(m.at("Body").as_string() == "one");
     CHECK(m.at("Attributes").at("ApproximateReceiveCount").as_string() == "1");
     CHECK(m.at("Attributes").at("AWSTraceHeader").as_string() == "Root=1");
