@@ -3,7 +3,7 @@
 
 #include "http/event_rules.hpp"
 
-#include "control_test_support.hpp"
+#include "../control/control_test_support.hpp"
 
 #include <hearth/http/access_key.hpp>
 
