@@ -1,6 +1,5 @@
 #include "http/event_rules.hpp"
 
-#include "base/try.hpp"
 #include "http/authentication.hpp"
 #include "http/json_protocol.hpp"
 #include "http/json_reader.hpp"
@@ -8,13 +7,20 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace hearth::http::event_rules {
 namespace {
 
 using boost::beast::http::status;
-using outcome = result<json::object>;
+
+/// What an operation gave; its error becomes the request's.
+template <class T>
+T taken(result<T> given) {
+    if (given.has_error()) throw fault_thrown{{shape_fault::kind::refused, given.error()}};
+    if constexpr (!std::is_void_v<T>) return std::move(*given);
+}
 
 constexpr std::string_view bus = "default";
 
@@ -89,14 +95,14 @@ std::map<std::string, std::string> tags_of(const reader& r) {
     return tags;
 }
 
-outcome put_rule(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
+json::object put_rule(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
     put_rule_request request{.name = r.required_text("Name", "name"),
                              .schedule_expression = r.text("ScheduleExpression"),
                              .description = r.text("Description"),
                              .role_arn = r.text("RoleArn"),
                              .tags = tags_of(r)};
-    HEARTH_CHECK(check_absent(r, "PutRule", {"EventPattern"}));
+    taken(check_absent(r, "PutRule", {"EventPattern"}));
     if (const auto state = r.text("State")) {
         if (*state != "ENABLED" && *state != "DISABLED")
             refuse(errc::invalid_argument,
@@ -107,26 +113,26 @@ outcome put_rule(control_plane& control, const reader& r) {
     } else {
         request.enabled = true;  // AWS's PutRule without a state enables
     }
-    HEARTH_TRY(const event_rule made, control.put_rule(request));
+    const event_rule made = taken(control.put_rule(request));
     return json::object{{"RuleArn", made.arn}};
 }
 
-outcome delete_rule(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
-    HEARTH_CHECK(control.delete_rule(r.required_text("Name", "name")));
+json::object delete_rule(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
+    taken(control.delete_rule(r.required_text("Name", "name")));
     return json::object();
 }
 
-outcome describe_rule(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
-    HEARTH_TRY(const event_rule rule, control.get_rule(r.required_text("Name", "name")));
+json::object describe_rule(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
+    const event_rule rule = taken(control.get_rule(r.required_text("Name", "name")));
     json::object o = shape_of(rule);
     o["CreatedBy"] = control.account_id();
     return o;
 }
 
-outcome list_rules(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
+json::object list_rules(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
     const rule_page page =
         control.list_rules(text_of(r, "NamePrefix"), text_of(r, "NextToken"), limit(r));
     json::object o;
@@ -137,16 +143,16 @@ outcome list_rules(control_plane& control, const reader& r) {
 }
 
 template <bool Enabled>
-outcome enable_rule(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
-    HEARTH_CHECK(control.enable_rule(r.required_text("Name", "name"), Enabled));
+json::object enable_rule(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
+    taken(control.enable_rule(r.required_text("Name", "name"), Enabled));
     return json::object();
 }
 
 json::object no_failures() { return {{"FailedEntryCount", 0}, {"FailedEntries", json::array()}}; }
 
-outcome put_targets(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
+json::object put_targets(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
     const std::string rule = r.required_text("Rule", "rule");
     const json::value* list = r.find("Targets");
     if (!list) must_not_be_null("targets");
@@ -155,12 +161,11 @@ outcome put_targets(control_plane& control, const reader& r) {
     for (const json::value& each : list->get_array()) {
         if (!each.is_object()) wrong_type("Targets", "a list of objects");
         const reader t(each.get_object());
-        HEARTH_CHECK(
-            check_absent(t, "a target",
-                         {"InputPath", "InputTransformer", "KinesisParameters",
-                          "RunCommandParameters", "EcsParameters", "BatchParameters",
-                          "SqsParameters", "HttpParameters", "RedshiftDataParameters",
-                          "SageMakerPipelineParameters", "DeadLetterConfig", "RetryPolicy"}));
+        taken(check_absent(t, "a target",
+                           {"InputPath", "InputTransformer", "KinesisParameters",
+                            "RunCommandParameters", "EcsParameters", "BatchParameters",
+                            "SqsParameters", "HttpParameters", "RedshiftDataParameters",
+                            "SageMakerPipelineParameters", "DeadLetterConfig", "RetryPolicy"}));
         targets.push_back({.id = t.required_text("Id", "targets.id"),
                            .arn = t.required_text("Arn", "targets.arn"),
                            .input = text_of(t, "Input"),
@@ -170,21 +175,21 @@ outcome put_targets(control_plane& control, const reader& r) {
         refuse(errc::invalid_argument,
                "1 validation error detected: Value '[]' at 'targets' failed to satisfy "
                "constraint: Member must have length greater than or equal to 1");
-    HEARTH_CHECK(control.put_targets(rule, targets));
+    taken(control.put_targets(rule, targets));
     return no_failures();
 }
 
-outcome remove_targets(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
+json::object remove_targets(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
     const auto ids = r.texts("Ids");
     if (!ids) must_not_be_null("ids");
-    HEARTH_CHECK(control.remove_targets(r.required_text("Rule", "rule"), *ids));
+    taken(control.remove_targets(r.required_text("Rule", "rule"), *ids));
     return no_failures();
 }
 
-outcome list_targets_by_rule(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
-    HEARTH_TRY(const event_rule rule, control.get_rule(r.required_text("Rule", "rule")));
+json::object list_targets_by_rule(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
+    const event_rule rule = taken(control.get_rule(r.required_text("Rule", "rule")));
     (void)limit(r);  // five at most: one page
     json::object o;
     json::array& targets = o["Targets"].emplace_array();
@@ -197,8 +202,8 @@ outcome list_targets_by_rule(control_plane& control, const reader& r) {
     return o;
 }
 
-outcome list_rule_names_by_target(control_plane& control, const reader& r) {
-    HEARTH_CHECK(check_bus(control, r));
+json::object list_rule_names_by_target(control_plane& control, const reader& r) {
+    taken(check_bus(control, r));
     const rule_name_page page = control.list_rule_names_by_target(
         r.required_text("TargetArn", "targetArn"), text_of(r, "NextToken"), limit(r));
     json::object o{{"RuleNames", json::value_from(page.names)}};
@@ -206,20 +211,20 @@ outcome list_rule_names_by_target(control_plane& control, const reader& r) {
     return o;
 }
 
-outcome tag_resource(control_plane& control, const reader& r) {
-    HEARTH_CHECK(control.tag_rule(rule_name(r, "ResourceARN", "resourceARN"), tags_of(r)));
+json::object tag_resource(control_plane& control, const reader& r) {
+    taken(control.tag_rule(rule_name(r, "ResourceARN", "resourceARN"), tags_of(r)));
     return json::object();
 }
 
-outcome untag_resource(control_plane& control, const reader& r) {
+json::object untag_resource(control_plane& control, const reader& r) {
     const auto keys = r.texts("TagKeys");
     if (!keys) must_not_be_null("tagKeys");
-    HEARTH_CHECK(control.untag_rule(rule_name(r, "ResourceARN", "resourceARN"), *keys));
+    taken(control.untag_rule(rule_name(r, "ResourceARN", "resourceARN"), *keys));
     return json::object();
 }
 
-outcome list_tags_for_resource(control_plane& control, const reader& r) {
-    HEARTH_TRY(const event_rule rule, control.get_rule(rule_name(r, "ResourceARN", "resourceARN")));
+json::object list_tags_for_resource(control_plane& control, const reader& r) {
+    const event_rule rule = taken(control.get_rule(rule_name(r, "ResourceARN", "resourceARN")));
     json::object o;
     json::array& tags = o["Tags"].emplace_array();
     for (const auto& [key, value] : rule.tags)
@@ -229,7 +234,7 @@ outcome list_tags_for_resource(control_plane& control, const reader& r) {
 
 struct handler {
     std::string_view action;
-    outcome (*answer)(control_plane&, const reader&);
+    json::object (*answer)(control_plane&, const reader&);
 };
 
 constexpr std::array handled = {
@@ -278,13 +283,12 @@ reply answer(control_plane& control,
     if (const auto no = denied(by, control.account_id(), std::string(found->action), {}, "*"))
         return json_protocol::translate(*no);
     const auto done =
-        read_document(body, [&](const reader& r) -> outcome { return found->answer(control, r); });
+        read_document(body, [&](const reader& r) { return found->answer(control, r); });
     if (done.has_error()) {
         if (done.error().what == shape_fault::kind::refused) return failure(done.error().why);
         return json_protocol::fault("SerializationException", done.error().why.message());
     }
-    if (done->has_error()) return failure(done->error());
-    return json_protocol::answer(**done);
+    return json_protocol::answer(*done);
 }
 
 std::vector<std::string_view> action_names() {

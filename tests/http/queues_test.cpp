@@ -108,9 +108,9 @@ TEST_CASE("SQS says in JSON what is wrong") {
     const auto ask = [&](const char* operation, const std::string& body) {
         return client.ask(by_json(operation, body));
     };
-    fails(ask("SendMessage", R"({"QueueUrl":"http://h/000000000000/none","MessageBody":"x"})"), 400,
+    fails(ask("SendMessage", R"({"QueueUrl":"http://localhost/000000000000/none","MessageBody":"x"})"), 400,
           "com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue;Sender");
-    for (const char* other : {"jobs", "/jobs", "http://h/123456789012/jobs", ""})
+    for (const char* other : {"jobs", "/jobs", "http://localhost/123456789012/jobs", ""})
         fails(ask("DeleteQueue", R"({"QueueUrl":")" + std::string(other) + "\"}"), 400,
               "com.amazonaws.sqs#QueueDoesNotExist",
               "AWS.SimpleQueueService.NonExistentQueue;Sender");
