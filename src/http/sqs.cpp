@@ -35,6 +35,7 @@ struct operation_row {
     std::string_view action;  ///< IAM's
     result<json::object> (*manage)(queue_service&, const call&, const std::string& account);
     void (*start)(const context&);  ///< both null: refused by its name
+    bool has_result = true;         ///< of XML: without one the answer is its metadata
 };
 
 namespace {
@@ -295,7 +296,7 @@ result<json::object> untag_queue(queue_service& q, const call& c, const std::str
 
 reply answer_of(const call& c, const result<json::object>& outcome) {
     if (outcome.has_error()) return write_error(c.how, outcome.error(), c.request_id);
-    return write_answer(c.how, c.row->name, *outcome, c.request_id);
+    return write_answer(c.how, c.row->name, c.row->has_result, *outcome, c.request_id);
 }
 
 /// A handler on the call's executor, which makes the answer of what came.
@@ -474,8 +475,8 @@ void change_visibility_batch(const context& x) {
 constexpr operation_row rows[] = {
     {"SendMessage", "SendMessage", nullptr, send_message},
     {"ReceiveMessage", "ReceiveMessage", nullptr, receive_message},
-    {"DeleteMessage", "DeleteMessage", nullptr, delete_message},
-    {"ChangeMessageVisibility", "ChangeMessageVisibility", nullptr, change_visibility},
+    {"DeleteMessage", "DeleteMessage", nullptr, delete_message, false},
+    {"ChangeMessageVisibility", "ChangeMessageVisibility", nullptr, change_visibility, false},
     {"SendMessageBatch", "SendMessage", nullptr, send_message_batch},
     {"DeleteMessageBatch", "DeleteMessage", nullptr, delete_message_batch},
     {"ChangeMessageVisibilityBatch", "ChangeMessageVisibility", nullptr, change_visibility_batch},
@@ -483,13 +484,13 @@ constexpr operation_row rows[] = {
     {"GetQueueUrl", "GetQueueUrl", get_queue_url, nullptr},
     {"ListQueues", "ListQueues", list_queues, nullptr},
     {"ListDeadLetterSourceQueues", "ListDeadLetterSourceQueues", list_sources, nullptr},
-    {"DeleteQueue", "DeleteQueue", delete_queue, nullptr},
+    {"DeleteQueue", "DeleteQueue", delete_queue, nullptr, false},
     {"GetQueueAttributes", "GetQueueAttributes", get_attributes, nullptr},
-    {"SetQueueAttributes", "SetQueueAttributes", set_attributes, nullptr},
-    {"PurgeQueue", "PurgeQueue", purge_queue, nullptr},
+    {"SetQueueAttributes", "SetQueueAttributes", set_attributes, nullptr, false},
+    {"PurgeQueue", "PurgeQueue", purge_queue, nullptr, false},
     {"ListQueueTags", "ListQueueTags", list_tags, nullptr},
-    {"TagQueue", "TagQueue", tag_queue, nullptr},
-    {"UntagQueue", "UntagQueue", untag_queue, nullptr},
+    {"TagQueue", "TagQueue", tag_queue, nullptr, false},
+    {"UntagQueue", "UntagQueue", untag_queue, nullptr, false},
     {"AddPermission", "AddPermission", nullptr, nullptr},
     {"RemovePermission", "RemovePermission", nullptr, nullptr},
     {"StartMessageMoveTask", "StartMessageMoveTask", nullptr, nullptr},
@@ -551,7 +552,8 @@ std::variant<call_ptr, reply> read(const control_plane& control,
         auto form = read_form(body);
         if (!form) return unreadable(c->how, "The form is malformed.", e.request_id);
         c->input = std::move(*form);
-        if (const json::value* action = c->input.if_contains("Action"); action->is_string())
+        if (const json::value* action = c->input.if_contains("Action");
+            action && action->is_string())
             operation = action->get_string();
         if (!c->input.contains("QueueUrl") && !name_in_url(e.path, control.account_id()).empty())
             c->input["QueueUrl"] = json_text(e.path);

@@ -269,6 +269,7 @@ std::optional<json::object> read_form(std::string_view text) {
 
 reply write_answer(protocol how,
                    std::string_view operation,
+                   bool has_result,
                    const json::object& output,
                    std::string_view request_id) {
     if (how == protocol::json)
@@ -277,7 +278,7 @@ reply write_answer(protocol how,
                       result_name = std::string(operation) + "Result";
     std::string out(xml_head);
     out.append("<").append(response).append(" xmlns=\"").append(namespace_url).append("\">");
-    if (!output.empty()) {
+    if (has_result) {
         open(out, result_name);
         write_structure(out, output, operation);
         shut(out, result_name);

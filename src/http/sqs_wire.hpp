@@ -29,6 +29,7 @@ std::optional<boost::json::object> read_form(std::string_view form);
 /// An operation's answer.
 reply write_answer(protocol how,
                    std::string_view operation,
+                   bool has_result,
                    const boost::json::object& output,
                    std::string_view request_id);
 

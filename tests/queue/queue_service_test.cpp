@@ -12,11 +12,14 @@
 #include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <future>
 #include <set>
 #include <thread>
@@ -213,26 +216,39 @@ TEST_CASE("many senders and receivers lose nothing and get nothing twice") {
     CHECK(s.queues.attributes("jobs").value()["ApproximateNumberOfMessagesNotVisible"] == "0");
 }
 
+/// The process that is killed: this program again, told by HEARTH_TEST_QUEUES where its database
+/// is. It says on its standard output what it has been promised.
+TEST_CASE("sends and removes until it is killed", "[.to-be-killed]") {
+    const char* file = std::getenv("HEARTH_TEST_QUEUES");
+    REQUIRE(file);
+    service s(file);
+    queue jobs = s.queues.create("jobs", {{"VisibilityTimeout", "0"}}).value();
+    for (int i = 0;; ++i) {
+        const std::string id = jobs.send({.body = "x"}).value().message_id;
+        REQUIRE(::write(STDOUT_FILENO, ("+" + id).data(), 37) == 37);
+        if (i % 3 != 0) continue;
+        const auto m = jobs.receive().value();
+        jobs.remove(m.at(0).receipt_handle).value();
+        REQUIRE(::write(STDOUT_FILENO, ("-" + m[0].message_id).data(), 37) == 37);
+    }
+}
+
 TEST_CASE("what was accepted is there after kill -9, what was removed is not") {
     const temporary_directory dir;
     const auto file = dir.path() / "queues.db";
+    ::setenv("HEARTH_TEST_QUEUES", file.c_str(), 1);
     std::set<std::string> accepted, removed;
     for (int round = 0; round < 5; ++round) {
         int ends[2];
-        REQUIRE(::pipe(ends) == 0);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            service s(file);
-            queue jobs = s.queues.create("jobs", {{"VisibilityTimeout", "0"}}).value();
-            for (int i = 0;; ++i) {
-                const std::string id = jobs.send({.body = "x"}).value().message_id;
-                (void)!::write(ends[1], ("+" + id).data(), 37);
-                if (i % 3 != 0) continue;
-                const auto m = jobs.receive().value();
-                jobs.remove(m.at(0).receipt_handle).value();
-                (void)!::write(ends[1], ("-" + m[0].message_id).data(), 37);
-            }
-        }
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+        char program[] = "/proc/self/exe", which[] = "[.to-be-killed]";
+        char* const arguments[] = {program, which, nullptr};
+        pid_t child = 0;
+        REQUIRE(::posix_spawn(&child, program, &actions, nullptr, arguments, environ) == 0);
+        ::posix_spawn_file_actions_destroy(&actions);
         ::close(ends[1]);
         char line[37];
         for (int n = 0; ::read(ends[0], line, sizeof line) == sizeof line; ++n) {
@@ -244,6 +260,7 @@ TEST_CASE("what was accepted is there after kill -9, what was removed is not") {
         ::waitpid(child, &status, 0);
         REQUIRE(WIFSIGNALED(status));
     }
+    ::unsetenv("HEARTH_TEST_QUEUES");
     service s(file);
     queue jobs = s.queues.find("jobs").value();
     std::set<std::string> there;
