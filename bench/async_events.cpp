@@ -2,11 +2,10 @@
 // once, and what a long queue costs to drain in time and memory.
 
 #include "base/try.hpp"
+#include "data_directory.hpp"
 #include "load.hpp"
 
 #include <boost/asio.hpp>
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -20,25 +19,6 @@ namespace {
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
-
-/// Beside the binary, not in /tmp: that may be no disk.
-class data_directory {
-  public:
-    explicit data_directory(const context& ctx)
-        : path_(ctx.binary("bench_events_data." + std::to_string(::getpid()))) {
-        fs::create_directories(path_);
-    }
-    ~data_directory() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    data_directory(const data_directory&) = delete;
-    data_directory& operator=(const data_directory&) = delete;
-    [[nodiscard]] const fs::path& path() const { return path_; }
-
-  private:
-    fs::path path_;
-};
 
 /// A runtime whose only delivery slot is taken by an event that sleeps: others stay queued.
 result<std::pair<runtime, function>> blocked_runtime(const context& ctx, const fs::path& data) {

@@ -1,9 +1,10 @@
 // A warm function invoked from C++ on the caller's own thread: over the native path (one exit), and
 // through the Runtime API on plain sockets, which costs one exit per system call the bootstrap
-// makes.
+// makes. And what it costs to keep what it writes, whose thread shares the core here.
 
 #include "base/try.hpp"
 #include "bench.hpp"
+#include "data_directory.hpp"
 
 #include <hearth/hearth.hpp>
 
@@ -38,7 +39,15 @@ result<rows> warm_invoke(context& ctx) {
                deploy(rt, "native", package::elf(ctx.guest("native_empty"))));
     HEARTH_TRY(const function sockets,
                deploy(rt, "sockets", package::zip(ctx.function_package("socket_bootstrap"))));
-    return ctx.race("warm_invoke", {invoking("native", native), invoking("runtime_api", sockets)},
+    const data_directory logs(ctx);
+    runtime_options keeping;
+    keeping.logs.directory = logs.path();
+    HEARTH_TRY(runtime with_logs, runtime::create(keeping));
+    HEARTH_TRY(const function logged,
+               deploy(with_logs, "logged", package::elf(ctx.guest("native_empty"))));
+    return ctx.race("warm_invoke",
+                    {invoking("native", native), invoking("native_logged", logged),
+                     invoking("runtime_api", sockets)},
                     5000, 20);
 }
 

@@ -25,6 +25,7 @@ command add_invoke(CLI::App& app);
 command add_run(CLI::App& app, int& argc, char** argv);
 command add_deploy(CLI::App& app);
 command add_ls(CLI::App& app);
+command add_logs(CLI::App& app);
 command add_top(CLI::App& app);
 command add_doctor(CLI::App& app);
 /// Of every command of `root`, which outlives the program's run.

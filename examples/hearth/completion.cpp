@@ -43,7 +43,8 @@ _hearth() {
     case $current in
         -*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;
         *)
-            if [ "$command" = invoke ] && [[ " ${COMP_WORDS[*]} " == *' --remote '* ]]; then
+            if [ "$command" = logs ] ||
+                { [ "$command" = invoke ] && [[ " ${COMP_WORDS[*]} " == *' --remote '* ]]; }; then
                 COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" ls --names 2>/dev/null)" -- "$current"))
             elif [ "$command" = completion ]; then
                 COMPREPLY=($(compgen -W bash -- "$current"))
@@ -63,8 +64,8 @@ command add_completion(CLI::App& app, CLI::App& root) {
     auto shell = std::make_shared<std::string>();
     app.add_option("SHELL", *shell, "bash")->required()->check(CLI::IsMember({"bash"}));
     app.footer(
-        "Prints a script that completes hearth's commands, options, files and, after --remote, the "
-        "server's functions.\n"
+        "Prints a script that completes hearth's commands, options, files and, after logs or "
+        "--remote, the server's functions.\n"
         "\nExamples:\n"
         "  source <(hearth completion bash)\n"
         "  hearth completion bash > /etc/bash_completion.d/hearth");

@@ -1,4 +1,4 @@
-// The hearth binary: serve, deploy, ls, invoke, run, top, doctor, completion.
+// The hearth binary: serve, deploy, ls, logs, invoke, run, top, doctor, completion.
 
 #include "command.hpp"
 
@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
         "  hearth invoke function.zip --event event.json     one package, one event, no server\n"
         "  hearth serve --data /var/lib/hearth               the Lambda API on 127.0.0.1:9000\n"
         "  hearth deploy src/hello                           a directory becomes a function of it\n"
+        "  hearth logs hello --follow                        what it writes, as it does\n"
         "  hearth top                                        what that server does, live\n"
         "\n'hearth COMMAND --help' has more of each.");
 
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
     CLI::App& deploy =
         *app.add_subcommand("deploy", "Create or update a function of a running server");
     CLI::App& ls = *app.add_subcommand("ls", "List the functions of a running server");
+    CLI::App& logs = *app.add_subcommand("logs", "Show what a function of a running server wrote");
     CLI::App& invoke = *app.add_subcommand(
         "invoke",
         "Invoke one deployment package with one event, without a server, or a server's function");
@@ -47,6 +49,7 @@ int main(int argc, char** argv) {
         {&serve, add_serve(serve)},
         {&deploy, add_deploy(deploy)},
         {&ls, add_ls(ls)},
+        {&logs, add_logs(logs)},
         {&invoke, add_invoke(invoke)},
         {&run, add_run(run, argc, argv)},
         {&top, add_top(top)},

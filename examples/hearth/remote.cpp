@@ -113,14 +113,16 @@ result<endpoint> find_endpoint(const std::string& given) {
     return e;
 }
 
-sigv4::owned_headers signature_headers(const sigv4::request& r, std::string_view body) {
+sigv4::owned_headers signature_headers(const sigv4::request& r,
+                                       std::string_view body,
+                                       const std::string& service) {
     const sigv4::credentials by{variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"),
                                 variable("AWS_SESSION_TOKEN")};
     if (by.access_key_id.empty() || by.secret_access_key.empty()) return {};
     std::string region = variable("AWS_REGION");
     if (region.empty()) region = variable("AWS_DEFAULT_REGION");
     if (region.empty()) region = "us-east-1";
-    return sigv4::sign(r, sigv4::payload_hash(body), by, {region, "lambda"},
+    return sigv4::sign(r, sigv4::payload_hash(body), by, {region, service},
                        std::chrono::system_clock::now());
 }
 
@@ -150,7 +152,8 @@ result<remote::answer> remote::ask(http::verb method,
                                    const std::string& target,
                                    const std::string& body,
                                    const headers& also,
-                                   const progress& on_sent) const {
+                                   const progress& on_sent,
+                                   const std::string& service) const {
     http::request<http::string_body> request(method, target, 11);
     request.set(http::field::host, to_.authority());
     for (const auto& [name, value] : also) request.set(name, value);
@@ -163,7 +166,7 @@ result<remote::answer> remote::ask(http::verb method,
     const auto signature = signature_headers(
         {std::string_view(request.method_string().data(), request.method_string().size()), target,
          fields},
-        body);
+        body, service);
     for (const auto& [name, value] : signature) request.set(name, value);
     request.set(http::field::user_agent, "hearth");
     request.keep_alive(false);

@@ -39,7 +39,9 @@ struct endpoint {
 result<endpoint> find_endpoint(const std::string& given);
 
 /// The headers that sign such a request, by the keys in the environment; none where there are none.
-sigv4::owned_headers signature_headers(const sigv4::request& r, std::string_view body);
+sigv4::owned_headers signature_headers(const sigv4::request& r,
+                                       std::string_view body,
+                                       const std::string& service = "lambda");
 
 class remote {
   public:
@@ -62,7 +64,8 @@ class remote {
                        const std::string& target,
                        const std::string& body = {},
                        const headers& also = {},
-                       const progress& on_sent = {}) const;
+                       const progress& on_sent = {},
+                       const std::string& service = "lambda") const;
     /// The same, with what the server answers as JSON; an answered error is an error.
     result<boost::json::value> json(boost::beast::http::verb method,
                                     const std::string& target,

@@ -39,7 +39,7 @@ namespace hearth {
 struct log_options {
     /// Made if absent. Empty: no logs are kept.
     std::filesystem::path directory{};
-    /// A file that has grown to this is followed by a new one.
+    /// A file that has grown to this is followed by a new one. Who reads holds one in memory.
     byte_count file_size = byte_count(8u << 20);
     /// Of a group, at least two; the oldest are removed.
     std::size_t files_per_group = 8;

@@ -30,8 +30,14 @@ struct file_text {
     std::int64_t modified_ms = 0;
 };
 
-/// A file's whole text. Empty: it is gone, or nothing is in it. @errors errc::io_failed
-result<file_text> read_file(const fs::path& file, std::int64_t unless_older_than_ms) {
+/// More than any header has.
+constexpr std::size_t header_size = 1024;
+
+/// A file's text, whole or its beginning. Empty: it is gone, or nothing is in it.
+/// @errors errc::io_failed
+result<file_text> read_file(const fs::path& file,
+                            std::int64_t unless_older_than_ms,
+                            std::size_t most = std::string::npos) {
     file_text t;
     const unique_fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd && errno == ENOENT) return t;  // rotated away meanwhile
@@ -40,7 +46,7 @@ result<file_text> read_file(const fs::path& file, std::int64_t unless_older_than
         return system_failure(errc::io_failed, "cannot read " + file.string());
     t.modified_ms = status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1'000'000;
     if (t.modified_ms + clock_slack_ms < unless_older_than_ms) return t;
-    t.text.resize(static_cast<std::size_t>(status.st_size));
+    t.text.resize(std::min(most, static_cast<std::size_t>(status.st_size)));
     std::size_t have = 0;
     while (have < t.text.size()) {
         const ssize_t n =
@@ -198,7 +204,7 @@ result<std::vector<log_group>> store::groups() const {
             const auto size = fs::file_size(directory / file_name(n), gone);
             if (!gone) g.stored = g.stored + byte_count(size);
         }
-        if (const auto first = read_file(directory / file_name(numbers.front()), 0);
+        if (const auto first = read_file(directory / file_name(numbers.front()), 0, header_size);
             first.has_value())
             g.created_ms =
                 parse_header(std::string_view(first->text).substr(0, first->text.find('\n')))

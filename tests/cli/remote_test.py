@@ -208,6 +208,7 @@ class remote(test_case):
             one.create("hello")
             one.create("help")
             self.assertEqual(self.complete("invoke", "--remote", "hel", AWS_ENDPOINT_URL=one.endpoint), ["hello", "help"])
+            self.assertEqual(self.complete("logs", "hel", AWS_ENDPOINT_URL=one.endpoint), ["hello", "help"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from harness import hearth, main, test_case
 class usage(test_case):
     def test_every_command_has_help_with_an_example(self):
         for command in ([], ["serve"], ["invoke"], ["run"], ["top"], ["doctor"],
-                        ["deploy"], ["ls"], ["completion"]):
+                        ["deploy"], ["ls"], ["logs"], ["completion"]):
             with self.subTest(command):
                 done = hearth(*command, "--help")
                 self.assertEqual(done.returncode, 0)
