@@ -19,7 +19,7 @@ namespace json = boost::json;
 namespace {
 
 std::string post(const std::string& headers, const std::string& body, const char* path = "/") {
-    return std::string("POST ") + path + " HTTP/1.1\r\nHost: queues.test:9001\r\n" + headers +
+    return std::string("POST ") + path + " HTTP/1.1\r\nHost: queues.localhost:9001\r\n" + headers +
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
@@ -33,7 +33,7 @@ std::string by_form(const std::string& body, const char* path = "/") {
     return post("Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n", body, path);
 }
 
-constexpr const char* url = "http://queues.test:9001/000000000000/jobs";
+constexpr const char* url = "http://queues.localhost:9001/000000000000/jobs";
 const std::string with_url = R"({"QueueUrl":")" + std::string(url) + "\"";
 
 void fails(const answer& a, int status, const std::string& type, const std::string& query_error) {
@@ -108,9 +108,9 @@ TEST_CASE("SQS says in JSON what is wrong") {
     const auto ask = [&](const char* operation, const std::string& body) {
         return client.ask(by_json(operation, body));
     };
-    fails(ask("SendMessage", R"({"QueueUrl":"http://localhost/000000000000/none","MessageBody":"x"})"), 400,
+    fails(ask("SendMessage", R"({"QueueUrl":"http://h/000000000000/none","MessageBody":"x"})"), 400,
           "com.amazonaws.sqs#QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue;Sender");
-    for (const char* other : {"jobs", "/jobs", "http://localhost/123456789012/jobs", ""})
+    for (const char* other : {"jobs", "/jobs", "http://h/123456789012/jobs", ""})
         fails(ask("DeleteQueue", R"({"QueueUrl":")" + std::string(other) + "\"}"), 400,
               "com.amazonaws.sqs#QueueDoesNotExist",
               "AWS.SimpleQueueService.NonExistentQueue;Sender");
