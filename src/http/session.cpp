@@ -437,10 +437,9 @@ void session::call_service() {
 void session::respond(reply r, bool rest_unread) {
     reading_ = false;
     // An error that was found before the service was asked.
-    if (service_.service == aws_service::sqs && r.content_type == reply().content_type)
-        r = sqs::translate(service_.how, r, request_id_);
-    else if (service_.service != aws_service::lambda && r.content_type != json_protocol::content_type)
-        r = json_protocol::translate(r);
+    if (service_.service != aws_service::lambda && r.content_type == reply().content_type)
+        r = service_.service == aws_service::sqs ? sqs::translate(service_.how, r, request_id_)
+                                                 : json_protocol::translate(r);
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
     auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);
