@@ -51,7 +51,7 @@ def terraform(environment):
         assert got["Configuration"]["FunctionArn"] == made["FunctionArn"]
         assert got["Tags"] == {"by": "terraform"}
         assert functions.list_versions_by_function(FunctionName="tf")["Versions"]
-        assert "CodeSigningConfigArn" in functions.get_function_code_signing_config(FunctionName="tf")
+        assert functions.get_function_code_signing_config(FunctionName="tf")["FunctionName"] == "tf"
         return got["Configuration"]
 
     assert read()["CodeSize"] == len(code)
