@@ -23,8 +23,8 @@ struct function_url_config {
     std::string function_arn{};  ///< with the alias, if it is an alias's
     /// "NONE", or "AWS_IAM": for signed requests only.
     std::string auth_type{};
-    /// "BUFFERED" or "RESPONSE_STREAM". Answers are delivered whole in either; the second also
-    /// takes what is no JSON document for the body itself, as streaming functions write it.
+    /// "BUFFERED" or "RESPONSE_STREAM": answers are sent whole, or as the function writes them. Of
+    /// an answer in one piece the second also takes what is no JSON document for the body itself.
     std::string invoke_mode = "BUFFERED";
     std::optional<cors_settings> cors{};
     std::string creation_time{}, last_modified_time{};  ///< "2023-04-05T06:07:08.123Z"

@@ -62,8 +62,8 @@ class response_reader {
             token);
     }
 
-    /// The Content-Type that the function gave with its streamed response; empty before its first
-    /// byte and when it gave none.
+    /// Of a streamed response the Content-Type that the function gave, or application/octet-stream;
+    /// empty before its first byte and of a response in one piece.
     [[nodiscard]] std::string content_type() const;
     /// As response::executed_version; empty before its first byte.
     [[nodiscard]] std::string executed_version() const;

@@ -7,6 +7,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/socket_base.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -71,6 +72,13 @@ class connection {
         bare_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_send, ec);
         boost::asio::post(get_executor(),
                           [h = std::move(handler), ec]() mutable { std::move(h)(ec); });
+    }
+
+    /// So that the client sees no end but a failure.
+    void reset() {
+        error_code ignored;
+        bare_.socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
+        close();
     }
 
     void close() {

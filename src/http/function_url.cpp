@@ -23,8 +23,6 @@ namespace beast_http = boost::beast::http;
 namespace json = boost::json;
 
 constexpr std::string_view host_mark = ".lambda-url.", path_mark = "/_hearth/url/";
-/// Written by a streaming function between its status with headers and its body.
-constexpr std::string_view prelude_end("\0\0\0\0\0\0\0\0", 8);
 
 json::string_view to_json(std::string_view s) { return {s.data(), s.size()}; }
 
@@ -189,9 +187,9 @@ void take_status(const json::value& v, reply& to) {
     to.status = static_cast<beast_http::status>(status);
 }
 
-/// {"statusCode": …}; also the prelude of a streamed answer, whose body follows by itself.
-reply structured(const json::object& o) {
-    reply r;
+/// {"statusCode": …}; also the prelude of a streamed answer, whose body follows by itself. `r` has
+/// what is not given.
+reply structured(const json::object& o, reply r = {}) {
     if (const json::value* status = o.if_contains("statusCode")) take_status(*status, r);
     if (const json::value* headers = o.if_contains("headers"); headers && !headers->is_null()) {
         if (!headers->is_object()) throw not_a_response{};
@@ -216,6 +214,9 @@ reply structured(const json::object& o) {
     return r;
 }
 
+/// Of what was streamed and says no other.
+constexpr const char* streamed_type = "application/octet-stream";
+
 /// Nothing when the payload is not what streaming functions write.
 std::optional<reply> streamed(std::string_view payload) {
     const auto end = payload.find(prelude_end);
@@ -223,13 +224,13 @@ std::optional<reply> streamed(std::string_view payload) {
         boost::system::error_code ec;
         const json::value prelude = json::parse(to_json(payload.substr(0, end)), ec);
         if (!ec && prelude.is_object()) {
-            reply r = structured(prelude.get_object());
+            reply r = structured(prelude.get_object(), {.content_type = streamed_type});
             r.body = payload.substr(end + prelude_end.size());
             return r;
         }
     }
     if (json_fault(payload).empty()) return std::nullopt;
-    return reply{.body = std::string(payload), .content_type = "application/octet-stream"};
+    return reply{.body = std::string(payload), .content_type = streamed_type};
 }
 
 std::string joined(const std::vector<std::string>& list) {
@@ -359,6 +360,17 @@ reply read_url_response(const function_url_config& config, const response& r) {
         return {.body = r.payload};
     } catch (const not_a_response&) {
         return bad_gateway();
+    }
+}
+
+std::optional<reply> read_prelude(std::string_view document) {
+    try {
+        boost::system::error_code ec;
+        const json::value prelude = json::parse(to_json(document), ec);
+        if (ec || !prelude.is_object()) return std::nullopt;
+        return structured(prelude.get_object(), {.content_type = streamed_type});
+    } catch (const not_a_response&) {
+        return std::nullopt;
     }
 }
 

@@ -50,6 +50,10 @@ std::string write_url_event(const function_url_config& config,
 
 /// The function's answer. What cannot be one is status 502, as is a function that failed.
 reply read_url_response(const function_url_config& config, const response& r);
+/// Written by a streaming function between its status with headers and its body.
+inline constexpr std::string_view prelude_end("\0\0\0\0\0\0\0\0", 8);
+/// What stands in front of it; nothing when it cannot be a response's beginning.
+std::optional<reply> read_prelude(std::string_view document);
 /// Of a run that did not come to an end of its own.
 reply write_url_failure(const error& e);
 

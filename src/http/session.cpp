@@ -12,6 +12,7 @@
 #include "http/page.hpp"
 #include "http/sqs_wire.hpp"
 #include "http/text.hpp"
+#include "http/url_streaming_call.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
@@ -388,6 +389,12 @@ void session::invoke_url() {
     if (event.size() > max_payload) return respond(too_large(asked_));
     invoke_options options{.request_id = request_id_, .trace_id = trace_id_};
     const std::string function = config->function_arn;
+    if (config->invoke_mode == "RESPONSE_STREAM") {
+        reply also;
+        add_url_headers(*config, also);
+        stream_ = std::make_unique<url_streaming_call>(std::move(*config), std::move(also));
+        return start_stream(function, std::move(event), std::move(options), {});
+    }
     owner_->control_.async_invoke(
         function, std::move(event), std::move(options), {},
         asio::bind_executor(connection_.get_executor(),
@@ -401,11 +408,15 @@ void session::on_url_invoked(const function_url_config& config,
                              const error& failure,
                              const response& r) {
     reply answer = failure.code() ? write_url_failure(failure) : read_url_response(config, r);
-    add_cors(config, parser_->get(), answer);
+    add_url_headers(config, answer);
+    respond(std::move(answer));
+}
+
+void session::add_url_headers(const function_url_config& config, reply& to) const {
+    add_cors(config, parser_->get(), to);
     // Under the API's own name a function's page must not act as this server's.
     if (url_id_of_host(header(beast_http::field::host)).empty())
-        answer.headers.emplace_back("Content-Security-Policy", "sandbox");
-    respond(std::move(answer));
+        to.headers.emplace_back("Content-Security-Policy", "sandbox");
 }
 
 void session::manage_elsewhere() {
@@ -443,15 +454,10 @@ void session::respond(reply r, bool rest_unread) {
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
     auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);
-    for (const auto& [name, value] : r.own_headers) out.insert(name, value);
-    out.set("x-amzn-RequestId", request_id_);
-    if (!trace_id_.empty()) out.set("X-Amzn-Trace-Id", trace_id_);
-    for (auto& [name, value] : r.headers) out.set(to_beast(name), value);
+    set_fields(out, r);
     out.keep_alive(!is_close);
     if (r.status == beast_http::status::no_content || r.status == beast_http::status::not_modified)
         r.body.clear();
-    if (r.status != beast_http::status::no_content)
-        out.set(beast_http::field::content_type, r.content_type);
     out.body() = std::move(r.body);
     out.prepare_payload();
     if (request.method() == beast_http::verb::head)
@@ -464,6 +470,15 @@ void session::respond(reply r, bool rest_unread) {
             [self = shared_from_this(), close = is_close || head, rest_unread](
                 error_code ec, std::size_t) { self->on_written(ec, close, rest_unread); });
     });
+}
+
+void session::set_fields(beast_http::fields& out, const reply& r) const {
+    for (const auto& [name, value] : r.own_headers) out.insert(name, value);
+    out.set("x-amzn-RequestId", request_id_);
+    if (!trace_id_.empty()) out.set("X-Amzn-Trace-Id", trace_id_);
+    for (const auto& [name, value] : r.headers) out.set(to_beast(name), value);
+    if (r.status != beast_http::status::no_content)
+        out.set(beast_http::field::content_type, r.content_type);
 }
 
 void session::on_written(error_code ec, bool is_close, bool rest_unread) {

@@ -16,6 +16,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/uuid/random_generator.hpp>
@@ -63,17 +64,26 @@ class session : public std::enable_shared_from_this<session> {
     void on_invoked(const error& failure, response r, bool log_tail);
     void invoke_url();
     void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
+    /// What every answer of the URL's function has, over its own headers.
+    void add_url_headers(const function_url_config& config, reply& to) const;
     void manage_elsewhere();
     void call_queues();  // session_queues.cpp
     void call_service();
 
-    // InvokeWithResponseStream (session_stream.cpp).
+    // Streamed responses (session_stream.cpp).
     void invoke_streaming(invocation what);
+    /// The call is `stream_`.
+    void start_stream(std::string_view function,
+                      std::string payload,
+                      invoke_options options,
+                      std::string_view qualifier);
     void read_stream();
     void finish_stream();
-    void write_stream(std::string events, bool last);
-    void write_events(bool last);
+    void write_stream(std::string bytes, bool last);
+    void write_part(bool last);
     void lose_stream();
+    void break_stream();
+    void set_fields(boost::beast::http::fields& out, const reply& r) const;
     /// A body or an answer of this size gets that long.
     [[nodiscard]] static std::chrono::seconds time_for(std::uint64_t bytes);
 
@@ -96,9 +106,10 @@ class session : public std::enable_shared_from_this<session> {
     boost::uuids::random_generator make_id_;
     std::optional<parser> parser_;
     std::optional<boost::beast::http::response<boost::beast::http::string_body>> response_;
-    std::optional<streaming_call> stream_;
+    std::unique_ptr<streaming_call> stream_;
     std::optional<boost::beast::http::response<boost::beast::http::empty_body>> stream_head_;
-    std::string events_;  ///< being written
+    std::string part_;             ///< of it, being written
+    bool stream_has_body_ = true;  ///< else the head is all there is
     std::optional<route> asked_;
     service_call service_;  ///< where it is no operation of Lambda's
     boost::asio::cancellation_signal long_poll_;

@@ -1,8 +1,6 @@
-/// InvokeWithResponseStream on a connection: head, chunks of events as the function writes, and the
-/// last event.
+/// Streamed responses on a connection: head, chunks as the function writes, and the end.
 
 #include "http/aws_error.hpp"
-#include "http/event_stream.hpp"
 #include "http/session.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -20,11 +18,18 @@ void session::invoke_streaming(invocation what) {
     if (parser_->get().version() < 11)
         return respond(
             make_error(aws_error::invalid_parameter_value, "A response stream needs HTTP/1.1"));
-    stream_.emplace(what.log_tail);
-    what.options.stream = stream_->reader().writer();
+    stream_ = std::make_unique<event_streaming_call>(what.log_tail);
+    start_stream(asked_->argument, std::move(what.payload), std::move(what.options),
+                 asked_->parameter("Qualifier"));
+}
+
+void session::start_stream(std::string_view function,
+                           std::string payload,
+                           invoke_options options,
+                           std::string_view qualifier) {
+    options.stream = stream_->reader().writer();
     owner_->control_.async_invoke(
-        asked_->argument, std::move(what.payload), std::move(what.options),
-        asked_->parameter("Qualifier"),
+        function, std::move(payload), std::move(options), qualifier,
         asio::bind_executor(connection_.get_executor(),
                             [self = shared_from_this()](const error& failure, response r) {
                                 self->stream_->answered(failure, std::move(r));
@@ -36,33 +41,43 @@ void session::invoke_streaming(invocation what) {
 void session::read_stream() {
     stream_->reader().async_read(asio::bind_executor(
         connection_.get_executor(), [self = shared_from_this()](error_code ec, std::string bytes) {
-            if (!ec) return self->write_stream(payload_chunks(bytes), false);
-            self->stream_->ended();
-            self->finish_stream();
+            if (ec) {
+                self->stream_->ended();
+                return self->finish_stream();
+            }
+            auto part = self->stream_->take(std::move(bytes));
+            if (!part) return self->read_stream();
+            self->write_stream(std::move(*part), false);
         }));
 }
 
 void session::finish_stream() {
     if (!stream_->complete()) return;
-    if (auto refused = stream_->refusal()) return respond(std::move(*refused));
-    write_stream(stream_->last_event(), true);
+    if (auto whole = stream_->whole()) {
+        stream_.reset();
+        return respond(std::move(*whole));
+    }
+    auto rest = stream_->rest();
+    if (!rest) return break_stream();
+    write_stream(std::move(*rest), true);
 }
 
-void session::write_stream(std::string events, bool last) {
-    events_ = std::move(events);
-    connection_.expires_after(time_for(events_.size()));
-    if (stream_->begun) return write_events(last);
+void session::write_stream(std::string bytes, bool last) {
+    part_ = std::move(bytes);
+    connection_.expires_after(time_for(part_.size()));
+    if (stream_->begun) return write_part(last);
     stream_->begun = true;
-    auto& head = stream_head_.emplace(beast_http::status::ok, 11u);
-    head.set("x-amzn-RequestId", request_id_);
-    head.set("X-Amzn-Trace-Id", trace_id_);
-    if (const auto version = stream_->executed_version(); !version.empty())
-        head.set("X-Amz-Executed-Version", version);
-    head.set(beast_http::field::content_type,
-             boost::beast::string_view(event_stream_content_type.data(),
-                                       event_stream_content_type.size()));
-    head.keep_alive(parser_->keep_alive() && !stopping_);
-    head.chunked(true);
+    const auto& request = parser_->get();
+    const reply r = stream_->head();
+    stream_has_body_ = request.method() != beast_http::verb::head &&
+                       r.status != beast_http::status::no_content &&
+                       r.status != beast_http::status::not_modified;
+    // HTTP/1.0 has no chunks: there the connection's end is the body's.
+    const bool in_chunks = request.version() == 11;
+    auto& head = stream_head_.emplace(r.status, in_chunks ? 11u : 10u);
+    set_fields(head, r);
+    head.keep_alive(in_chunks && parser_->keep_alive() && !stopping_);
+    if (in_chunks && r.status != beast_http::status::no_content) head.chunked(true);
     auto serializer =
         std::make_shared<beast_http::response_serializer<beast_http::empty_body>>(head);
     connection_.with_stream([&](auto& stream) {
@@ -70,26 +85,35 @@ void session::write_stream(std::string events, bool last) {
             stream, *serializer,
             [self = shared_from_this(), serializer, last](error_code ec, std::size_t) {
                 if (ec) return self->lose_stream();
-                self->write_events(last);
+                self->write_part(last);
             });
     });
 }
 
-void session::write_events(bool last) {
-    const auto written = [self = shared_from_this(), last](error_code ec, std::size_t) {
+void session::write_part(bool last) {
+    auto written = [self = shared_from_this(), last](error_code ec, std::size_t) {
         if (ec) return self->lose_stream();
         if (!last) return self->read_stream();
         const bool close = self->stopping_ || !self->stream_head_->keep_alive();
         self->stream_.reset();
         self->on_written(ec, close, false);
     };
+    const bool in_chunks = stream_head_->chunked();
+    // An empty chunk would be the last one.
+    if (!stream_has_body_ || (part_.empty() && !(last && in_chunks))) return written({}, 0);
     connection_.with_stream([&](auto& stream) {
-        const beast_http::chunk_body chunk(asio::buffer(events_));
-        if (last)
-            asio::async_write(
-                stream, boost::beast::buffers_cat(chunk, beast_http::make_chunk_last()), written);
+        const auto bytes = asio::buffer(part_);
+        if (!in_chunks)
+            asio::async_write(stream, bytes, std::move(written));
+        else if (part_.empty())
+            asio::async_write(stream, beast_http::make_chunk_last(), std::move(written));
+        else if (last)
+            asio::async_write(stream,
+                              boost::beast::buffers_cat(beast_http::chunk_body(bytes),
+                                                        beast_http::make_chunk_last()),
+                              std::move(written));
         else
-            asio::async_write(stream, chunk, written);
+            asio::async_write(stream, beast_http::chunk_body(bytes), std::move(written));
     });
 }
 
@@ -97,6 +121,12 @@ void session::write_events(bool last) {
 void session::lose_stream() {
     stream_->stop_reading();
     close();
+}
+
+/// The client is to see that there is no more of it.
+void session::break_stream() {
+    stream_.reset();
+    stream_head_->chunked() ? close() : connection_.reset();
 }
 
 }  // namespace hearth::http

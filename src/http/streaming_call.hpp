@@ -1,7 +1,7 @@
 #pragma once
 
-/// What becomes of an InvokeWithResponseStream: what its session is to write, in order. Knows no
-/// sockets. On the session's strand.
+/// What becomes of an invocation whose response is streamed: what its session is to write, in
+/// order. Knows no sockets. On the session's strand.
 
 #include "http/reply.hpp"
 
@@ -17,7 +17,7 @@ namespace hearth::http {
 
 class streaming_call {
   public:
-    explicit streaming_call(bool log_tail) noexcept : log_tail_(log_tail) {}
+    virtual ~streaming_call() = default;
 
     response_reader& reader() { return *reader_; }
     /// The client is gone: the function goes on, unread.
@@ -31,23 +31,39 @@ class streaming_call {
     /// Both the stream and the invocation have come to their end.
     [[nodiscard]] bool complete() const noexcept { return stream_ended_ && response_; }
 
-    /// Complete, and not begun: a refusal is an ordinary error.
-    [[nodiscard]] std::optional<reply> refusal() const;
-    /// Complete: the last event.
-    [[nodiscard]] std::string last_event() const;
-
-    [[nodiscard]] std::string executed_version() const {
-        return response_ ? response_->executed_version : reader_->executed_version();
-    }
+    /// What is to be sent for what the function wrote, after the head; nothing: not even the head
+    /// is known.
+    virtual std::optional<std::string> take(std::string bytes) = 0;
+    /// Status and headers, of which the body is not part. Once `take` gave something, or complete.
+    [[nodiscard]] virtual reply head() const = 0;
+    /// Complete, and not begun: what is no stream is an ordinary answer.
+    [[nodiscard]] virtual std::optional<reply> whole() = 0;
+    /// Complete: the last bytes. Nothing: the client is to see that the answer broke off.
+    [[nodiscard]] virtual std::optional<std::string> rest() const = 0;
 
     bool begun = false;  ///< the head has been written
 
-  private:
-    const bool log_tail_;
+  protected:
     std::optional<response_reader> reader_{std::in_place};
-    bool stream_ended_ = false;
     error failure_;
     std::optional<response> response_;
+
+  private:
+    bool stream_ended_ = false;
+};
+
+/// InvokeWithResponseStream: events, of which the last tells how it went.
+class event_streaming_call final : public streaming_call {
+  public:
+    explicit event_streaming_call(bool log_tail) noexcept : log_tail_(log_tail) {}
+
+    std::optional<std::string> take(std::string bytes) override;
+    [[nodiscard]] reply head() const override;
+    [[nodiscard]] std::optional<reply> whole() override;
+    [[nodiscard]] std::optional<std::string> rest() const override;
+
+  private:
+    const bool log_tail_;
 };
 
 }  // namespace hearth::http

@@ -351,8 +351,9 @@ bool runtime_api::read_head(connection c, channel& ch) {
         it != message.end() && boost::beast::iequals(it->value(), "streaming")) {
         r.streaming = true;
         streaming_on_ = c;
-        if (auto type = message.find(http::field::content_type); type != message.end())
-            streamed_type_ = std::string(view(type->value()));
+        const auto type = message.find(http::field::content_type);
+        streamed_type_ =
+            type == message.end() ? "application/octet-stream" : std::string(view(type->value()));
     }
 
     ch.body = {};

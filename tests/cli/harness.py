@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import tempfile
 import time
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -109,6 +111,26 @@ class server:
 
     def invoke(self, name, event=b"{}"):
         return self.request("POST", f"/2015-03-31/functions/{name}/invocations", event)
+
+    def stream_url(self, name, path="/"):
+        """GET at the function's URL, which streams: (status, headers, pieces as they came, whether the end came)."""
+        config = f"/2021-10-31/functions/{name}/url"
+        code, _, body = self.request("GET", config)
+        if code == 404:
+            code, _, body = self.request("POST", config, b'{"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"}')
+        connection = http.client.HTTPConnection(self.endpoint.partition("//")[2], timeout=60)
+        connection.request("GET", path, headers={"Host": urllib.parse.urlsplit(json.loads(body)["FunctionUrl"]).netloc})
+        reply = connection.getresponse()
+        pieces = []
+        try:
+            while piece := reply.read1(1 << 20):
+                pieces.append(piece)
+            whole = True
+        except http.client.IncompleteRead as broken:
+            pieces.append(broken.partial)
+            whole = False
+        connection.close()
+        return reply.status, reply.headers, pieces, whole
 
 
 @contextlib.contextmanager

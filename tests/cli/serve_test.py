@@ -1,11 +1,13 @@
 """hearth serve: start, stop and what stands in its way."""
 
 import json
+import os
 import signal
 import socket
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 from harness import hearth, main, server, test_case
 
@@ -54,6 +56,23 @@ class serve(test_case):
             self.assertEqual(one.stop(), 0)
         with server("--data", data) as two:
             self.assertEqual(seen(two, "f:live"), ["1", "1", "1", arn])
+
+    def test_a_function_url_streams_what_a_program_writes(self):
+        package = self.scratch() / "streams.zip"
+        with zipfile.ZipFile(package, "w") as out:
+            entry = zipfile.ZipInfo("bootstrap")
+            entry.external_attr = 0o100755 << 16
+            out.writestr(entry, Path(os.environ["HEARTH_GUESTS"], "function_http").read_bytes())
+        with server("--data", self.scratch()) as one:
+            one.create("f", package, timeout=20)
+            status, headers, pieces, whole = one.stream_url("f", "/stream/slow")
+            self.assertEqual((status, headers["Content-Type"], whole), (200, "text/x-parts", True))
+            self.assertEqual((pieces[0], b"".join(pieces)), (b"part 1\n", b"part 1\n" * 3))
+            _, _, pieces, whole = one.stream_url("f", "/stream/20480")
+            self.assertTrue(whole and b"".join(pieces) == b"".join(bytes([97 + i % 26]) * 1024 for i in range(20480)))
+            for how in "late", "exit":
+                status, _, pieces, whole = one.stream_url("f", "/stream/" + how)
+                self.assertEqual((status, b"".join(pieces), whole), (200, b"part", False))
 
     def test_a_stop_lets_a_running_invocation_finish(self):
         with server("--data", self.scratch()) as one:

@@ -214,6 +214,10 @@ int main(void) {
             printf("stream %d\n", post_streaming(s, event + 8));
             free(event);
             continue;
+        } else if (strstr(event, "\"rawPath\":\"/stream/")) { /* by a function URL */
+            printf("stream %d\n", post_streaming(s, strstr(event, "/stream/") + 8));
+            free(event);
+            continue;
         } else if (!strcmp(event, "\"too large\"")) {
             char* big = malloc(7 << 20);
             memset(big, 'x', 7 << 20);

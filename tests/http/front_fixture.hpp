@@ -71,6 +71,12 @@ class raw_client {
         boost::asio::write(socket_, boost::asio::buffer(bytes.data(), bytes.size()), ec);
         return !ec;
     }
+    /// What comes until the server has closed.
+    std::string receive_rest() {
+        while (more()) {
+        }
+        return std::exchange(in_, {});
+    }
     void finish_sending() { socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send); }
 
     /// Status zero: the connection ended first.
@@ -90,9 +96,10 @@ class raw_client {
         in_.erase(0, size);
         return a;
     }
-    /// The body of an answer in chunks whose head has been received.
-    std::string receive_chunks() {
+    /// The body of an answer in chunks whose head has been received; up to where it breaks off.
+    std::string receive_chunks(bool* whole = nullptr) {
         std::string body;
+        if (whole) *whole = false;
         for (;;) {
             std::size_t end = 0;
             while ((end = in_.find("\r\n")) == in_.npos)
@@ -102,6 +109,7 @@ class raw_client {
                 if (!more()) return body;
             body += in_.substr(end + 2, size);
             in_.erase(0, end + 2 + size + 2);
+            if (whole) *whole = !size;
             if (!size) return body;
         }
     }

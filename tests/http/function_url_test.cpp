@@ -222,7 +222,7 @@ TEST_CASE("answers that are none are 502, whatever a hostile function writes") {
     }
 }
 
-TEST_CASE("a streaming function's answer is delivered whole") {
+TEST_CASE("an answer in one piece may be one that a streaming function wrote") {
     using namespace std::string_literals;
     const std::string prelude =
         R"({"statusCode":203,"headers":{"Content-Type":"text/html","x":"y"},"cookies":["c=d"]})";

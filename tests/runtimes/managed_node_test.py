@@ -95,6 +95,35 @@ export const handler = async () => v8.getHeapStatistics().heap_size_limit / 2 **
         status, _, events, _ = self.server.stream("absent")
         self.assertEqual((status, json.loads(events[0][1])["Type"]), (404, "User"))
 
+    def test_a_function_url_streams_head_and_body_as_they_are_written(self):
+        name = self.create("""export const handler = awslambda.streamifyResponse(async (event, out) => {
+    if (event.rawPath === "/early") throw new RangeError("as asked");
+    if (event.rawPath !== "/plain") out = awslambda.HttpResponseStream.from(out,
+        {statusCode: 201, headers: {"Content-Type": "text/event-stream", "X-Mine": "a"}, cookies: ["a=b", "c=d; Secure"]});
+    else out.setContentType("text/plain");
+    for (let i = 0; i < 3; ++i) {
+        out.write(`data: ${i}\\n\\n`);
+        await new Promise((done) => setTimeout(done, 50));
+    }
+    if (event.rawPath === "/late") throw new RangeError("as asked");
+    if (event.rawPath === "/large") out.write("x".repeat(20 << 20));
+    out.end();
+});""")
+        parts = b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+        for path, more in ("/", b""), ("/large", b"x" * (20 << 20)):
+            status, headers, pieces, whole = self.server.stream_url(name, path)
+            self.assertEqual((status, headers["Content-Type"], headers["X-Mine"]), (201, "text/event-stream", "a"))
+            self.assertEqual(headers.get_all("Set-Cookie"), ["a=b", "c=d; Secure"])
+            self.assertTrue(whole)
+            self.assertEqual(pieces[0], b"data: 0\n\n")  # not kept until the end
+            self.assertTrue(b"".join(pieces) == parts + more)
+        status, headers, pieces, whole = self.server.stream_url(name, "/plain")
+        self.assertEqual((status, headers["Content-Type"], b"".join(pieces)), (200, "text/plain", parts))
+        status, headers, pieces, whole = self.server.stream_url(name, "/late")
+        self.assertEqual((status, b"".join(pieces), whole), (201, parts, False))
+        status, headers, pieces, whole = self.server.stream_url(name, "/early")
+        self.assertEqual((status, b"".join(pieces), whole), (502, b"Internal Server Error", True))
+
     def test_commonjs_callbacks_and_streams(self):
         name = self.create({"index.js": """
 exports.handler = (event, context, callback) => { setTimeout(() => callback(null, event), 5); };"""})

@@ -12,6 +12,9 @@
 ///   init_slow       `initialize` takes until `release`
 ///   provision_slow  provisioned environments are ready after `release`
 ///   provision_fail  there is no room for them
+///   stream          writes BODY as it is, in two pieces, of the content type TYPE, where somebody
+///                   reads meanwhile; or KIBIBYTES of 'x', as fast as they are read; then fails if
+///                   FAIL is set
 
 #include "base/complete.hpp"
 #include "base/response_writer.hpp"
@@ -46,10 +49,12 @@ class fake_version final : public worker::deployed_version {
     void retire() override {}
 
   private:
-    [[nodiscard]] std::string mode() const {
-        const auto at = spec_.environment.find("MODE");
-        return at == spec_.environment.end() ? "echo" : at->second;
+    [[nodiscard]] std::string variable(const char* name, const char* otherwise = "") const {
+        const auto at = spec_.environment.find(name);
+        return at == spec_.environment.end() ? otherwise : at->second;
     }
+    [[nodiscard]] std::string mode() const { return variable("MODE", "echo"); }
+    void stream(response_writer& to);
     fake_worker& owner_;
     worker::version_spec spec_;
     std::atomic<std::size_t> provisioned_ = 0;
@@ -113,6 +118,8 @@ class fake_worker final : public worker::worker {
     std::atomic<int> live = 0;  ///< deployed versions that exist
     std::atomic<int> inits = 0;
     std::atomic<int> to_fail = 0, to_refuse = 0;
+    std::atomic<std::size_t> streamed_kibibytes = 0;
+    std::atomic<bool> stream_waits = false;  ///< for its reader
     std::mutex last_mutex;
     hearth::worker::invocation last;  ///< the newest one, under last_mutex
     std::vector<std::string> events;  ///< all payloads, under last_mutex
@@ -174,6 +181,14 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         r.payload = R"({"errorMessage":"boom","errorType":"Error"})";
         return r;
     }
+    if (how == "stream" && input.stream) {
+        input.stream->set_executed_version(spec_.version);
+        stream(*input.stream);
+        if (variable("FAIL").empty()) return r;
+        r.function_error = "Unhandled";
+        r.payload = R"({"errorMessage":"late","errorType":"Error"})";
+        return r;
+    }
     if (how == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(300));
     r.payload = spec_.code->in_process() ? spec_.code->in_process()(input.payload)
                                          : std::move(input.payload);
@@ -182,6 +197,37 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         input.stream->write(std::exchange(r.payload, {}));
     }
     return r;
+}
+
+inline void fake_version::stream(response_writer& to) {
+    struct waiting final : response_writer::listener {
+        void room() noexcept override {
+            const std::scoped_lock lock(mutex);
+            has_room = true;
+            wake.notify_all();
+        }
+        std::mutex mutex;
+        std::condition_variable wake;
+        bool has_room = false;
+    } reader;
+    to.set_content_type(variable("TYPE"));
+    const std::string body = variable("BODY");
+    for (std::string piece : {body.substr(0, body.size() / 2), body.substr(body.size() / 2)})
+        to.write(std::move(piece));
+    to.set_listener(&reader);
+    for (int i = 0, n = std::stoi(variable("KIBIBYTES", "0")); i < n; ++i) {
+        std::unique_lock lock(reader.mutex);
+        reader.has_room = false;
+        if (to.full()) {
+            owner_.stream_waits = true;
+            reader.wake.wait(lock, [&] { return reader.has_room; });
+            owner_.stream_waits = false;
+        }
+        lock.unlock();
+        to.write(std::string(1024, 'x'));
+        ++owner_.streamed_kibibytes;
+    }
+    to.set_listener(nullptr);
 }
 
 inline void fake_version::async_invoke(
