@@ -16,6 +16,7 @@
 #include <hearth/function.hpp>
 #include <hearth/function_options.hpp>
 #include <hearth/function_url.hpp>
+#include <hearth/http_api.hpp>
 #include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
@@ -79,6 +80,7 @@ class control_plane {
     /// @errors errc::invalid_argument
     [[nodiscard]] result<std::string> function_arn(std::string_view name) const;
     [[nodiscard]] const std::string& account_id() const noexcept;
+    [[nodiscard]] const std::string& region() const noexcept;
     /// What functions wrote; null where none is kept.
     [[nodiscard]] const function_logs* logs() const noexcept;
 
@@ -350,6 +352,8 @@ class control_plane {
     /// The queues (queue.hpp), kept in the data directory too. They live as long as the control
     /// plane; what copies of it and of their handles are asked after that fails.
     [[nodiscard]] queue_service& queues() const noexcept;
+    /// HTTP APIs, which lead to functions (http_api.hpp).
+    [[nodiscard]] http_apis& apis() const noexcept;
 
     /// Functions registered at this moment.
     [[nodiscard]] std::size_t size() const;

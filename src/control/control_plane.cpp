@@ -137,6 +137,8 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     }
     HEARTH_TRY(auto signing, self->storage_->load_code_signing());
     for (auto& each : signing) self->code_signing_.emplace(each.arn, std::move(each));
+    HEARTH_TRY(self->apis_, http_apis::open(*self->storage_, self->options_.region,
+                                            self->options_.account_id));
     HEARTH_TRY(self->events_, control::events::open(*self));
     std::vector<std::string> names;
     for (const auto& f : functions) names.push_back(f.function.latest.current.function_name);
@@ -171,6 +173,7 @@ result<std::string> control_plane::function_arn(std::string_view name) const {
 }
 
 const std::string& control_plane::account_id() const noexcept { return impl_->options_.account_id; }
+const std::string& control_plane::region() const noexcept { return impl_->options_.region; }
 
 account_settings control_plane::get_account_settings() const {
     return {.total_code_size_limit = impl_->options_.code_storage_limit.bytes(),
@@ -183,6 +186,8 @@ account_settings control_plane::get_account_settings() const {
 }
 
 const function_logs* control_plane::logs() const noexcept { return impl_->options_.logs.get(); }
+
+http_apis& control_plane::apis() const noexcept { return *impl_->apis_; }
 
 queue_service& control_plane::queues() const noexcept { return impl_->queues_; }
 

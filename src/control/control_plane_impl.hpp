@@ -200,6 +200,7 @@ struct control_plane::impl {
     std::atomic<bool> draining_ = false;
     const std::shared_ptr<queue_service::impl> queue_thread_;
     queue_service queues_;
+    std::unique_ptr<http_apis> apis_;
     std::unique_ptr<control::events> events_;
     std::unique_ptr<control::rule_sink> rule_sink_;
     std::unique_ptr<control::rules> rules_;

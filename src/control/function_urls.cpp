@@ -3,6 +3,7 @@
 #include "base/try.hpp"
 #include "control/ascii.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/cors.hpp"
 #include "control/paging.hpp"
 #include "control/validation.hpp"
 
@@ -13,50 +14,6 @@ namespace hearth {
 using control::entry_ptr;
 
 namespace {
-
-constexpr std::size_t max_cors_items = 100, max_header = 1024, max_origin = 253;
-constexpr std::uint64_t max_cors_age = 86400;
-
-/// What may stand in a header's value: these end up in answers to browsers.
-bool is_header_text(std::string_view text) {
-    return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7F; });
-}
-
-result<void> check_list(const char* member,
-                        const std::vector<std::string>& list,
-                        std::size_t max_items,
-                        std::size_t max_length) {
-    if (list.size() > max_items)
-        return control::violation(
-            member, std::to_string(list.size()),
-            "Member must have length less than or equal to " + std::to_string(max_items));
-    for (const std::string& each : list)
-        if (each.empty() || each.size() > max_length || !is_header_text(each))
-            return control::violation(member, each,
-                                      "Member must have length between 1 and " +
-                                          std::to_string(max_length) +
-                                          " and hold visible ASCII characters only");
-    return {};
-}
-
-result<void> check_cors(const cors_settings& c) {
-    HEARTH_CHECK(check_list("cors.allowHeaders", c.allow_headers, max_cors_items, max_header));
-    HEARTH_CHECK(check_list("cors.exposeHeaders", c.expose_headers, max_cors_items, max_header));
-    HEARTH_CHECK(check_list("cors.allowOrigins", c.allow_origins, max_cors_items, max_origin));
-    HEARTH_CHECK(check_list("cors.allowMethods", c.allow_methods, 6, 6));
-    for (const std::string& method : c.allow_methods) {
-        static constexpr const char* known[] = {"GET",   "PUT",    "HEAD", "POST",
-                                                "PATCH", "DELETE", "*"};
-        if (std::ranges::find(known, method) == std::end(known))
-            return control::violation("cors.allowMethods", method,
-                                      "Member must satisfy enum value set: [GET, PUT, HEAD, POST, "
-                                      "PATCH, DELETE, *]");
-    }
-    if (c.max_age && *c.max_age > max_cors_age)
-        return control::violation("cors.maxAge", std::to_string(*c.max_age),
-                                  "Member must have value less than or equal to 86400");
-    return {};
-}
 
 result<void> check_one_of(const char* member,
                           const std::string& value,
@@ -98,7 +55,9 @@ result<void> change(const function_url_request& r, function_url_config& c) {
         c.cors = r.cors;
     HEARTH_CHECK(check_one_of("authType", c.auth_type, "NONE", "AWS_IAM"));
     HEARTH_CHECK(check_one_of("invokeMode", c.invoke_mode, "BUFFERED", "RESPONSE_STREAM"));
-    if (c.cors) HEARTH_CHECK(check_cors(*c.cors));
+    if (c.cors)
+        HEARTH_CHECK(
+            control::check_cors(*c.cors, {"GET", "PUT", "HEAD", "POST", "PATCH", "DELETE", "*"}));
     c.last_modified_time = time_now();
     return {};
 }

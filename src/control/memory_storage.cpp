@@ -32,6 +32,10 @@ class memory_storage final : public storage {
     result<void> put_rule(const event_rule&) override { return {}; }
     result<void> remove_rule(const std::string&) override { return {}; }
 
+    result<std::vector<http_api>> load_apis() override { return std::vector<http_api>(); }
+    result<void> put_api(const http_api&) override { return {}; }
+    result<void> remove_api(const std::string&) override { return {}; }
+
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
         packages_.try_emplace(sha256, zip);

@@ -147,6 +147,33 @@ void describe_item(Visitor& v, Rule& r) {
     v("since", r.since), v("targets", r.targets), v("tags", r.tags);
 }
 
+template <class Visitor, is_a<api_integration> Integration>
+void describe_item(Visitor& v, Integration& i) {
+    v("id", i.id), v("uri", i.uri), v("function_arn", i.function_arn);
+    v("payload_format", i.payload_format), v("description", i.description);
+    v("timeout_ms", i.timeout_ms), v("managed", i.managed);
+}
+
+template <class Visitor, is_a<api_route> Route>
+void describe_item(Visitor& v, Route& r) {
+    v("id", r.id), v("key", r.key), v("target", r.target);
+    v("operation_name", r.operation_name), v("managed", r.managed);
+}
+
+template <class Visitor, is_a<api_stage> Stage>
+void describe_item(Visitor& v, Stage& s) {
+    v("name", s.name), v("description", s.description), v("variables", s.variables);
+    v("tags", s.tags), v("created_date", s.created_date);
+    v("last_updated_date", s.last_updated_date), v("managed", s.managed);
+}
+
+template <class Visitor, is_a<http_api> Api>
+void describe_item(Visitor& v, Api& a) {
+    v("id", a.id), v("name", a.name), v("description", a.description), v("version", a.version);
+    v("cors", a.cors), v("created_date", a.created_date), v("tags", a.tags);
+    v("integrations", a.integrations), v("routes", a.routes), v("stages", a.stages);
+}
+
 /// What the attributes hold by qualifier.
 template <class T>
 using item_map = std::map<std::string, T, std::less<>>;
@@ -357,6 +384,10 @@ std::string to_json(const event_rule& rule) { return item_to_json(rule); }
 result<event_rule> rule_from_json(std::string_view text) {
     return item_from_json<event_rule>(text);
 }
+
+std::string to_json(const http_api& api) { return item_to_json(api); }
+
+result<http_api> api_from_json(std::string_view text) { return item_from_json<http_api>(text); }
 
 result<stored_layer> layer_from_json(std::string_view text) {
     return item_from_json<stored_layer>(text);

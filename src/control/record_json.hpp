@@ -17,6 +17,8 @@ std::string to_json(const code_signing_config& config);
 result<code_signing_config> code_signing_from_json(std::string_view text);
 std::string to_json(const event_rule& rule);
 result<event_rule> rule_from_json(std::string_view text);
+std::string to_json(const http_api& api);
+result<http_api> api_from_json(std::string_view text);
 result<function_configuration> version_from_json(std::string_view text);
 
 }  // namespace hearth::control

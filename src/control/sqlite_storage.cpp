@@ -31,7 +31,8 @@ using sqlite::statement_ptr;
 ///   2  table versions (name, version, document): the published ones
 ///   3  tables layers (name, version, document) and code_signing (id, document)
 ///   4  table rules (name, document)
-constexpr int schema_version = 4;
+///   5  table apis (id, document)
+constexpr int schema_version = 5;
 constexpr const char* steps[] = {
     "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
@@ -40,6 +41,7 @@ constexpr const char* steps[] = {
     " PRIMARY KEY (name, version)) STRICT;"
     "CREATE TABLE code_signing (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE rules (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
+    "CREATE TABLE apis (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
 };
 static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
@@ -331,6 +333,36 @@ class sqlite_storage final : public storage {
         const std::scoped_lock lock(mutex_);
         HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM rules WHERE name = ?1"));
         bind(statement, 1, name);
+        return run(statement);
+    }
+
+    result<std::vector<http_api>> load_apis() override {
+        const std::scoped_lock lock(mutex_);
+        std::vector<http_api> apis;
+        HEARTH_CHECK(each_row("SELECT document FROM apis ORDER BY id",
+                              [&](const auto& row) -> result<void> {
+                                  HEARTH_TRY(auto api, api_from_json(row.text(0)));
+                                  apis.push_back(std::move(api));
+                                  return {};
+                              }));
+        return apis;
+    }
+
+    result<void> put_api(const http_api& api) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO apis (id, document) VALUES (?1, ?2) "
+                           "ON CONFLICT (id) DO UPDATE SET document = excluded.document"));
+        const std::string document = to_json(api);
+        bind(insert, 1, api.id);
+        bind(insert, 2, document);
+        return run(insert);
+    }
+
+    result<void> remove_api(const std::string& id) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM apis WHERE id = ?1"));
+        bind(statement, 1, id);
         return run(statement);
     }
 

@@ -18,6 +18,7 @@
 #include <hearth/control.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_rule.hpp>
+#include <hearth/http_api.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -126,6 +127,10 @@ class storage {
     virtual result<std::vector<event_rule>> load_rules() = 0;
     virtual result<void> put_rule(const event_rule& rule) = 0;
     virtual result<void> remove_rule(const std::string& name) = 0;
+    /// Called once, after `load`; by id.
+    virtual result<std::vector<http_api>> load_apis() = 0;
+    virtual result<void> put_api(const http_api& api) = 0;
+    virtual result<void> remove_api(const std::string& id) = 0;
     /// Named by the SHA-256 of its content, in hex; putting the same again is success.
     virtual result<void> put_package(const std::string& sha256, std::string_view zip) = 0;
     /// @errors errc::storage_failed also when the content no longer has that SHA-256

@@ -143,6 +143,7 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     // As the first Hearth left it: no versions, records without what came later.
     sql(dir.path() / "hearth.db",
         "DROP TABLE versions; DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules;"
+        "DROP TABLE apis;"
         "PRAGMA user_version = 1;"
         "INSERT INTO functions VALUES ('old', '{\"current\":{\"function_name\":\"old\","
         "\"version\":\"$LATEST\",\"handler\":\"h\",\"state\":1},\"tags\":{\"t\":\"v\"}}')");
@@ -164,13 +165,58 @@ TEST_CASE("a data directory of schema 2 learns of layers, code signing and rules
         REQUIRE(s->put(sample("f", "zip")).has_value());
     }
     sql(dir.path() / "hearth.db",
-        "DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules; PRAGMA user_version = 2");
+        "DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules; DROP TABLE apis;"
+        "PRAGMA user_version = 2");
     auto s = open_sqlite_storage(dir.path()).value();
     CHECK(s->load().value().size() == 1);
     CHECK(s->load_layers().value().empty());
     CHECK(s->put_layer({}).has_value());
     CHECK(s->load_code_signing().value().empty());
     CHECK(s->put_rule({.name = "r"}).has_value());
+}
+
+TEST_CASE("a data directory of schema 4 keeps its rules and learns of APIs") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put_rule({.name = "r"}).has_value());
+    }
+    sql(dir.path() / "hearth.db", "DROP TABLE apis; PRAGMA user_version = 4");
+    auto s = open_sqlite_storage(dir.path()).value();
+    CHECK(s->load().value().empty());
+    CHECK(s->load_rules().value().size() == 1);
+    CHECK(s->load_apis().value().empty());
+    CHECK(s->put_api({.id = "a"}).has_value());
+}
+
+TEST_CASE("HTTP APIs outlive the storage object, replaced and removed by id") {
+    const temporary_directory dir;
+    hearth::http_api api{.id = "b",
+                         .name = "n",
+                         .description = "d",
+                         .version = "v",
+                         .cors = hearth::cors_settings{.allow_origins = {"*"}, .max_age = 3},
+                         .created_date = "today",
+                         .tags = {{"k", "v"}}};
+    api.integrations["i"] = {"i", "uri", "arn", "2.0", "d", 50, true};
+    api.routes["r"] = {"r", "GET /", "integrations/i", "op", true};
+    api.stages["$default"] = {"$default", "d", {{"a", "b"}}, {{"t", "u"}}, "c", "l", true};
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put_api({.id = "b"}).has_value());
+        REQUIRE(s->put_api(api).has_value());
+        REQUIRE(s->put_api({.id = "a"}).has_value());
+        REQUIRE(s->put_api({.id = "c"}).has_value());
+        REQUIRE(s->remove_api("c").has_value());
+        REQUIRE(s->remove_api("never there").has_value());
+    }
+    auto s = open_sqlite_storage(dir.path()).value();
+    const auto apis = s->load_apis().value();
+    REQUIRE(apis.size() == 2);
+    CHECK(apis[0].id == "a");
+    CHECK(apis[1] == api);
+    for (const char* bad : {"", "[]", R"({"id":1})", R"({"routes":[]})"})
+        CHECK(hearth::control::api_from_json(bad).error() == errc::storage_failed);
 }
 
 TEST_CASE("layers and code signing configurations outlive the storage object") {
