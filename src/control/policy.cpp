@@ -25,7 +25,7 @@ bool is_action(std::string_view text) {
            is_made_of(text.substr(7), 1, 121, is_alpha);
 }
 
-bool is_account(std::string_view text) { return is_made_of(text, 12, 12, is_digit); }
+bool is_account_number(std::string_view text) { return is_made_of(text, 12, 12, is_digit); }
 
 error mismatch(std::string_view member, std::string_view value, std::string_view pattern) {
     return violation(member, value,
@@ -47,7 +47,7 @@ result<void> check(const permission_request& r) {
         return mismatch("sourceArn", r.source_arn,
                         "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:"
                         "(\\d{12})?:(.*)");
-    if (!r.source_account.empty() && !is_account(r.source_account))
+    if (!r.source_account.empty() && !is_account_number(r.source_account))
         return mismatch("sourceAccount", r.source_account, "\\d{12}");
     if (!r.event_source_token.empty() && !is_made_of(r.event_source_token, 1, 256, [](char c) {
             return is_alnum(c) || c == '.' || c == '_' || c == '-';
@@ -73,7 +73,7 @@ result<void> check(const permission_request& r) {
 /// A service, an account (its root), an ARN, or everybody.
 json::value principal(const std::string& text) {
     if (text == "*") return "*";
-    if (is_account(text)) return json::object{{"AWS", "arn:aws:iam::" + text + ":root"}};
+    if (is_account_number(text)) return json::object{{"AWS", "arn:aws:iam::" + text + ":root"}};
     if (text.starts_with("arn:")) return json::object{{"AWS", text}};
     return json::object{{"Service", text}};
 }

@@ -1,3 +1,4 @@
+#include "http/api_gateway.hpp"
 #include "http/cloudwatch_logs.hpp"
 #include "http/event_rules.hpp"
 #include "http/operations.hpp"
@@ -69,6 +70,7 @@ bool is_action(std::string_view pattern) {
     const auto covered = [&](std::string_view name) { return covers(pattern, name); };
     return std::ranges::any_of(action_names(), covered) ||
            std::ranges::any_of(sqs::action_names(), covered) ||
+           std::ranges::any_of(api_gateway::action_names(), covered) ||
            std::ranges::any_of(cloudwatch_logs::action_names(), covered) ||
            std::ranges::any_of(event_rules::action_names(), covered);
 }

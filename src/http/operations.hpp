@@ -82,6 +82,7 @@ enum class operation {
     remove_layer_version_permission,
     get_layer_version_policy,
     download_layer,  ///< not AWS's: where Content.Location points
+    http_api,        ///< not of the API: a request for an HTTP API's function (http_api.hpp)
     function_url,    ///< not of the API: a request for a function itself (function_url.hpp)
     download_code,   ///< not AWS's: where GetFunction's Code.Location points
     get_metrics,     ///< not AWS's: for Prometheus
@@ -97,6 +98,7 @@ struct route {
     std::string third{};      ///< the third
     std::vector<std::pair<std::string, std::string>> query{};
     bool of_function = false;  ///< the argument names a function
+    bool by_own_host = false;  ///< reached by a host name of its own (own_host.hpp)
 
     /// Its first value; empty: not given.
     [[nodiscard]] std::string_view parameter(std::string_view key) const {

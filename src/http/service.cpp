@@ -27,6 +27,8 @@ service_call find_service(std::string_view target, std::string_view content_type
 
 std::string_view signing_name(aws_service s) noexcept {
     switch (s) {
+        case aws_service::api_gateway:
+            return "apigateway";
         case aws_service::events:
             return "events";
         case aws_service::logs:

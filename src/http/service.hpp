@@ -7,7 +7,7 @@
 
 namespace hearth::http {
 
-enum class aws_service { lambda, events, logs, sqs };
+enum class aws_service { lambda, api_gateway, events, logs, sqs };
 
 /// What the name of an operation and its input are written in.
 enum class protocol { rest_json, json, query };

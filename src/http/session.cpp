@@ -1,14 +1,17 @@
 #include "http/session.hpp"
 
+#include "http/api_gateway.hpp"
 #include "http/authentication.hpp"
 #include "http/aws_error.hpp"
 #include "http/beast_text.hpp"
 #include "http/browser_request.hpp"
 #include "http/cloudwatch_logs.hpp"
+#include "http/cors.hpp"
 #include "http/event_rules.hpp"
 #include "http/function_url.hpp"
 #include "http/json_protocol.hpp"
 #include "http/management.hpp"
+#include "http/own_host.hpp"
 #include "http/page.hpp"
 #include "http/sqs_wire.hpp"
 #include "http/text.hpp"
@@ -45,6 +48,10 @@ constexpr std::uint64_t slowest_bytes_per_second = 32 * 1024;
 /// them too.
 constexpr std::uint64_t small_body = 64 * 1024;
 
+bool is_of_function(operation op) {
+    return op == operation::function_url || op == operation::http_api;
+}
+
 bool is_invocation(operation op) {
     return op == operation::invoke || op == operation::invoke_async ||
            op == operation::invoke_with_response_stream;
@@ -60,6 +67,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
         case operation::invoke:
         case operation::invoke_async:
         case operation::function_url:
+        case operation::http_api:
         case operation::invoke_with_response_stream:
             return max_payload;
         case operation::create_function:
@@ -72,7 +80,7 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
 }
 
 reply too_large(const std::optional<route>& asked) {
-    if (asked && (is_invocation(asked->op) || asked->op == operation::function_url))
+    if (asked && (is_invocation(asked->op) || is_of_function(asked->op)))
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
@@ -164,9 +172,12 @@ void session::on_header(error_code ec) {
     if (ec) return on_malformed(ec);
     const auto& request = parser_->get();
     const std::string_view target(request.target().data(), request.target().size());
-    asked_ = find_url_route(header(beast_http::field::host), target);
+    asked_ = find_own_route(url_host, header(beast_http::field::host), target);
+    if (!asked_) asked_ = find_own_route(api_host, header(beast_http::field::host), target);
     if (!asked_) asked_ = find_route(request.method(), target);
-    if (!asked_ && request.method() == beast_http::verb::post)
+    if (!asked_ && api_gateway::is_for(target))
+        service_ = {aws_service::api_gateway, protocol::rest_json, {}};
+    else if (!asked_ && request.method() == beast_http::verb::post)
         service_ =
             find_service(view(request["X-Amz-Target"]), header(beast_http::field::content_type));
     if (!check_origin() || !authenticate()) return;
@@ -199,9 +210,9 @@ bool session::check_origin() {
     const std::string_view host = header(beast_http::field::host);
     const std::string_view origin = header(beast_http::field::origin);
     std::optional<std::string> why;
-    if (asked_ && asked_->op == operation::function_url) {
+    if (asked_ && is_of_function(asked_->op)) {
         // By its own host name it is another origin than the API's and says itself who may call.
-        if (url_id_of_host(host).empty() && !origin.empty())
+        if (!asked_->by_own_host && !origin.empty())
             why = "Requests from web pages (with an Origin header) are refused";
     } else if (!owner_->authenticator_.is_on() && !host.empty() && !is_own_name(host)) {
         // On loopback and without keys, a name of a page's own must not lead here.
@@ -219,7 +230,8 @@ bool session::check_origin() {
 
 bool session::authenticate() {
     proof_ = {};
-    if (asked_ && asked_->op == operation::get_page) return true;
+    if (asked_ && (asked_->op == operation::get_page || asked_->op == operation::http_api))
+        return true;
     // A function URL is for everybody, unless it says otherwise; a browser's preflight is never
     // signed.
     if (asked_ && asked_->op == operation::function_url) {
@@ -305,6 +317,7 @@ void session::dispatch() {
                                       std::string(parser_->get().method_string()) + " " +
                                       std::string(parser_->get().target().substr(0, 256))));
     if (asked_->op == operation::function_url) return invoke_url();
+    if (asked_->op == operation::http_api) return invoke_api();
     if (asked_->op == operation::get_page)
         return respond(get_page(asked_->argument, header(beast_http::field::if_none_match)));
     if (auto refused = denied(proof_.key, owner_->control_, *asked_))
@@ -362,30 +375,18 @@ void session::invoke_url() {
     auto& request = parser_->get();
     auto config = owner_->control_.find_function_url(asked_->argument);
     if (config.has_error()) return respond(make_error(config.error()));
-    if (auto answer = preflight(*config, request)) return respond(std::move(*answer));
+    if (auto answer = preflight(config->cors, request)) return respond(std::move(*answer));
     if (config->auth_type != "NONE") {
         std::optional<reply> forbidden =
             proof_.key
                 ? denied(proof_.key, owner_->control_, "InvokeFunctionUrl", config->function_arn)
                 : make_error(aws_error::access_denied, "Forbidden");
         if (forbidden) {
-            add_cors(*config, request, *forbidden);
+            add_cors(config->cors, request, *forbidden);
             return respond(std::move(*forbidden));
         }
     }
-    trace_id_ = view(request["X-Amzn-Trace-Id"]);
-    if (trace_id_.empty() || trace_id_.size() > max_trace_id)
-        trace_id_ = make_trace_id(request_id_);
-    std::string event =
-        write_url_event(*config, request,
-                        {.target = asked_->second,
-                         .request_id = request_id_,
-                         .trace_id = trace_id_,
-                         .source_ip = connection_.peer_address(),
-                         .milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                             std::chrono::system_clock::now().time_since_epoch())
-                                             .count(),
-                         .is_tls = connection_.is_tls()});
+    std::string event = write_url_event(*config, asked_->by_own_host, request, make_context());
     if (event.size() > max_payload) return respond(too_large(asked_));
     invoke_options options{.request_id = request_id_, .trace_id = trace_id_};
     const std::string function = config->function_arn;
@@ -404,6 +405,20 @@ void session::invoke_url() {
                             }));
 }
 
+request_context session::make_context() {
+    trace_id_ = view(parser_->get()["X-Amzn-Trace-Id"]);
+    if (trace_id_.empty() || trace_id_.size() > max_trace_id)
+        trace_id_ = make_trace_id(request_id_);
+    return {.target = asked_->second,
+            .request_id = request_id_,
+            .trace_id = trace_id_,
+            .source_ip = connection_.peer_address(),
+            .milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                std::chrono::system_clock::now().time_since_epoch())
+                                .count(),
+            .is_tls = connection_.is_tls()};
+}
+
 void session::on_url_invoked(const function_url_config& config,
                              const error& failure,
                              const response& r) {
@@ -413,9 +428,9 @@ void session::on_url_invoked(const function_url_config& config,
 }
 
 void session::add_url_headers(const function_url_config& config, reply& to) const {
-    add_cors(config, parser_->get(), to);
+    add_cors(config.cors, parser_->get(), to);
     // Under the API's own name a function's page must not act as this server's.
-    if (url_id_of_host(header(beast_http::field::host)).empty())
+    if (!asked_->by_own_host)
         to.headers.emplace_back("Content-Security-Policy", "sandbox");
 }
 
@@ -434,11 +449,16 @@ void session::call_service() {
     const bool taken = owner_->submit([self = shared_from_this()] {
         control_plane& control = self->owner_->control_;
         const auto& [service, how, operation] = self->service_;
-        const std::string_view body = self->parser_->get().body();
+        const auto& request = self->parser_->get();
+        const std::string_view body = request.body();
         const access_key* by = self->proof_.key;
         reply r = service == aws_service::logs
                       ? cloudwatch_logs::answer(control, operation, body, by)
-                      : event_rules::answer(control, operation, body, by);
+                  : service == aws_service::events
+                      ? event_rules::answer(control, operation, body, by)
+                      : api_gateway::answer(
+                            control, {request.method(), view(request.target()), self->origin()},
+                            body, by);
         asio::post(self->connection_.get_executor(),
                    [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
     });
@@ -448,7 +468,7 @@ void session::call_service() {
 void session::respond(reply r, bool rest_unread) {
     reading_ = false;
     // An error that was found before the service was asked.
-    if (service_.service != aws_service::lambda && r.content_type == reply().content_type)
+    if (service_.how != protocol::rest_json && r.content_type == reply().content_type)
         r = service_.service == aws_service::sqs ? sqs::translate(service_.how, r, request_id_)
                                                  : json_protocol::translate(r);
     const auto& request = parser_->get();

@@ -5,6 +5,7 @@
 
 #include "http/authentication.hpp"
 #include "http/connection.hpp"
+#include "http/http_event.hpp"
 #include "http/invocation.hpp"
 #include "http/operations.hpp"
 #include "http/reply.hpp"
@@ -66,6 +67,12 @@ class session : public std::enable_shared_from_this<session> {
     void on_url_invoked(const function_url_config& config, const error& failure, const response& r);
     /// What every answer of the URL's function has, over its own headers.
     void add_url_headers(const function_url_config& config, reply& to) const;
+    // HTTP APIs (session_api.cpp).
+    void invoke_api();
+    void answer_for_api(const http_api& api, reply r);
+
+    /// Of a request for a function: who asks, and when. Gives it a trace id if it has none.
+    request_context make_context();
     void manage_elsewhere();
     void call_queues();  // session_queues.cpp
     void call_service();
