@@ -124,10 +124,7 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     const auto queues_file = options.data_directory.empty() ? std::filesystem::path()
                                                             : options.data_directory / "queues.db";
     HEARTH_TRY(auto queues,
-               queues::open_service(queues_file, {options.region, options.account_id}, [] {
-                   return std::chrono::time_point_cast<std::chrono::milliseconds>(
-                       std::chrono::system_clock::now());
-               }));
+               queues::open_service(queues_file, {{options.region, options.account_id}}, wall_now));
     auto self =
         std::make_unique<impl>(std::move(options), worker, std::move(storage), std::move(queues));
     HEARTH_TRY(auto layers, self->storage_->load_layers());

@@ -1,6 +1,6 @@
 // The public calls: each is a job for the service's thread.
 
-#include "base/complete.hpp"
+#include "base/store_calls.hpp"
 #include "base/try.hpp"
 #include "queue/message.hpp"
 #include "queue/service.hpp"
@@ -10,113 +10,36 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/system_executor.hpp>
 
-#include <future>
 #include <utility>
 
 namespace hearth {
 
 namespace asio = boost::asio;
 using queues::fail;
-using queues::job;
-using queues::job_ptr;
 using queues::store;
 
 namespace {
 
 constexpr std::chrono::seconds max_wait{20};
 
-/// A call somebody blocks for.
-template <class Run>
-class blocking_job final : public job {
-  public:
-    using outcome = std::invoke_result_t<Run&, store&, queue_time>;
-    explicit blocking_job(Run run) : run_(std::move(run)) {}
-    std::future<outcome> future() { return promise_.get_future(); }
-
-    result<void> run(store& s, queue_time now) override {
-        outcome_.emplace(run_(s, now));
-        if (outcome_->has_error() && outcome_->error() == errc::storage_failed)
-            return outcome_->error();
-        return {};
-    }
-    void finish() override { promise_.set_value(std::move(*outcome_)); }
-    void fail(error why) override { promise_.set_value(std::move(why)); }
-
-  private:
-    Run run_;
-    std::optional<outcome> outcome_;
-    std::promise<outcome> promise_;
-};
-
-template <class Run>
-auto wait_for(queue_service::impl& i, Run run) -> typename blocking_job<Run>::outcome {
-    auto own = std::make_unique<blocking_job<Run>>(std::move(run));
-    auto answer = own->future();
-    job_ptr j = std::move(own);
-    if (error refused = i.submit(j); refused.code()) return refused;
-    return answer.get();
-}
-
-/// A call with a handler.
-template <class T, class Run>
-class async_job final : public job {
-  public:
-    using handler = asio::any_completion_handler<void(error, T)>;
-    async_job(Run run, handler h)
-        : run_(std::move(run)), executor_(tracked_executor(h)), handler_(std::move(h)) {}
-
-    result<void> run(store& s, queue_time now) override {
-        outcome_.emplace(run_(s, now));
-        if (outcome_->has_error() && outcome_->error() == errc::storage_failed)
-            return outcome_->error();
-        return {};
-    }
-    void finish() override {
-        if (outcome_->has_error()) return fail(outcome_->error());
-        complete(std::move(executor_), std::move(handler_), error(), std::move(**outcome_));
-    }
-    void fail(error why) override {
-        complete(std::move(executor_), std::move(handler_), std::move(why), T());
-    }
-
-  private:
-    Run run_;
-    asio::any_completion_executor executor_;
-    handler handler_;
-    std::optional<result<T>> outcome_;
-};
-
-class receive_call final : public queues::receive_job {
+class receive_call final : public waiting_job<store> {
   public:
     receive_call(std::string name, receive_options o, queue_service::receive_handler h)
-        : name_(std::move(name)),
-          options_(o),
-          executor_(tracked_executor(h)),
-          handler_(std::move(h)) {}
+        : name_(std::move(name)), options_(o), handler_(std::move(h)) {}
 
-    [[nodiscard]] const std::string& queue() const override { return name_; }
+    [[nodiscard]] const std::string& key() const override { return name_; }
     [[nodiscard]] bool is_answered() const override {
         return outcome_ && (outcome_->has_error() || !(*outcome_)->empty());
     }
-    [[nodiscard]] std::chrono::seconds wait() const override { return wait_; }
+    [[nodiscard]] std::chrono::milliseconds wait() const override { return wait_; }
 
     result<void> run(store& s, queue_time now) override {
         outcome_.emplace(receive(s, now));
-        if (outcome_->has_error() && outcome_->error() == errc::storage_failed)
-            return outcome_->error();
-        return {};
+        return storage_trouble(*outcome_);
     }
-    void finish() override {
-        if (outcome_->has_error()) return fail(outcome_->error());
-        complete(std::move(executor_), std::move(handler_), error(), std::move(**outcome_));
-    }
-    void fail(error why) override {
-        complete(std::move(executor_), std::move(handler_), std::move(why),
-                 std::vector<queue_message>());
-    }
+    void finish() override { handler_.call(std::move(*outcome_)); }
+    void fail(error why) override { handler_.call(std::move(why)); }
 
   private:
     result<std::vector<queue_message>> receive(store& s, queue_time now) {
@@ -134,24 +57,9 @@ class receive_call final : public queues::receive_job {
     std::string name_;
     receive_options options_;
     std::chrono::seconds wait_{};
-    asio::any_completion_executor executor_;
-    queue_service::receive_handler handler_;
+    kept_handler<std::vector<queue_message>> handler_;
     std::optional<result<std::vector<queue_message>>> outcome_;
 };
-
-void start(queue_service::impl& i, job_ptr j, std::size_t bytes = 0) {
-    error refused = i.submit(j, bytes);
-    if (!refused.code()) return;
-    // Never inside the initiating call.
-    asio::post(asio::system_executor(), [j = std::move(j), refused = std::move(refused)]() mutable {
-        j->fail(std::move(refused));
-    });
-}
-
-template <class T, class Run>
-job_ptr make_job(Run run, asio::any_completion_handler<void(error, T)> h) {
-    return std::make_unique<async_job<T, Run>>(std::move(run), std::move(h));
-}
 
 result<void> check_batch(std::size_t size) {
     if (size == 0)
@@ -253,81 +161,55 @@ void queue_service::async_send(std::string name,
                                send_handler handler) {
     std::size_t bytes = 0;
     for (const outgoing_message& m : messages) bytes += queues::size_of(m);
-    start(*impl_,
-          make_job<std::vector<result<sent_message>>>(
-              [name = std::move(name), messages = std::move(messages), bytes](
-                  store& s, queue_time now) -> result<std::vector<result<sent_message>>> {
-                  if (messages.size() > 1 && bytes > max_message_bytes)
-                      return fail(queue_errc::batch_request_too_long,
-                                  "Batch requests cannot be longer than 262144 bytes. You have "
-                                  "sent " +
-                                      std::to_string(bytes) + " bytes.");
-                  return for_each_entry<result<sent_message>>(
-                      s, name, messages,
-                      [&](const outgoing_message& m) { return s.send(name, m, now); });
-              },
-              std::move(handler)),
-          bytes);
+    start_call<std::vector<result<sent_message>>>(
+        *impl_,
+        [name = std::move(name), messages = std::move(messages), bytes](
+            store& s, queue_time now) -> result<std::vector<result<sent_message>>> {
+            if (messages.size() > 1 && bytes > max_message_bytes)
+                return fail(queue_errc::batch_request_too_long,
+                            "Batch requests cannot be longer than 262144 bytes. You have "
+                            "sent " +
+                                std::to_string(bytes) + " bytes.");
+            return for_each_entry<result<sent_message>>(
+                s, name, messages, [&](const outgoing_message& m) { return s.send(name, m, now); });
+        },
+        std::move(handler), bytes);
 }
 
 void queue_service::async_receive(std::string name,
                                   receive_options options,
                                   receive_handler handler) {
-    const std::uint64_t ticket = ++impl_->last_ticket;
-    if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
-        slot.assign([weak = impl_->weak_from_this(), ticket](asio::cancellation_type) {
-            if (const auto alive = weak.lock()) alive->cancel(ticket);
-        });
-    auto j = std::make_unique<receive_call>(std::move(name), options, std::move(handler));
-    j->ticket = ticket;
-    start(*impl_, std::move(j));
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    start_waiting<store>(
+        *impl_, std::make_unique<receive_call>(std::move(name), options, std::move(handler)), slot);
 }
 
 void queue_service::async_remove(std::string name,
                                  std::vector<std::string> handles,
                                  each_handler handler) {
-    start(*impl_,
-          make_job<std::vector<result<void>>>(
-              [name = std::move(name), handles = std::move(handles)](store& s, queue_time now) {
-                  return for_each_entry<result<void>>(
-                      s, name, handles, [&](const std::string& handle) {
-                          return s.remove_message(name, handle, now);
-                      });
-              },
-              std::move(handler)));
+    start_call<std::vector<result<void>>>(
+        *impl_,
+        [name = std::move(name), handles = std::move(handles)](store& s, queue_time now) {
+            return for_each_entry<result<void>>(s, name, handles, [&](const std::string& handle) {
+                return s.remove_message(name, handle, now);
+            });
+        },
+        std::move(handler));
 }
 
 void queue_service::async_change_visibility(std::string name,
                                             std::vector<visibility_change> changes,
                                             each_handler handler) {
-    start(*impl_,
-          make_job<std::vector<result<void>>>(
-              [name = std::move(name), changes = std::move(changes)](store& s, queue_time now) {
-                  return for_each_entry<result<void>>(
-                      s, name, changes, [&](const visibility_change& change) {
-                          return s.change_visibility(name, change, now);
-                      });
-              },
-              std::move(handler)));
+    start_call<std::vector<result<void>>>(
+        *impl_,
+        [name = std::move(name), changes = std::move(changes)](store& s, queue_time now) {
+            return for_each_entry<result<void>>(s, name, changes,
+                                                [&](const visibility_change& change) {
+                                                    return s.change_visibility(name, change, now);
+                                                });
+        },
+        std::move(handler));
 }
-
-namespace {
-
-/// What a call with a handler came to, awaited.
-template <class T, class Start>
-result<T> await(Start start_call) {
-    std::promise<result<T>> promise;
-    auto answer = promise.get_future();
-    start_call([promise = std::move(promise)](error failed, T value) mutable {
-        if (failed.code())
-            promise.set_value(std::move(failed));
-        else
-            promise.set_value(std::move(value));
-    });
-    return answer.get();
-}
-
-}  // namespace
 
 result<sent_message> queue::send(outgoing_message message) {
     std::vector<outgoing_message> one;

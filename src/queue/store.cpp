@@ -93,13 +93,11 @@ result<void> check_ids(const outgoing_message& m, const settings& s) {
 }  // namespace
 
 std::string identity::arn_of(std::string_view name) const {
-    return "arn:aws:sqs:" + region + ":" + account + ":" + std::string(name);
+    return hearth::identity::arn("sqs", name);
 }
 
 std::string identity::name_of(std::string_view arn) const {
-    const std::string prefix = arn_of({});
-    if (!arn.starts_with(prefix)) return {};
-    const std::string_view name = arn.substr(prefix.size());
+    const std::string_view name = resource_in("sqs", arn);
     return check_queue_name(name, name.ends_with(".fifo")) ? std::string(name) : std::string();
 }
 
@@ -620,7 +618,7 @@ result<std::chrono::seconds> store::default_wait(std::string_view name) {
     return r->attributes.wait;
 }
 
-result<std::optional<queue_time>> store::next_visible(std::string_view name, queue_time now) {
+result<std::optional<queue_time>> store::next_due(std::string_view name, queue_time now) {
     HEARTH_TRY(const record* r, record_of(name));
     std::optional<queue_time> next;
     put(next_, 1, r->id), put(next_, 2, number(now));

@@ -7,6 +7,7 @@
 /// is refused (a queue_errc) has changed nothing, one that fails with errc::storage_failed wants
 /// `roll_back`. Message texts are only in the database: memory does not grow with the queues.
 
+#include "base/identity.hpp"
 #include "base/sqlite.hpp"
 #include "queue/settings.hpp"
 
@@ -26,8 +27,7 @@
 
 namespace hearth::queues {
 
-struct identity {
-    std::string region, account;
+struct identity : hearth::identity {
     /// arn:aws:sqs:REGION:ACCOUNT:NAME
     [[nodiscard]] std::string arn_of(std::string_view name) const;
     /// Empty: not of this region and account, or no queue's.
@@ -80,7 +80,7 @@ class store {
     result<std::chrono::seconds> default_wait(std::string_view name);
     /// When the next message of the queue becomes visible after `now`; nothing: none will by
     /// itself.
-    result<std::optional<queue_time>> next_visible(std::string_view name, queue_time now);
+    result<std::optional<queue_time>> next_due(std::string_view name, queue_time now);
     /// Deletes what is kept no longer, in all queues.
     result<void> sweep(queue_time now);
 

@@ -31,14 +31,9 @@ using hearth::test::temporary_directory;
 
 namespace {
 
-queue_time wall() {
-    return std::chrono::time_point_cast<std::chrono::milliseconds>(
-        std::chrono::system_clock::now());
-}
-
 struct service {
     explicit service(const std::filesystem::path& file = {})
-        : body(queues::open_service(file, {"us-east-1", "000000000000"}, wall).value()) {}
+        : body(queues::open_service(file, {"us-east-1", "000000000000"}, wall_now).value()) {}
     ~service() { body->stop(); }
     std::shared_ptr<queue_service::impl> body;
     queue_service queues{body};

@@ -16,7 +16,7 @@ using hearth::test::temporary_directory;
 
 namespace {
 
-const identity here{"eu-west-1", "123456789012"};
+const queues::identity here{"eu-west-1", "123456789012"};
 
 /// A store and its time.
 struct world {
@@ -75,7 +75,7 @@ TEST_CASE("a received message is hidden until its visibility timeout has passed"
     CHECK(w.attribute("jobs", "ApproximateNumberOfMessagesNotVisible") == "1");
     w.now += 39'999ms;
     CHECK(w.receive("jobs").empty());
-    CHECK(w.s->next_visible("jobs", w.now).value() == w.now + 1ms);
+    CHECK(w.s->next_due("jobs", w.now).value() == w.now + 1ms);
     w.now += 1ms;
     const auto again = w.receive("jobs", {.visibility = 5s});
     REQUIRE(again.size() == 1);
