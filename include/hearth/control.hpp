@@ -10,6 +10,7 @@
 
 #include <hearth/code_signing.hpp>
 #include <hearth/control_types.hpp>
+#include <hearth/data_stream.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/event_rule.hpp>
@@ -352,6 +353,8 @@ class control_plane {
     /// The queues (queue.hpp), kept in the data directory too. They live as long as the control
     /// plane; what copies of it and of their handles are asked after that fails.
     [[nodiscard]] queue_service& queues() const noexcept;
+    /// The streams (data_stream.hpp): the same of them.
+    [[nodiscard]] stream_service& streams() const noexcept;
     /// HTTP APIs, which lead to functions (http_api.hpp).
     [[nodiscard]] http_apis& apis() const noexcept;
 

@@ -4,6 +4,7 @@ namespace hearth {
 
 class byte_count;
 class control_plane;
+class data_stream;
 class error;
 class function;
 class hypervisor;
@@ -14,6 +15,7 @@ class queue_service;
 class runtime;
 class sandbox;
 class snapshot;
+class stream_service;
 struct function_config;
 struct invocation_report;
 struct invoke_options;

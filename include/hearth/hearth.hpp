@@ -3,6 +3,7 @@
 /// Hearth: an embeddable function runtime. This header is the whole core; the HTTP front is
 /// <hearth/http/server.hpp>.
 
+#include <hearth/data_stream.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>

@@ -62,7 +62,8 @@ std::string timestamp_now() {
 control_plane::impl::impl(control_options o,
                           worker::worker& w,
                           std::unique_ptr<control::storage> s,
-                          std::shared_ptr<queue_service::impl> q)
+                          std::shared_ptr<queue_service::impl> q,
+                          std::shared_ptr<stream_service::impl> streams)
     : options_(std::move(o)),
       worker_(w),
       runtimes_(options_.guest_root, options_.runtime_directory),
@@ -72,6 +73,8 @@ control_plane::impl::impl(control_options o,
           static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count())),
       queue_thread_(std::move(q)),
       queues_(queue_thread_),
+      stream_thread_(std::move(streams)),
+      streams_(stream_thread_),
       activations_(std::max<std::size_t>(options_.activation_threads, 1)) {}
 
 control_plane::impl::~impl() {
@@ -79,6 +82,7 @@ control_plane::impl::~impl() {
     if (rules_) rules_->stop();
     if (events_) events_->stop();
     queue_thread_->stop();
+    stream_thread_->stop();
     loads_.join();
     activations_.join();
 }
@@ -121,12 +125,15 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         HEARTH_TRY(storage, control::open_sqlite_storage(options.data_directory));
     }
     HEARTH_TRY(auto functions, storage->load());
-    const auto queues_file = options.data_directory.empty() ? std::filesystem::path()
-                                                            : options.data_directory / "queues.db";
-    HEARTH_TRY(auto queues,
-               queues::open_service(queues_file, {{options.region, options.account_id}}, wall_now));
-    auto self =
-        std::make_unique<impl>(std::move(options), worker, std::move(storage), std::move(queues));
+    const auto file = [&](const char* name) {
+        return options.data_directory.empty() ? std::filesystem::path()
+                                              : options.data_directory / name;
+    };
+    const identity who{options.region, options.account_id};
+    HEARTH_TRY(auto queues, queues::open_service(file("queues.db"), {who}, wall_now));
+    HEARTH_TRY(auto streams, streams::open_service(file("streams.db"), who, wall_now));
+    auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage),
+                                       std::move(queues), std::move(streams));
     HEARTH_TRY(auto layers, self->storage_->load_layers());
     for (auto& each : layers) {
         auto& versions = self->layers_[each.layer.name];
@@ -187,6 +194,7 @@ const function_logs* control_plane::logs() const noexcept { return impl_->option
 http_apis& control_plane::apis() const noexcept { return *impl_->apis_; }
 
 queue_service& control_plane::queues() const noexcept { return impl_->queues_; }
+stream_service& control_plane::streams() const noexcept { return impl_->streams_; }
 
 std::size_t control_plane::size() const { return impl_->registry_.size(); }
 

@@ -19,6 +19,7 @@
 #include "image/managed_runtime.hpp"
 #include "queue/service.hpp"
 #include "sched/random.hpp"
+#include "stream/service.hpp"
 
 #include <hearth/control.hpp>
 
@@ -40,7 +41,8 @@ struct control_plane::impl {
     impl(control_options o,
          worker::worker& w,
          std::unique_ptr<control::storage> s,
-         std::shared_ptr<queue_service::impl> q);
+         std::shared_ptr<queue_service::impl> q,
+         std::shared_ptr<stream_service::impl> streams);
     ~impl();
 
     struct activation_failure {
@@ -200,6 +202,8 @@ struct control_plane::impl {
     std::atomic<bool> draining_ = false;
     const std::shared_ptr<queue_service::impl> queue_thread_;
     queue_service queues_;
+    const std::shared_ptr<stream_service::impl> stream_thread_;
+    stream_service streams_;
     std::unique_ptr<http_apis> apis_;
     std::unique_ptr<control::events> events_;
     std::unique_ptr<control::rule_sink> rule_sink_;

@@ -4,8 +4,8 @@
   base <- {image, vmm} <- guest <- net <- sandbox <- pool <- worker <- control <- runtime      http
 
 An arrow means "may be included by": a room sees what stands left of it. Exceptions, all narrower:
-`sched` and `logs` see base only (and worker, control and runtime may see them); `queue` sees base only (and control
-and runtime may see it); `auth` sees base and image; `guest/abi` depends on
+`sched` and `logs` see base only (and worker, control and runtime may see them); `queue` and `stream` see base only (and
+control and runtime may see them); `auth` sees base and image; `guest/abi` depends on
 nothing; of `vmm`, `guest` sees
 only the headers that hold no ioctl, so that the personality is tested without KVM; `http` sees public
 headers only. Public headers name the standard library, Asio and Boost.System, nothing more.
@@ -24,6 +24,7 @@ SEES = {
     "sched": BASE,
     "logs": BASE,
     "queue": BASE,
+    "stream": BASE,
     "image": BASE,
     "vmm": BASE,
     "auth": BASE | {"image"},
@@ -32,8 +33,8 @@ SEES = {
     "sandbox": HARDWARE | {"guest"},
     "pool": HARDWARE | {"guest", "sandbox"},
     "worker": HARDWARE | {"guest", "net", "sandbox", "pool", "sched", "logs"},
-    "control": HARDWARE | {"guest", "net", "sandbox", "pool", "worker", "sched", "logs", "queue"},
-    "runtime": HARDWARE | {"guest", "net", "sandbox", "pool", "worker", "sched", "logs", "queue", "control"},
+    "control": HARDWARE | {"guest", "net", "sandbox", "pool", "worker", "sched", "logs", "queue", "stream"},
+    "runtime": HARDWARE | {"guest", "net", "sandbox", "pool", "worker", "sched", "logs", "queue", "stream", "control"},
     "http": set(),
 }
 VMM_FOR_GUEST = {

@@ -1,0 +1,144 @@
+#pragma once
+
+/// Streams, their shards and records in a database, and every rule of theirs that needs no waiting.
+/// The clock is an argument.
+///
+/// Used by one thread. Calls that change something stand between `begin` and `commit`; a call that
+/// is refused (a stream_errc) has changed nothing, one that fails with errc::storage_failed wants
+/// `roll_back`. Records are only in the database: memory does not grow with the streams.
+
+#include "base/identity.hpp"
+#include "base/sqlite.hpp"
+#include "stream/hash_key.hpp"
+#include "stream/position.hpp"
+
+#include <hearth/data_stream.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hearth::streams {
+
+std::string arn_of(const identity& who, std::string_view name);
+/// Empty: not of this region and account, or no stream's.
+std::string name_of(const identity& who, std::string_view arn);
+
+class store {
+  public:
+    /// Open shards of all streams: what is kept of them in memory is bounded so.
+    static constexpr std::size_t max_open_shards = 10'000;
+    static constexpr std::size_t max_tags = 50;
+
+    /// An empty file: in memory. @errors errc::storage_failed
+    static result<std::unique_ptr<store>> open(const std::filesystem::path& file, identity who);
+
+    result<void> begin();
+    result<void> commit() { return database_.execute("COMMIT"); }
+    void roll_back();
+
+    result<void> create(std::string_view name, const stream_options& options, stream_time now);
+    result<void> remove(std::string_view name);
+    result<void> find(std::string_view name);
+    result<stream_page> list(std::string_view after, std::size_t max);
+    result<stream_description> describe(std::string_view name);
+    result<shard_page> shards(std::string_view name,
+                              const shard_filter& filter,
+                              std::size_t max,
+                              stream_time now);
+    result<std::size_t> open_shards();
+    result<void> split(std::string_view name,
+                       std::string_view shard_id,
+                       std::string_view hash_key,
+                       stream_time now);
+    result<void> merge(std::string_view name,
+                       std::string_view shard_id,
+                       std::string_view adjacent_id,
+                       stream_time now);
+    enum class change { increase, decrease };
+    result<void> set_retention(std::string_view name, change how, std::chrono::hours retention);
+    result<void> set_on_demand(std::string_view name, bool on_demand);
+    result<stream_tags> tags(std::string_view name);
+    result<void> tag(std::string_view name, const stream_tags& tags);
+    result<void> untag(std::string_view name, const std::vector<std::string>& keys);
+
+    /// All of them or none. `after`: a sequence number that was given before, or empty.
+    result<std::vector<stored_record>> put_records(std::string_view name,
+                                           const std::vector<outgoing_record>& records,
+                                           std::string_view after,
+                                           stream_time now);
+    result<std::string> iterator(std::string_view name,
+                                 std::string_view shard_id,
+                                 const shard_position& from,
+                                 stream_time now);
+    /// The iterator, which is not too old. @errors invalid_argument, expired_iterator
+    static result<cursor> open_iterator(std::string_view iterator, stream_time now);
+    result<record_page> read(const cursor& from, std::size_t max_records, stream_time now);
+
+    /// What readers of a shard wait for.
+    static std::string key_of(const cursor& c) { return std::to_string(c.shard); }
+    /// Of shards to which something came since the last call, or that are closed or gone.
+    std::set<std::string, std::less<>> take_touched() { return std::exchange(touched_, {}); }
+    /// Never: a record is there when it has been put.
+    static result<std::optional<stream_time>> next_due(std::string_view, stream_time) {
+        return std::optional<stream_time>();
+    }
+    /// Deletes what is kept no longer, in all streams.
+    result<void> sweep(stream_time now);
+
+    const identity who;
+
+  private:
+    struct shard {
+        std::int64_t row = 0, number = 0;
+        std::optional<std::int64_t> parent{}, adjacent_parent{};  ///< numbers
+        hash_range range{};
+        stream_time opened{}, closed{};
+        std::int64_t first_sequence = 0, last_sequence = 0;
+        bool is_open = true;
+        [[nodiscard]] std::string id() const { return write_shard_id(number); }
+    };
+    struct stream {
+        std::int64_t row = 0;
+        std::string name;
+        stream_time created{};
+        std::chrono::hours retention = min_stream_retention;
+        bool on_demand = false;
+        std::vector<shard> shards{};      ///< by number
+        std::vector<std::size_t> open{};  ///< of those, by range
+    };
+
+    store(const std::filesystem::path& file, identity i)
+        : who(std::move(i)), database_("streams", file) {}
+    result<void> prepare();
+    /// It stays valid until something is changed.
+    result<const stream*> stream_of(std::string_view name);
+    result<const shard*> shard_of(const stream& s, std::string_view id) const;
+    result<void> save(const stream& s);
+    /// Greater than every sequence number there has been.
+    result<std::int64_t> take_sequence_number();
+    result<std::int64_t> last_sequence_number();
+    result<void> add_shard(std::int64_t stream_row, const shard& s);
+    result<void> close_shard(const shard& s, stream_time now);
+    result<void> check_room(std::size_t more);
+    static stream_shard describe(const shard& s);
+    static stream_time horizon(const stream& s, stream_time now) { return now - s.retention; }
+
+    // Statements go before the connection.
+    sqlite::connection database_;
+    sqlite::statement_ptr find_, add_, save_, drop_, drop_shards_, drop_records_, drop_tags_;
+    sqlite::statement_ptr shards_, add_shard_, close_shard_, count_open_, forget_shards_;
+    sqlite::statement_ptr put_, take_back_, last_, read_, at_time_, expire_;
+    sqlite::statement_ptr tags_, tag_, untag_;
+    std::map<std::string, stream, std::less<>> streams_;  ///< a cache: dropped where in doubt
+    std::set<std::string, std::less<>> touched_;
+};
+
+}  // namespace hearth::streams

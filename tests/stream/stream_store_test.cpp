@@ -1,0 +1,455 @@
+// Every rule of streams that needs no waiting, with the clock in the test's hand.
+
+#include "stream/hash_key.hpp"
+#include "stream/store.hpp"
+#include "temporary_directory.hpp"
+
+#include <catch2/catch.hpp>
+#include <sqlite3.h>
+
+#include <fstream>
+
+using namespace hearth;
+using namespace hearth::streams;
+using namespace std::chrono_literals;
+using hearth::test::temporary_directory;
+
+namespace {
+
+const identity here{"eu-west-1", "123456789012"};
+using kind = shard_position::kind;
+using strings = std::vector<std::string>;
+
+/// A store and its time.
+struct world {
+    explicit world(const std::filesystem::path& file = {}) : s(store::open(file, here).value()) {
+        REQUIRE(s->begin().has_value());
+    }
+    ~world() { (void)s->commit(); }
+
+    void create(const char* name, std::size_t shards = 1) {
+        REQUIRE(s->create(name, {.shards = shards}, now).has_value());
+    }
+    stored_record put(const char* name, outgoing_record r) {
+        auto stored = s->put_records(name, {std::move(r)}, {}, now);
+        INFO((stored.has_error() ? stored.error().message() : ""));
+        REQUIRE(stored.has_value());
+        return stored->front();
+    }
+    std::string at(const char* name, const std::string& shard, const shard_position& from = {}) {
+        auto text = s->iterator(name, shard, from, now);
+        INFO((text.has_error() ? text.error().message() : ""));
+        REQUIRE(text.has_value());
+        return *text;
+    }
+    record_page read(const std::string& iterator, std::size_t max = 100) {
+        return s->read(store::open_iterator(iterator, now).value(), max, now).value();
+    }
+    strings data(const char* name, const std::string& shard, const shard_position& from = {}) {
+        strings all;
+        for (const auto& r : read(at(name, shard, from)).records) all.push_back(r.data);
+        return all;
+    }
+    strings ids(const char* name, const shard_filter& filter = {}) {
+        strings all;
+        for (const auto& each : s->shards(name, filter, 100, now).value().shards)
+            all.push_back(each.id);
+        return all;
+    }
+
+    std::unique_ptr<store> s;
+    stream_time now{std::chrono::milliseconds(1'700'000'000'000)};
+};
+
+template <class T>
+void refused(const result<T>& r, stream_errc why, const std::string& sentence = {}) {
+    REQUIRE(r.has_error());
+    INFO(r.error().message());
+    CHECK(r.error().code() == why);
+    if (!sentence.empty()) CHECK_THAT(r.error().message(), Catch::Contains(sentence));
+}
+
+const std::string first = "shardId-000000000000", second = "shardId-000000000001";
+constexpr const char* max_key = "340282366920938463463374607431768211455";   // 2^128 - 1
+constexpr const char* half_key = "170141183460469231731687303715884105728";  // 2^127
+
+}  // namespace
+
+TEST_CASE("hash keys are MD5s, divided evenly") {
+    // md5("user-7") and md5("") by md5sum.
+    CHECK(to_hex(hash_of("")) == "d41d8cd98f00b204e9800998ecf8427e");
+    CHECK(to_hex(hash_of("a")) == "0cc175b9c0f1b6a831c399e269772661");
+    CHECK(from_hex(to_hex(hash_of("a"))) == hash_of("a"));
+    CHECK(to_decimal(max_hash_key) == max_key);
+    CHECK(read_hash_key(max_key) == max_hash_key);
+    CHECK(to_decimal(0) == "0");
+    CHECK(read_hash_key("0") == hash_key{0});
+    for (const char* wrong :
+         {"", "-1", "00", "01", "1 ", "x", "0x1", "340282366920938463463374607431768211456",
+          "999999999999999999999999999999999999999", "1000000000000000000000000000000000000000"})
+        CHECK_FALSE(read_hash_key(wrong));
+    for (const std::size_t n : {1u, 2u, 3u, 7u, 10'000u}) {
+        const auto ranges = divide(n);
+        REQUIRE(ranges.size() == n);
+        CHECK(ranges.front().first == 0);
+        CHECK(ranges.back().last == max_hash_key);
+        for (std::size_t i = 1; i < n; ++i) CHECK(ranges[i].first == ranges[i - 1].last + 1);
+    }
+    CHECK(to_decimal(divide(2)[1].first) == half_key);
+    // As AWS gives them to a stream of three shards.
+    CHECK(to_decimal(divide(3)[0].last) == "113427455640312821154458202477256070484");
+    CHECK(to_decimal(divide(3)[1].last) == "226854911280625642308916404954512140969");
+}
+
+TEST_CASE("a record goes to the shard of its key, and is read in order") {
+    world w;
+    w.create("clicks", 2);
+    // md5("a") begins with 0c, md5("b") with 92.
+    CHECK(w.put("clicks", {.data = "1", .partition_key = "a"}).shard_id == first);
+    const auto b = w.put("clicks", {.data = "2", .partition_key = "b"});
+    CHECK(b.shard_id == second);
+    CHECK(b.sequence_number.size() == 56);
+    CHECK(w.put("clicks", {.data = "3", .partition_key = "a", .explicit_hash_key = half_key})
+              .shard_id == second);
+    CHECK(w.put("clicks", {.data = "4", .partition_key = "b", .explicit_hash_key = "0"}).shard_id ==
+          first);
+    CHECK(w.put("clicks", {.data = "5", .partition_key = "b", .explicit_hash_key = max_key})
+              .shard_id == second);
+    CHECK(w.data("clicks", first) == strings{"1", "4"});
+    CHECK(w.data("clicks", second) == strings{"2", "3", "5"});
+    const auto page = w.read(w.at("clicks", second));
+    for (std::size_t i = 1; i < page.records.size(); ++i)
+        CHECK(page.records[i - 1].sequence_number < page.records[i].sequence_number);
+    CHECK(page.records[1].partition_key == "a");
+    CHECK(page.records[1].arrived == w.now);
+    CHECK(page.behind_latest == 0ms);
+
+    const auto shards = w.s->shards("clicks", {}, 10, w.now).value().shards;
+    REQUIRE(shards.size() == 2);
+    CHECK(shards[0].first_hash_key == "0");
+    CHECK(shards[1].first_hash_key == half_key);
+    CHECK(shards[1].last_hash_key == max_key);
+    CHECK(shards[0].is_open());
+    CHECK(shards[1].first_sequence_number < b.sequence_number);
+}
+
+TEST_CASE("iterators begin where they are asked to, and last five minutes") {
+    world w;
+    w.create("clicks", 2);
+    const auto put = [&](const char* data) {
+        return w.put("clicks", {.data = data, .partition_key = "a"}).sequence_number;
+    };
+    const std::string one = put("1");
+    w.now += 10s;
+    const std::string two = put("2");
+    const stream_time then = w.now;
+    w.now += 10s;
+    const std::string latest = w.at("clicks", first, {.from = kind::latest});
+    put("3");
+    CHECK(w.data("clicks", first) == strings{"1", "2", "3"});
+    CHECK(w.data("clicks", first, {kind::at_sequence_number, two}) == strings{"2", "3"});
+    CHECK(w.data("clicks", first, {kind::after_sequence_number, two}) == strings{"3"});
+    CHECK(w.data("clicks", first, {kind::at_time, {}, then}) == strings{"2", "3"});
+    CHECK(w.data("clicks", first, {kind::at_time, {}, then + 1ms}) == strings{"3"});
+    CHECK(w.data("clicks", first, {kind::at_time, {}, w.now + 1ms}).empty());
+    CHECK(w.data("clicks", first, {.from = kind::latest}).empty());
+    CHECK(w.read(latest).records.at(0).data == "3");
+
+    const auto page = w.read(w.at("clicks", first), 2);
+    CHECK(page.records.size() == 2);
+    CHECK(page.behind_latest == 1ms);  // there is another, of this moment
+    w.now += 10s;
+    CHECK(w.read(w.at("clicks", first), 2).behind_latest == 10s);
+    const auto rest = w.read(page.next_iterator, 2);
+    CHECK(rest.records.at(0).data == "3");
+    CHECK(rest.behind_latest == 0ms);
+    CHECK(w.read(rest.next_iterator).records.empty());
+    put("4");
+    CHECK(w.read(rest.next_iterator).records.at(0).data == "4");
+
+    w.now += 5min - 10s;
+    CHECK(w.read(page.next_iterator).records.size() == 2);
+    w.now += 10s + 1ms;
+    refused(store::open_iterator(page.next_iterator, w.now), stream_errc::expired_iterator,
+            "Iterator expired");
+
+    for (const auto from : {kind::at_sequence_number, kind::after_sequence_number})
+        for (const std::string& wrong :
+             {std::string(), std::string("1"), std::string(56, '0'), std::string(56, '9'),
+              write_sequence_number(1'000), two + "0"})
+            refused(w.s->iterator("clicks", first, {from, wrong}, w.now),
+                    stream_errc::invalid_argument, "StartingSequenceNumber");
+    refused(w.s->iterator("clicks", "shardId-000000000002", {}, w.now),
+            stream_errc::resource_not_found, "Could not find shard");
+    refused(w.s->iterator("clicks", "nonsense", {}, w.now), stream_errc::resource_not_found);
+    refused(w.s->iterator("none", first, {}, w.now), stream_errc::resource_not_found,
+            "Stream none under account 123456789012 not found.");
+    for (const std::string& wrong :
+         {std::string(), std::string("x"), std::string(48, '0'), std::string(48, '0') + "a b",
+          std::string(48, 'f') + "clicks", std::string(47, '0') + "gclicks"})
+        refused(store::open_iterator(wrong, w.now), stream_errc::invalid_argument);
+    // Another stream's name does not lead to this one's records.
+    w.create("other");
+    std::string forged = w.at("clicks", first);
+    forged.replace(48, std::string::npos, "other");
+    refused(w.s->read(store::open_iterator(forged, w.now).value(), 1, w.now),
+            stream_errc::resource_not_found);
+}
+
+TEST_CASE("records go when the retention is over") {
+    world w;
+    w.create("clicks");
+    w.put("clicks", {.data = "old", .partition_key = "a"});
+    REQUIRE(w.s->set_retention("clicks", store::change::increase, 48h).has_value());
+    w.now += 24h;
+    w.put("clicks", {.data = "new", .partition_key = "a"});
+    CHECK(w.data("clicks", first) == strings{"old", "new"});
+    w.now += 24h - 1ms;
+    REQUIRE(w.s->sweep(w.now).has_value());
+    CHECK(w.data("clicks", first) == strings{"old", "new"});
+    w.now += 1ms;
+    CHECK(w.data("clicks", first) == strings{"new"});
+    REQUIRE(w.s->sweep(w.now).has_value());
+    CHECK(w.data("clicks", first) == strings{"new"});
+    CHECK(w.s->describe("clicks").value().retention == 48h);
+    REQUIRE(w.s->set_retention("clicks", store::change::decrease, 24h).has_value());
+    CHECK(w.data("clicks", first).empty());
+    // A number is never given again, though its record is gone.
+    REQUIRE(w.s->sweep(w.now).has_value());
+    const std::string at_end = w.at("clicks", first, {.from = kind::latest});
+    w.put("clicks", {.data = "next", .partition_key = "a"});
+    CHECK(w.read(at_end).records.at(0).data == "next");
+
+    using store_change = store::change;
+    refused(w.s->set_retention("clicks", store_change::decrease, 23h),
+            stream_errc::invalid_argument, "minimum retention period (24 hours)");
+    refused(w.s->set_retention("clicks", store_change::increase, 8761h),
+            stream_errc::invalid_argument, "maximum retention period (8760 hours)");
+    REQUIRE(w.s->set_retention("clicks", store_change::increase, 8760h).has_value());
+    refused(w.s->set_retention("clicks", store_change::increase, 100h),
+            stream_errc::invalid_argument, "shorter than existing");
+    REQUIRE(w.s->set_retention("clicks", store_change::decrease, 100h).has_value());
+    refused(w.s->set_retention("clicks", store_change::decrease, 101h),
+            stream_errc::invalid_argument, "longer than existing");
+}
+
+TEST_CASE("a shard that is split ends, and two go on") {
+    world w;
+    w.create("clicks");
+    w.put("clicks", {.data = "before", .partition_key = "a"});
+    w.now += 1h;
+    refused(w.s->split("clicks", first, "0", w.now), stream_errc::invalid_argument,
+            "NewStartingHashKey 0");
+    refused(w.s->split("clicks", first, "x", w.now), stream_errc::invalid_argument);
+    refused(w.s->split("clicks", second, half_key, w.now), stream_errc::resource_not_found);
+    const std::string tail = w.at("clicks", first, {.from = kind::latest});
+    w.s->take_touched();
+    REQUIRE(w.s->split("clicks", first, half_key, w.now).has_value());
+    CHECK(w.s->take_touched().size() == 1);
+    CHECK(w.s->describe("clicks").value().open_shards == 2);
+    refused(w.s->split("clicks", first, "7", w.now), stream_errc::resource_in_use, "closed");
+
+    const auto end = w.read(w.at("clicks", first));
+    CHECK(end.records.at(0).data == "before");
+    CHECK(end.next_iterator.empty());
+    REQUIRE(end.children.size() == 2);
+    CHECK(end.children[0].id == second);
+    CHECK(end.children[0].parent_id == first);
+    CHECK(end.children[0].adjacent_parent_id.empty());
+    CHECK(end.children[1].first_hash_key == half_key);
+    CHECK(w.read(tail).next_iterator.empty());
+    // While something is left to read the shard goes on.
+    w.put("clicks", {.data = "low", .partition_key = "a"});
+    w.put("clicks", {.data = "high", .partition_key = "b"});
+    CHECK(w.data("clicks", second) == strings{"low"});
+    const auto closed = w.s->shards("clicks", {}, 10, w.now).value().shards.at(0);
+    CHECK(closed.last_sequence_number > end.records[0].sequence_number);
+    CHECK(closed.last_sequence_number > closed.first_sequence_number);
+    CHECK(w.data("clicks", first, {kind::at_sequence_number, closed.last_sequence_number}).empty());
+
+    w.now += 1h;
+    refused(w.s->merge("clicks", second, second, w.now), stream_errc::invalid_argument, "adjacent");
+    REQUIRE(w.s->merge("clicks", "shardId-000000000002", second, w.now).has_value());
+    const auto merged = w.s->shards("clicks", {}, 10, w.now).value().shards.at(3);
+    CHECK(merged.parent_id == "shardId-000000000002");
+    CHECK(merged.adjacent_parent_id == second);
+    CHECK(merged.first_hash_key == "0");
+    CHECK(merged.last_hash_key == max_key);
+    CHECK(w.read(w.at("clicks", second)).children.at(0).id == merged.id);
+    CHECK(w.put("clicks", {.data = "joined", .partition_key = "b"}).shard_id == merged.id);
+    refused(w.s->merge("clicks", merged.id, first, w.now), stream_errc::resource_in_use);
+
+    // Which there are, and were.
+    const stream_time start = w.now - 2h;
+    CHECK(w.ids("clicks").size() == 4);
+    CHECK(w.ids("clicks", {.which = shard_filter::kind::open}) == strings{merged.id});
+    CHECK(w.ids("clicks", {.which = shard_filter::kind::open_at}) == strings{first});
+    CHECK(w.ids("clicks", {.which = shard_filter::kind::open_at, .time = start + 90min}) ==
+          strings{second, "shardId-000000000002"});
+    CHECK(w.ids("clicks", {.which = shard_filter::kind::open_since, .time = start + 90min}) ==
+          strings{second, "shardId-000000000002", merged.id});
+    CHECK(w.ids("clicks", {.after_id = second}) == strings{"shardId-000000000002", merged.id});
+    CHECK(w.s->shards("clicks", {}, 3, w.now).value().has_more);
+    CHECK_FALSE(w.s->shards("clicks", {}, 4, w.now).value().has_more);
+
+    // A closed shard goes with its last record.
+    w.now += 23h;
+    REQUIRE(w.s->sweep(w.now).has_value());
+    CHECK(w.ids("clicks").size() == 3);
+    refused(w.s->iterator("clicks", first, {}, w.now), stream_errc::resource_not_found);
+    w.now += 1h;
+    REQUIRE(w.s->sweep(w.now).has_value());
+    CHECK(w.ids("clicks") == strings{merged.id});
+    REQUIRE(w.s->split("clicks", merged.id, half_key, w.now).has_value());
+    CHECK(w.ids("clicks").back() == "shardId-000000000005");
+}
+
+TEST_CASE("a put is kept whole or not at all") {
+    world w;
+    w.create("clicks", 2);
+    const auto put = [&](std::vector<outgoing_record> records, const std::string& after = {}) {
+        return w.s->put_records("clicks", records, after, w.now);
+    };
+    const outgoing_record good{.data = "x", .partition_key = "a"};
+    REQUIRE(put({good, {.data = "y", .partition_key = "b"}, good}).value().size() == 3);
+    refused(put({good, {.data = "x", .partition_key = ""}}), stream_errc::invalid_argument,
+            "1 to 256");
+    refused(put({good, {.data = "x", .partition_key = "a", .explicit_hash_key = "-1"}}),
+            stream_errc::invalid_argument, "ExplicitHashKey");
+    refused(put({}), stream_errc::invalid_argument);
+    refused(put(std::vector<outgoing_record>(501, good)), stream_errc::invalid_argument, "501");
+    refused(put({{.data = std::string(max_record_bytes + 1, 'x'), .partition_key = "a"}}),
+            stream_errc::invalid_argument, "1048577");
+    CHECK(w.data("clicks", first) == strings{"x", "x"});
+    const outgoing_record large{.data = std::string(max_record_bytes, 'x'), .partition_key = "a"};
+    refused(put(std::vector<outgoing_record>(5, large)), stream_errc::invalid_argument, "5242880");
+    REQUIRE(put({large}).has_value());
+    REQUIRE(put(std::vector<outgoing_record>(500, good)).has_value());
+    std::string umlauts;
+    for (int i = 0; i < 256; ++i) umlauts += "ä";
+    REQUIRE(put({{.data = "", .partition_key = umlauts}}).has_value());
+    refused(put({{.data = "", .partition_key = umlauts + "x"}}), stream_errc::invalid_argument);
+    // What comes is greater than what was given.
+    const std::string last = put({good}).value()[0].sequence_number;
+    CHECK(put({good}, last).value()[0].sequence_number > last);
+    refused(put({good}, write_sequence_number(1'000'000)), stream_errc::invalid_argument,
+            "ExclusiveMinimumSequenceNumber");
+    refused(put({good}, "7"), stream_errc::invalid_argument);
+}
+
+TEST_CASE("a read has at most so many records, and ten megabytes") {
+    world w;
+    w.create("clicks");
+    for (int i = 0; i < 12; ++i)
+        w.put("clicks", {.data = std::string(max_record_bytes, 'x'), .partition_key = "a"});
+    const auto page = w.read(w.at("clicks", first));
+    CHECK(page.records.size() == 9);  // with their keys ten are too much
+    CHECK(page.behind_latest > 0ms);
+    CHECK(w.read(page.next_iterator).records.size() == 3);
+}
+
+TEST_CASE("streams are made, listed, tagged and deleted") {
+    world w;
+    for (const char* name : {"b", "a", "c.-_9"}) w.create(name);
+    refused(w.s->create("a", {.shards = 1}, w.now), stream_errc::resource_in_use,
+            "Stream a under account 123456789012 already exists.");
+    for (const char* name : {"", "a b", "a/b", "ä"})
+        refused(w.s->create(name, {.shards = 1}, w.now), stream_errc::invalid_argument);
+    refused(w.s->create(std::string(129, 'x'), {.shards = 1}, w.now),
+            stream_errc::invalid_argument);
+    refused(w.s->create("d", {.shards = 0}, w.now), stream_errc::invalid_argument);
+    refused(w.s->create("d", {}, w.now), stream_errc::invalid_argument, "ShardCount");
+    refused(w.s->create("d", {.shards = 9'998}, w.now), stream_errc::limit_exceeded,
+            "Current shard count: 3");
+    refused(w.s->create("d", {.shards = SIZE_MAX}, w.now), stream_errc::limit_exceeded);
+    REQUIRE(w.s->create("d", {.on_demand = true}, w.now).has_value());
+    CHECK(w.s->describe("d").value().open_shards == 4);
+    CHECK(w.s->describe("d").value().on_demand);
+    REQUIRE(w.s->set_on_demand("d", false).has_value());
+    CHECK_FALSE(w.s->describe("d").value().on_demand);
+    CHECK(w.s->open_shards().value() == 7);
+
+    const auto page = w.s->list({}, 2).value();
+    CHECK(page.names == strings{"a", "b"});
+    CHECK(page.has_more);
+    CHECK(w.s->list("b", 2).value().names == strings{"c.-_9", "d"});
+    CHECK_FALSE(w.s->list("b", 2).value().has_more);
+
+    REQUIRE(w.s->tag("a", {{"k", "v"}, {"l", ""}}).has_value());
+    REQUIRE(w.s->tag("a", {{"k", "w"}}).has_value());
+    REQUIRE(w.s->untag("a", {"l", "none"}).has_value());
+    CHECK(w.s->tags("a").value() == stream_tags{{"k", "w"}});
+    CHECK(w.s->tags("b").value().empty());
+    refused(w.s->tag("a", {{"", "v"}}), stream_errc::invalid_argument);
+    refused(w.s->tag("a", {{"k", std::string(257, 'x')}}), stream_errc::invalid_argument);
+    stream_tags many;
+    for (int i = 0; i < 50; ++i) many[std::to_string(i)] = "";
+    refused(w.s->tag("a", many), stream_errc::limit_exceeded);
+    CHECK(w.s->tags("a").value().size() == 1);
+
+    w.put("a", {.data = "x", .partition_key = "a"});
+    const std::string old = w.at("a", first);
+    w.s->take_touched();
+    REQUIRE(w.s->remove("a").has_value());
+    CHECK(w.s->take_touched().size() == 1);
+    refused(w.s->remove("a"), stream_errc::resource_not_found);
+    w.create("a");
+    CHECK(w.data("a", first).empty());
+    CHECK(w.s->tags("a").value().empty());
+    refused(w.s->read(store::open_iterator(old, w.now).value(), 1, w.now),
+            stream_errc::resource_not_found);
+
+    CHECK(arn_of(here, "a") == "arn:aws:kinesis:eu-west-1:123456789012:stream/a");
+    CHECK(name_of(here, arn_of(here, "a")) == "a");
+    for (const char* wrong :
+         {"", "a", "arn:aws:kinesis:eu-west-1:123456789012:stream/",
+          "arn:aws:kinesis:eu-west-1:1:stream/a", "arn:aws:sqs:eu-west-1:123456789012:a",
+          "arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1"})
+        CHECK(name_of(here, wrong).empty());
+}
+
+TEST_CASE("streams and records are there when their database is opened again") {
+    const temporary_directory dir;
+    const auto file = dir.path() / "streams.db";
+    std::string iterator, last;
+    {
+        world w(file);
+        w.create("clicks", 2);
+        REQUIRE(w.s->tag("clicks", {{"k", "v"}}).has_value());
+        w.put("clicks", {.data = std::string("\0z\xff", 3), .partition_key = "a"});
+        REQUIRE(w.s->split("clicks", second, max_key, w.now).has_value());
+        iterator = w.at("clicks", first);
+        last = w.put("clicks", {.data = "second", .partition_key = "a"}).sequence_number;
+    }
+    {
+        world w(file);
+        const auto page = w.read(iterator);
+        REQUIRE(page.records.size() == 2);
+        CHECK(page.records[0].data == std::string("\0z\xff", 3));
+        CHECK(page.records[0].partition_key == "a");
+        CHECK(w.s->describe("clicks").value().open_shards == 3);
+        CHECK(w.s->shards("clicks", {}, 10, w.now).value().shards.at(3).parent_id == second);
+        CHECK(w.s->tags("clicks").value() == stream_tags{{"k", "v"}});
+        CHECK(w.put("clicks", {.data = "third", .partition_key = "a"}).sequence_number > last);
+    }
+    {
+        world w(file);  // what was rolled back never was
+        w.put("clicks", {.data = "fourth", .partition_key = "a"});
+        w.create("fleeting");
+        REQUIRE(w.s->split("clicks", first, "7", w.now).has_value());
+        w.s->roll_back();
+        REQUIRE(w.s->begin().has_value());
+        refused(w.s->describe("fleeting"), stream_errc::resource_not_found);
+        CHECK(w.s->describe("clicks").value().open_shards == 3);
+        CHECK(w.read(iterator).records.size() == 3);
+    }
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "PRAGMA user_version = 99", nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    const auto newer = store::open(file, here);
+    REQUIRE(newer.has_error());
+    CHECK_THAT(newer.error().message(), Catch::Contains("newer Hearth"));
+    std::ofstream(dir.path() / "other.db") << "no database at all, whatever its name says";
+    CHECK(store::open(dir.path() / "other.db", here).error() == errc::storage_failed);
+}
