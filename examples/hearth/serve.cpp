@@ -1,5 +1,6 @@
 #include "command.hpp"
 
+#include <hearth/directory_watch.hpp>
 #include <hearth/hearth.hpp>
 #include <hearth/http/server.hpp>
 
@@ -8,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -16,6 +18,9 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace hearth::cli {
 namespace {
@@ -29,6 +34,7 @@ struct serve_settings {
     std::string credentials;
     std::string tls_certificate, tls_key;
     std::string log_level = "warning";
+    std::vector<std::string> watches;
     std::size_t vcpu_threads = 0;
     std::uint64_t memory_budget_mb = 0;
     std::size_t concurrency = 1000;
@@ -79,6 +85,36 @@ result<http::server_options> parse_listen(const std::string& text) {
     return options;
 }
 
+/// "DIR=FUNCTION", "DIR=FUNCTION,prefix=in/,suffix=.jpg"
+result<directory_watch> parse_watch(const std::string& text) {
+    const auto bad = [&] {
+        return error(errc::invalid_argument,
+                     "'" + text +
+                         "' is not DIR=FUNCTION, with ,prefix=… and ,suffix=… if wanted, such as "
+                         "/srv/photos=resize,suffix=.jpg");
+    };
+    directory_watch w;
+    std::string rest = text;
+    const auto equals = rest.find('=');
+    if (equals == std::string::npos || equals == 0) return bad();
+    w.directory = rest.substr(0, equals);
+    rest.erase(0, equals + 1);
+    w.function = rest.substr(0, rest.find(','));
+    rest.erase(0, std::min(w.function.size() + 1, rest.size()));
+    while (!rest.empty()) {
+        const std::string part = rest.substr(0, rest.find(','));
+        rest.erase(0, std::min(part.size() + 1, rest.size()));
+        if (part.starts_with("prefix="))
+            w.prefix = part.substr(7);
+        else if (part.starts_with("suffix="))
+            w.suffix = part.substr(7);
+        else
+            return bad();
+    }
+    if (w.function.empty()) return bad();
+    return w;
+}
+
 std::filesystem::path default_data_directory() {
     if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state)
         return std::filesystem::path(state) / "hearth";
@@ -113,6 +149,19 @@ int serve(const serve_settings& settings) {
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
     if (!rt) return complain(rt.error());
+    std::vector<directory_watch> watched;
+    for (const std::string& text : settings.watches) {
+        auto each = parse_watch(text);
+        if (!each) return complain(each.error());
+        watched.push_back(std::move(*each));
+    }
+    std::optional<directory_watches> watches;
+    if (!watched.empty()) {
+        auto started = directory_watches::start(
+            rt->control(), watched, options.data_directory / "watches.db", options.observer);
+        if (!started) return complain(started.error());
+        watches.emplace(std::move(*started));
+    }
 
     asio::io_context io(1);
     http::server front(io.get_executor(), *rt, *address);
@@ -143,6 +192,7 @@ int serve(const serve_settings& settings) {
     io.run();
     // Guests may still run, for up to their timeouts: nobody waits for them any more.
     if (impatient) std::_Exit(128 + impatient);
+    watches.reset();
     if (auto quiet = rt->drain(); !quiet) return complain(quiet.error());
     return 0;
 }
@@ -204,6 +254,10 @@ command add_serve(CLI::App& app) {
         ->check(CLI::Range(0.0, 3600.0))
         ->type_name("SECONDS")
         ->capture_default_str();
+    app.add_option("--watch", settings->watches,
+                   "Tell the function of the files in a directory, by events of Amazon S3's format; "
+                   "several times if wanted")
+        ->type_name("DIR=FUNCTION[,prefix=…][,suffix=…]");
     app.add_flag("--cap-cpu", settings->cap_cpu,
                  "No function gets more CPU than its memory stands for (1,769 MB: one)");
     app.footer(

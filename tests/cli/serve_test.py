@@ -74,6 +74,45 @@ class serve(test_case):
                 status, _, pieces, whole = one.stream_url("f", "/stream/" + how)
                 self.assertEqual((status, b"".join(pieces), whole), (200, b"part", False))
 
+    def test_a_watched_directory_invokes_its_function(self):
+        directory, data = self.scratch() / "photos", self.scratch()
+        directory.mkdir()
+        (directory / "old.jpg").write_bytes(b"old")
+        package = self.scratch() / "code.zip"
+        with zipfile.ZipFile(package, "w") as out:
+            out.writestr("app.py", "import json\ndef handler(event, context):\n    print('told', json.dumps(event))\n")
+        watch = ("--data", data, "--watch", f"{directory}=f,suffix=.jpg")
+
+        def told(one, wanted, act=lambda: None):
+            """All that the function was told, once that is among it; `act` comes before each look."""
+            for _ in range(400):
+                act()
+                done = hearth("logs", "f", "--endpoint", one.endpoint)
+                events = [json.loads(line.partition("told ")[2])["Records"][0] for line in done.stdout.decode().splitlines()
+                          if "told " in line]
+                seen = {(e["eventName"], e["s3"]["object"]["key"], e["s3"]["object"].get("size")) for e in events}
+                if wanted in seen:
+                    return seen
+                time.sleep(0.05)
+            self.fail(f"{events} at last; {done.stderr.decode()}")
+
+        def write():
+            (directory / "a.txt").write_bytes(b"new")
+            (directory / "a.txt").rename(directory / "a b.jpg")
+
+        with server(*watch) as one:
+            one.create("f", package, timeout=20, runtime="python3.11", handler="app.handler")
+            # Again and again: before the directory has been taken down nothing is told.
+            new = ("ObjectCreated:Put", "a+b.jpg", 3)
+            self.assertEqual(told(one, new, write), {new})
+            self.assertEqual(one.stop(), 0)
+        (directory / "old.jpg").unlink()
+        with server(*watch) as two:
+            gone = ("ObjectRemoved:Delete", "old.jpg", None)
+            self.assertEqual(told(two, gone), {new, gone})
+        done = hearth("serve", "--data", data, "--watch", "/absent=f")
+        self.assert_complaint(done, 1, "/absent")
+
     def test_a_stop_lets_a_running_invocation_finish(self):
         with server("--data", self.scratch()) as one:
             one.create("slow", timeout=20)
