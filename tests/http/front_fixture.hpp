@@ -62,8 +62,8 @@ class raw_client {
   public:
     explicit raw_client(std::uint16_t port) : socket_(io_) {
         socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port});
-        const timeval five{5, 0};
-        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &five, sizeof five);
+        const timeval minute{60, 0};
+        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute);
     }
     /// False when the server has closed.
     bool send(std::string_view bytes) {

@@ -1,5 +1,7 @@
 // The numbers are what happened.
 
+#include "functions.hpp"
+
 #include <hearth/hearth.hpp>
 
 #include <boost/asio/use_future.hpp>
@@ -134,9 +136,8 @@ TEST_CASE("what happens at the moment is in the metrics: executions, throttles, 
     CHECK(of(rt.metrics(), "f").environments.provisioned == 1);
     CHECK(of(rt.metrics(), "f").spillovers == 0);
 
-    auto one = f.async_invoke("\"nap\"", boost::asio::use_future);
-    auto two = f.async_invoke("\"nap\"", boost::asio::use_future);
-    while (rt.metrics().pool.running < 2) std::this_thread::sleep_for(1ms);
+    functions::endless one(f), two(f);
+    REQUIRE(hearth::test::soon([&] { return rt.metrics().pool.running == 2; }));
     CHECK(f.invoke("1").error() == hearth::errc::throttled);
     const auto m = rt.metrics();
     CHECK(m.concurrent_executions == 2);
@@ -148,9 +149,12 @@ TEST_CASE("what happens at the moment is in the metrics: executions, throttles, 
     CHECK(of(m, "f").spillovers == 1);
     CHECK(m.pool.spillovers == 1);
     CHECK(of(m, "f").invocations == 0);  // none has ended
-    one.get();
-    two.get();
-    CHECK(of(rt.metrics(), "f").invocations == 2);
+    one.cancel();
+    two.cancel();
+    CHECK(one.end() == boost::asio::error::operation_aborted);
+    CHECK(two.end() == boost::asio::error::operation_aborted);
+    CHECK(f.invoke("1").has_value());
+    CHECK(of(rt.metrics(), "f").invocations == 1);  // what is cancelled is none
     CHECK(rt.metrics().pool.starts_ahead >= 1);
 }
 

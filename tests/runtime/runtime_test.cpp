@@ -1,5 +1,6 @@
 // The embedder's surface, end to end: what the first page promises.
 
+#include "soon.hpp"
 #include "temporary_directory.hpp"
 #include "zip_maker.hpp"
 
@@ -20,6 +21,7 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using namespace hearth::literals;
+using hearth::test::soon;
 
 namespace {
 
@@ -190,7 +192,7 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
     std::jthread blocking(
         [&] { interrupted = f.invoke("\"sleep\"").error() == hearth::errc::shutting_down; });
     auto later = f.async_invoke("\"loop\"", asio::use_future);
-    while (rt->metrics().pool.running < 2) std::this_thread::sleep_for(1ms);
+    REQUIRE(soon([&] { return rt->metrics().pool.running == 2; }));
     const auto start = std::chrono::steady_clock::now();
     rt.reset();
     CHECK(std::chrono::steady_clock::now() - start < 2s);
@@ -202,13 +204,6 @@ TEST_CASE("destroying the runtime interrupts what runs and completes it") {
 
 TEST_CASE("events are kept by a runtime that is destroyed, and run by the next") {
     const hearth::test::temporary_directory data;
-    const auto comes_to = [](const hearth::runtime& rt, auto there) {
-        for (int i = 0; i < 3000; ++i) {
-            if (there(rt.metrics())) return true;
-            std::this_thread::sleep_for(10ms);
-        }
-        return false;
-    };
     hearth::runtime_options options{.data_directory = data.path()};
     options.events.max_in_flight = 1;
     {
@@ -220,16 +215,17 @@ TEST_CASE("events are kept by a runtime that is destroyed, and run by the next")
         CHECK(f.async_enqueue("2", {.request_id = "mine"}, asio::use_future).get() == "mine");
         CHECK_THROWS_AS(f.async_enqueue(std::string((1 << 20) + 1, ' '), {}, asio::use_future).get(),
                         boost::system::system_error);
-        REQUIRE(comes_to(rt, [](const auto& m) { return m.async_events_queued == 0; }));
+        REQUIRE(soon([&] { return rt.metrics().async_events_queued == 0; }));
         CHECK(rt.metrics().invocations == 2);
         // One is under way when the runtime goes, and one waits behind it.
         REQUIRE(f.enqueue("\"loop\"").has_value());
-        REQUIRE(comes_to(rt, [](const auto& m) { return m.concurrent_executions == 1; }));
+        REQUIRE(soon([&] { return rt.metrics().concurrent_executions == 1; }));
         REQUIRE(f.enqueue("3").has_value());
     }
     options.events.max_in_flight = 2;
     auto rt = hearth::runtime::create(options).value();
-    REQUIRE(comes_to(rt, [](const auto& m) {
+    REQUIRE(soon([&] {
+        const auto m = rt.metrics();
         return m.invocations == 1 && m.async_events_queued == 1 && m.concurrent_executions == 1;
     }));
     hearth::function none;

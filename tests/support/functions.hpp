@@ -3,9 +3,11 @@
 /// A worker and versions of guest functions in it.
 
 #include "image/package_image.hpp"
+#include "soon.hpp"
 #include "worker/worker.hpp"
 
 #include <hearth/package.hpp>
+#include <hearth/runtime.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -61,13 +63,7 @@ inline hearth::worker::invocation event(std::string payload) {
     return i;
 }
 
-/// Whether it comes to that, however slow the machine.
-template <class Condition>
-bool soon(Condition c) {
-    for (int i = 0; i < 60'000 && !c(); ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return c();
-}
+using hearth::test::soon;
 
 /// Answers on the worker's own threads, which a blocking call would lend one more.
 inline hearth::response answer_of(hearth::worker::deployed_version& f, std::string payload) {
@@ -86,13 +82,10 @@ inline hearth::response answer_of(hearth::worker::deployed_version& f, std::stri
 class endless {
   public:
     explicit endless(hearth::worker::deployed_version& f, std::string how = "\"sleep\"") {
-        namespace asio = boost::asio;
-        f.async_invoke(
-            event(std::move(how)),
-            asio::bind_cancellation_slot(
-                signal_.slot(), asio::bind_executor(io_, [this](hearth::error_code ec,
-                                                                hearth::response) { end_ = ec; })));
-        loop_ = std::thread([this] { io_.run(); });
+        begin([&](auto handler) { f.async_invoke(event(std::move(how)), std::move(handler)); });
+    }
+    explicit endless(hearth::function& f, std::string how = "\"sleep\"") {
+        begin([&](auto handler) { f.async_invoke(std::move(how), std::move(handler)); });
     }
     endless(const endless&) = delete;
     endless& operator=(const endless&) = delete;
@@ -110,6 +103,15 @@ class endless {
     }
 
   private:
+    template <class Start>
+    void begin(Start start) {
+        namespace asio = boost::asio;
+        start(asio::bind_cancellation_slot(
+            signal_.slot(), asio::bind_executor(io_, [this](hearth::error_code ec,
+                                                            hearth::response) { end_ = ec; })));
+        loop_ = std::thread([this] { io_.run(); });
+    }
+
     boost::asio::io_context io_;
     boost::asio::cancellation_signal signal_;
     hearth::error_code end_;

@@ -8,8 +8,10 @@
 #include <boost/asio.hpp>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -310,14 +312,18 @@ TEST_CASE("a cancellation that comes as the invocation ends hits nobody else") {
     auto w = make();
     auto f = w->deploy(spec("function_native"));
     REQUIRE(f->initialize().has_value());
-    // How long one takes here, so that about half of the cancellations come in time.
-    const auto begin = std::chrono::steady_clock::now();
-    for (int i = 0; i < 20; ++i) {
+    // How long one takes here, so that about half of the cancellations come in time; some come at
+    // once and some when all is over, however the machine's other work goes.
+    std::vector<std::chrono::steady_clock::duration> times(21);
+    for (auto& t : times) {
+        const auto begin = std::chrono::steady_clock::now();
         asio::io_context io;
         f->async_invoke(event("1"), asio::bind_executor(io, [](error_code, response) {}));
         io.run();
+        t = std::chrono::steady_clock::now() - begin;
     }
-    const auto usual = (std::chrono::steady_clock::now() - begin) / 20;
+    std::ranges::sort(times);
+    const auto usual = times[times.size() / 2];
     int aborted = 0, wrong = 0;
     std::mt19937 random(7);
     std::uniform_real_distribution<double> share(0, 2);
@@ -329,7 +335,8 @@ TEST_CASE("a cancellation that comes as the invocation ends hits nobody else") {
                             signal.slot(), asio::bind_executor(io, [&](error_code ec, response) {
                                 aborted += ec == asio::error::operation_aborted;
                             })));
-        std::this_thread::sleep_for(usual * share(random));
+        if (i % 8 == 1) io.run();
+        if (i % 8 > 1) std::this_thread::sleep_for(usual * share(random));
         signal.emit(asio::cancellation_type::terminal);
         io.run();
         const auto r = f->invoke(event("1"));
@@ -337,5 +344,5 @@ TEST_CASE("a cancellation that comes as the invocation ends hits nobody else") {
     }
     CHECK(wrong == 0);
     CHECK(aborted > 0);
-    CHECK(aborted < 400);
+    CHECK(aborted <= 350);
 }
