@@ -11,18 +11,7 @@ namespace {
 using guest::vfs::mount;
 
 std::string_view kind_of(const mount& m) {
-    switch (m.what) {
-        case mount::kind::tmpfs:
-            return "tmpfs";
-        case mount::kind::proc:
-            return "proc";
-        case mount::kind::sys:
-            return "sysfs";
-        case mount::kind::cgroup:
-            return "cgroup2";
-        case mount::kind::tree:
-            break;
-    }
+    if (m.what != mount::kind::tree) return m.type();
     return m.tree->changes() ? "host" : "fixed";
 }
 

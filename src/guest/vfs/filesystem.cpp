@@ -52,6 +52,22 @@ void push_components(std::deque<std::string>& pending, std::string_view path) {
 
 }  // namespace
 
+std::string_view mount::type() const noexcept {
+    switch (what) {
+        case kind::tmpfs:
+            return "tmpfs";
+        case kind::proc:
+            return "proc";
+        case kind::sys:
+            return "sysfs";
+        case kind::cgroup:
+            return "cgroup2";
+        case kind::tree:
+            break;
+    }
+    return "hearth";
+}
+
 std::uint64_t device_of_mount(std::uint32_t mount) { return 0x100 + mount; }
 
 std::string join(std::string_view directory, std::string_view name) {

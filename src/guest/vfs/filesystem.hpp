@@ -49,6 +49,8 @@ struct mount {
     std::uint32_t permissions = 0755;  ///< of a tmpfs root
     /// Its files are texts made when they are opened.
     [[nodiscard]] bool is_made() const noexcept { return what >= kind::proc; }
+    /// As in proc_mounts(5).
+    [[nodiscard]] std::string_view type() const noexcept;
 };
 
 struct filesystem_options {

@@ -367,27 +367,11 @@ std::string limits(const context&, const filesystem&, const subject& s) {
     return out;
 }
 
-std::string_view type_of(const mount& m) {
-    switch (m.what) {
-        case mount::kind::tmpfs:
-            return "tmpfs";
-        case mount::kind::proc:
-            return "proc";
-        case mount::kind::sys:
-            return "sysfs";
-        case mount::kind::cgroup:
-            return "cgroup2";
-        case mount::kind::tree:
-            break;
-    }
-    return "hearth";
-}
-
 std::string mount_lines(const filesystem& fs, bool info) {
     std::string out;
     int id = 20;
     for (auto it = fs.mounts().rbegin(); it != fs.mounts().rend(); ++it, ++id) {
-        const std::string_view type = type_of(*it);
+        const std::string_view type = it->type();
         const char* access =
             it->what == mount::kind::tmpfs || it->what == mount::kind::proc ? "rw" : "ro";
         if (info) {
