@@ -1,11 +1,18 @@
 #include "remote.hpp"
 
+#include <hearth/sigv4.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -26,6 +33,7 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace ssl = boost::asio::ssl;
+constexpr auto token = asio::as_tuple(asio::use_awaitable);
 
 constexpr const char* default_endpoint = "http://127.0.0.1:9000";
 /// What is written at once, so that progress is seen.
@@ -44,45 +52,7 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-template <class Stream>
-error_code exchange(Stream& stream,
-                    http::request<http::string_body>& request,
-                    http::response_parser<http::string_body>& parser,
-                    const remote::progress& on_sent) {
-    error_code ec;
-    http::request_serializer<http::string_body> serializer(request);
-    serializer.limit(piece);
-    const std::size_t total = request.body().size();
-    std::size_t sent = 0;
-    while (!serializer.is_done() && !ec) {
-        sent += http::write_some(stream, serializer, ec);
-        if (on_sent) on_sent(std::min(sent, total), total);
-    }
-    // A server that refuses early may have answered and closed: its answer says why.
-    boost::beast::flat_buffer buffer;
-    error_code unread;
-    http::read(stream, buffer, parser, unread);
-    return unread ? (ec ? ec : unread) : error_code();
-}
-
-}  // namespace
-
-void add_remote_options(CLI::App& app, remote_settings& settings) {
-    app.add_option("--endpoint", settings.endpoint,
-                   "The server's address (default: $AWS_ENDPOINT_URL_LAMBDA, $AWS_ENDPOINT_URL or "
-                   "http://127.0.0.1:9000)")
-        ->type_name("http(s)://HOST:PORT");
-    app.add_flag(
-        "--no-verify-ssl", settings.no_verify_ssl,
-        "Take any certificate of the server. Its own authority is named by $AWS_CA_BUNDLE");
-}
-
-std::string endpoint::authority() const {
-    const std::string shown = host.find(':') == host.npos ? host : "[" + host + "]";
-    const bool usual = port == (is_tls ? "443" : "80");
-    return usual ? shown : shown + ":" + port;
-}
-
+/// What is given, else what the environment says, else the default.
 result<endpoint> find_endpoint(const std::string& given) {
     std::string text = given;
     for (const char* name : {"AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"})
@@ -113,6 +83,7 @@ result<endpoint> find_endpoint(const std::string& given) {
     return e;
 }
 
+/// None where the environment has no keys.
 sigv4::owned_headers signature_headers(const sigv4::request& r,
                                        std::string_view body,
                                        const std::string& service) {
@@ -124,6 +95,66 @@ sigv4::owned_headers signature_headers(const sigv4::request& r,
     if (region.empty()) region = "us-east-1";
     return sigv4::sign(r, sigv4::payload_hash(body), by, {region, service},
                        std::chrono::system_clock::now());
+}
+
+// g++ 12 sees Asio's operator new for frames inlined and not the delete that belongs to it.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
+template <class Stream>
+asio::awaitable<error_code> exchange(Stream& stream,
+                                     http::request<http::string_body>& request,
+                                     http::response_parser<http::string_body>& parser,
+                                     const remote::progress& on_sent) {
+    http::request_serializer<http::string_body> serializer(request);
+    serializer.limit(piece);
+    const std::size_t total = request.body().size();
+    std::size_t sent = 0;
+    error_code unsent;
+    while (!serializer.is_done() && !unsent) {
+        const auto [ec, n] = co_await http::async_write_some(stream, serializer, token);
+        unsent = ec;
+        sent += n;
+        if (on_sent) on_sent(std::min(sent, total), total);
+    }
+    // A server that refuses early may have answered and closed: its answer says why.
+    boost::beast::flat_buffer buffer;
+    const auto [unread, received] = co_await http::async_read(stream, buffer, parser, token);
+    if (!unread) co_return error_code();
+    co_return unsent ? unsent : unread;
+}
+
+/// @errors errc::invalid_argument: AWS_CA_BUNDLE
+result<ssl::context> make_context() {
+    ssl::context context(ssl::context::tls_client);
+    ::SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+    error_code ec;
+    const std::string bundle = variable("AWS_CA_BUNDLE");
+    if (bundle.empty())
+        context.set_default_verify_paths(ec);
+    else if (context.load_verify_file(bundle, ec))
+        return error(errc::invalid_argument, "AWS_CA_BUNDLE names '" + bundle +
+                                                 "', which holds no PEM certificate that can be "
+                                                 "read (" +
+                                                 ec.message() + ")");
+    return context;
+}
+
+}  // namespace
+
+void add_remote_options(CLI::App& app, remote_settings& settings) {
+    app.add_option("--endpoint", settings.endpoint,
+                   "The server's address (default: $AWS_ENDPOINT_URL_LAMBDA, $AWS_ENDPOINT_URL or "
+                   "http://127.0.0.1:9000)")
+        ->type_name("http(s)://HOST:PORT");
+    app.add_flag(
+        "--no-verify-ssl", settings.no_verify_ssl,
+        "Take any certificate of the server. Its own authority is named by $AWS_CA_BUNDLE");
+}
+
+std::string endpoint::authority() const {
+    const std::string shown = host.find(':') == host.npos ? host : "[" + host + "]";
+    const bool usual = port == (is_tls ? "443" : "80");
+    return usual ? shown : shown + ":" + port;
 }
 
 error remote::answer::failure() const {
@@ -154,6 +185,18 @@ result<remote::answer> remote::ask(http::verb method,
                                    const headers& also,
                                    const progress& on_sent,
                                    const std::string& service) const {
+    asio::io_context io{1};
+    auto answered = asio::co_spawn(
+        io, async_ask(request_for(method, target, body, also, service), on_sent), asio::use_future);
+    io.run();
+    return answered.get();
+}
+
+http::request<http::string_body> remote::request_for(http::verb method,
+                                                     const std::string& target,
+                                                     const std::string& body,
+                                                     const headers& also,
+                                                     const std::string& service) const {
     http::request<http::string_body> request(method, target, 11);
     request.set(http::field::host, to_.authority());
     for (const auto& [name, value] : also) request.set(name, value);
@@ -172,53 +215,52 @@ result<remote::answer> remote::ask(http::verb method,
     request.keep_alive(false);
     request.body() = body;
     request.prepare_payload();
+    return request;
+}
 
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(max_answer);
-    asio::io_context io;
-    asio::ip::tcp::socket socket(io);
-    error_code ec;
-    const auto unreachable = [&] {
+asio::awaitable<result<remote::answer>> remote::async_ask(http::request<http::string_body> request,
+                                                          progress on_sent) const {
+    const auto unreachable = [&](const error_code& ec) {
         return error(ec, to_.text + " does not answer (" + ec.message() +
                              "): start a server with 'hearth serve', or name another one's address "
                              "with --endpoint");
     };
-    const auto addresses = asio::ip::tcp::resolver(io).resolve(to_.host, to_.port, ec);
-    if (ec) return unreachable();
-    asio::connect(socket, addresses, ec);
-    if (ec) return unreachable();
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(max_answer);
+    const auto executor = co_await asio::this_coro::executor;
+    asio::ip::tcp::resolver resolver(executor);
+    const auto [unresolved, addresses] = co_await resolver.async_resolve(to_.host, to_.port, token);
+    if (unresolved) co_return unreachable(unresolved);
+    asio::ip::tcp::socket socket(executor);
+    const auto [unconnected, at] = co_await asio::async_connect(socket, addresses, token);
+    if (unconnected) co_return unreachable(unconnected);
+    error_code ec;
     if (to_.is_tls) {
-        ssl::context context(ssl::context::tls_client);
-        ::SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-        if (const std::string bundle = variable("AWS_CA_BUNDLE"); bundle.empty()) {
-            context.set_default_verify_paths(ec);
-        } else if (context.load_verify_file(bundle, ec)) {
-            return error(errc::invalid_argument, "AWS_CA_BUNDLE names '" + bundle +
-                                                     "', which holds no PEM certificate that can "
-                                                     "be read (" +
-                                                     ec.message() + ")");
-        }
-        ssl::stream<asio::ip::tcp::socket&> stream(socket, context);
+        auto context = make_context();
+        if (context.has_error()) co_return context.error();
+        ssl::stream<asio::ip::tcp::socket&> stream(socket, *context);
         if (verify_) {
             stream.set_verify_mode(ssl::verify_peer);
             stream.set_verify_callback(ssl::host_name_verification(to_.host));
         }
         ::SSL_set_tlsext_host_name(stream.native_handle(), to_.host.c_str());
-        if (stream.handshake(ssl::stream_base::client, ec))
-            return error(ec, to_.text + " is not trusted (" + ec.message() +
-                                 "): name its certificate, or its authority's, by AWS_CA_BUNDLE");
-        ec = exchange(stream, request, parser, on_sent);
+        const auto [untrusted] = co_await stream.async_handshake(ssl::stream_base::client, token);
+        if (untrusted)
+            co_return error(untrusted, to_.text + " is not trusted (" + untrusted.message() +
+                                           "): name its certificate, or its authority's, by "
+                                           "AWS_CA_BUNDLE");
+        ec = co_await exchange(stream, request, parser, on_sent);
     } else {
-        ec = exchange(socket, request, parser, on_sent);
+        ec = co_await exchange(socket, request, parser, on_sent);
     }
-    if (ec) return unreachable();
+    if (ec) co_return unreachable(ec);
     answer a;
     a.status = parser.get().result_int();
     for (const auto& field : parser.get())
         a.headers[lower({field.name_string().data(), field.name_string().size()})] =
             std::string(field.value());
     a.body = std::move(parser.get().body());
-    return a;
+    co_return a;
 }
 
 result<boost::json::value> remote::json(http::verb method,

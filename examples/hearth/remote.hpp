@@ -5,8 +5,9 @@
 
 #include "command.hpp"
 
-#include <hearth/sigv4.hpp>
-
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/verb.hpp>
 #include <boost/json/value.hpp>
 
@@ -34,17 +35,9 @@ struct endpoint {
     bool is_tls = false;
     [[nodiscard]] std::string authority() const;
 };
-/// The settings' endpoint, else AWS_ENDPOINT_URL_LAMBDA's, AWS_ENDPOINT_URL's, or the default.
-/// @errors errc::invalid_argument: another scheme than http and https, or a path
-result<endpoint> find_endpoint(const std::string& given);
-
-/// The headers that sign such a request, by the keys in the environment; none where there are none.
-sigv4::owned_headers signature_headers(const sigv4::request& r,
-                                       std::string_view body,
-                                       const std::string& service = "lambda");
-
 class remote {
   public:
+    /// @errors errc::invalid_argument: another scheme than http and https, or a path
     static result<remote> create(const remote_settings& settings);
 
     struct answer {
@@ -66,7 +59,19 @@ class remote {
                        const headers& also = {},
                        const progress& on_sent = {},
                        const std::string& service = "lambda") const;
-    /// The same, with what the server answers as JSON; an answered error is an error.
+    /// The same as a coroutine, which may be cancelled.
+    boost::asio::awaitable<result<answer>> async_ask(
+        boost::beast::http::request<boost::beast::http::string_body> request,
+        progress on_sent = {}) const;
+    /// With its headers, signed.
+    [[nodiscard]] boost::beast::http::request<boost::beast::http::string_body> request_for(
+        boost::beast::http::verb method,
+        const std::string& target,
+        const std::string& body = {},
+        const headers& also = {},
+        const std::string& service = "lambda") const;
+    [[nodiscard]] const endpoint& to() const noexcept { return to_; }
+    /// ask(), with what the server answers as JSON; an answered error is an error.
     result<boost::json::value> json(boost::beast::http::verb method,
                                     const std::string& target,
                                     const std::string& body = {},

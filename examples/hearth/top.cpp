@@ -4,25 +4,21 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/verb.hpp>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -34,12 +30,14 @@ namespace hearth::cli {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 constexpr auto token = asio::as_tuple(asio::use_awaitable);
 
+/// A server that takes longer to tell its metrics is told to be away.
+constexpr std::chrono::seconds patience{5};
+
 struct top_settings {
-    std::string endpoint;
+    remote_settings from;
     double interval = 2;
     bool once = false;
 };
@@ -48,45 +46,29 @@ struct top_settings {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
-asio::awaitable<result<metrics_page>> fetch(const endpoint& from) {
-    const auto unreachable = [&](const error_code& ec) {
-        return error(ec, from.text + " does not answer (" + ec.message() +
-                             "): start a server with 'hearth serve', or name another one's address "
-                             "with --endpoint");
-    };
+asio::awaitable<result<metrics_page>> fetch(const remote& from) {
+    using namespace asio::experimental::awaitable_operators;
     const auto no_server = [&](const std::string& why) {
         return error(errc::invalid_argument,
-                     from.text + " is no Hearth server with metrics: " + why);
+                     from.to().text + " is no Hearth server with metrics: " + why);
     };
-    const auto executor = co_await asio::this_coro::executor;
-    asio::ip::tcp::resolver resolver(executor);
-    const auto [unresolved, addresses] =
-        co_await resolver.async_resolve(from.host, from.port, token);
-    if (unresolved) co_return unreachable(unresolved);
-    beast::tcp_stream stream(executor);
-    stream.expires_after(std::chrono::seconds(5));
-    const auto [unconnected, at] = co_await stream.async_connect(addresses, token);
-    if (unconnected) co_return unreachable(unconnected);
-    http::request<http::empty_body> request(http::verb::get, "/metrics", 11);
-    const std::string authority = from.authority();
-    request.set(http::field::host, authority);
-    const std::pair<std::string_view, std::string_view> fields[] = {{"host", authority}};
-    for (const auto& [name, value] : signature_headers({"GET", "/metrics", fields}, ""))
-        request.set(name, value);
-    request.keep_alive(false);
-    const auto [unsent, sent] = co_await http::async_write(stream, request, token);
-    if (unsent) co_return unreachable(unsent);
-    beast::flat_buffer buffer;
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(256u << 20);
-    const auto [unread, received] = co_await http::async_read(stream, buffer, parser, token);
-    if (unread.category() == http::make_error_code(http::error::bad_version).category())
-        co_return no_server(unread.message());
-    if (unread) co_return unreachable(unread);
-    if (parser.get().result() != http::status::ok)
-        co_return no_server("GET /metrics was answered with " +
-                            std::to_string(parser.get().result_int()));
-    auto page = metrics_page::read(parser.get().body());
+    asio::steady_timer limit(co_await asio::this_coro::executor, patience);
+    auto first = co_await (from.async_ask(from.request_for(http::verb::get, "/metrics")) ||
+                           limit.async_wait(token));
+    if (first.index() != 0)
+        co_return error(asio::error::timed_out, from.to().text + " does not answer in time");
+    const auto& answered = std::get<0>(first);
+    if (answered.has_error()) {
+        const error_code why = answered.error().code();
+        if (why.category() == http::make_error_code(http::error::bad_version).category())
+            co_return no_server(why.message());
+        co_return answered.error();
+    }
+    if (!answered->ok()) {
+        if (answered->headers.contains("x-amzn-errortype")) co_return answered->failure();
+        co_return no_server("GET /metrics was answered with " + std::to_string(answered->status));
+    }
+    auto page = metrics_page::read(answered->body);
     if (page.has_error()) co_return no_server("GET /metrics was answered with something else");
     co_return std::move(*page);
 }
@@ -138,7 +120,7 @@ bool print(const std::vector<std::string>& lines) {
 
 class view {
   public:
-    view(const top_settings& settings, endpoint from)
+    view(const top_settings& settings, remote from)
         : settings_(settings), from_(std::move(from)), timer_(io_), signals_(io_) {}
 
     int run() {
@@ -186,13 +168,13 @@ class view {
         if (!now_) return true;
         const metrics_page* before = before_ ? &*before_ : nullptr;
         if (!screen_) {
-            auto lines = top_frame(from_.text, *now_, before, unlimited);
+            auto lines = top_frame(from_.to().text, *now_, before, unlimited);
             if (!settings_.once) lines.emplace_back();
             if (print(lines)) return true;
             failure_ = error(errc::io_failed, "the picture could not be written to stdout");
             return false;
         }
-        auto lines = top_frame(from_.text, *now_, before, screen::size().lines);
+        auto lines = top_frame(from_.to().text, *now_, before, screen::size().lines);
         if (!trouble_.empty()) lines.front() = trouble_;
         screen::draw(lines);
         return true;
@@ -218,7 +200,7 @@ class view {
 
     static constexpr std::size_t unlimited = static_cast<std::size_t>(-1);
     const top_settings& settings_;
-    const endpoint from_;
+    const remote from_;
     asio::io_context io_{1};
     asio::steady_timer timer_;
     asio::signal_set signals_;
@@ -231,11 +213,8 @@ class view {
 };
 
 int top(const top_settings& settings) {
-    auto from = find_endpoint(settings.endpoint);
+    auto from = remote::create(settings.from);
     if (!from) return complain(from.error());
-    if (from->is_tls)
-        return complain("hearth top speaks plain HTTP only, as in http://HOST:PORT, not " +
-                        settings.endpoint);
     return view(settings, std::move(*from)).run();
 }
 
@@ -243,10 +222,7 @@ int top(const top_settings& settings) {
 
 command add_top(CLI::App& app) {
     auto settings = std::make_shared<top_settings>();
-    app.add_option("--endpoint", settings->endpoint,
-                   "The server's address (default: $AWS_ENDPOINT_URL_LAMBDA, $AWS_ENDPOINT_URL or "
-                   "http://127.0.0.1:9000)")
-        ->type_name("http://HOST:PORT");
+    add_remote_options(app, settings->from);
     app.add_option("--interval", settings->interval, "Seconds from one picture to the next")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();

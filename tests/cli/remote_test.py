@@ -116,6 +116,10 @@ class remote(test_case):
             self.assert_complaint(hearth("ls", env={**env, **wrong}), 1, "InvalidSignatureException")
             self.assert_complaint(hearth("ls", "--endpoint", one.endpoint.replace("https", "http"), env=env), 1,
                                   "does not answer")
+            self.assert_complaint(hearth("top", "--once", env=env), 1, "MissingAuthenticationTokenException")
+            top = hearth("top", "--once", env={**env, **DEPLOYER})
+            self.assertEqual(top.returncode, 0, top.stderr)
+            self.assertIn(b"hello", top.stdout)
             self.assertEqual(one.stop(), 0)
 
     def test_top_signs_as_well(self):

@@ -205,7 +205,7 @@ class top(test_case):
             them.shutdown()
 
     def test_a_wrong_endpoint_is_named(self):
-        for endpoint in ("127.0.0.1:9000", "https://127.0.0.1:9000", "http://", "http://h:port", "http://h:1/path"):
+        for endpoint in ("127.0.0.1:9000", "ftp://127.0.0.1:9000", "http://", "http://h:port", "http://h:1/path"):
             self.assert_complaint(hearth("top", "--once", "--endpoint", endpoint), 1, endpoint, "http://HOST:PORT")
 
     def test_the_metrics_page_can_be_scraped(self):
