@@ -358,12 +358,16 @@ void rules::on_delivered(firing f, const error& failed) {
 }
 
 void rules::start() {
+    {
+        const std::scoped_lock lock(mutex_);
+        started_ = true;
+    }
     boost::asio::post(thread_, [this] { wait(); });
 }
 
 void rules::wake() {
     const std::scoped_lock lock(mutex_);
-    if (!stopped_) boost::asio::post(thread_, [this] { wait(); });
+    if (started_ && !stopped_) boost::asio::post(thread_, [this] { wait(); });
 }
 
 void rules::wait() {

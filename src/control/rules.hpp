@@ -129,7 +129,7 @@ class rules {
     std::deque<firing> waiting_;
     counts counted_;
     std::chrono::sys_seconds last_tick_{};
-    bool stopped_ = false;
+    bool started_ = false, stopped_ = false;
     boost::asio::thread_pool thread_{1};
     boost::asio::steady_timer timer_{thread_};  ///< on that thread
 };
