@@ -116,14 +116,14 @@ class log_reader {
 
     /// Prints what there is beyond what was printed. @return false: nobody reads it
     result<bool> look() {
-        std::string token;
+        std::string next_token;
         std::int64_t latest = 0;
         do {
             json::object asked{
                 {"logGroupName", group_},
                 {"startTime", from_ms_},
                 {"filterPattern", settings_.filter.empty() ? "" : phrase(settings_.filter)}};
-            if (!token.empty()) asked["nextToken"] = token;
+            if (!next_token.empty()) asked["nextToken"] = next_token;
             auto answered =
                 server_.ask(verb::post, "/", json::serialize(asked),
                             {{"X-Amz-Target", "Logs_20140328.FilterLogEvents"}}, {}, "logs");
@@ -153,8 +153,8 @@ class log_reader {
                 if (!print(each.as_object())) return false;
             }
             const auto* next = document.as_object().if_contains("nextToken");
-            token = next && next->is_string() ? std::string(next->as_string()) : std::string();
-        } while (!token.empty());
+            next_token = next && next->is_string() ? std::string(next->as_string()) : std::string();
+        } while (!next_token.empty());
         from_ms_ = std::max(from_ms_, latest - disorder_ms);
         return std::fflush(stdout) == 0;
     }

@@ -33,7 +33,7 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace ssl = boost::asio::ssl;
-constexpr auto token = asio::as_tuple(asio::use_awaitable);
+constexpr auto outcome = asio::as_tuple(asio::use_awaitable);
 
 constexpr const char* default_endpoint = "http://127.0.0.1:9000";
 /// What is written at once, so that progress is seen.
@@ -97,7 +97,14 @@ sigv4::owned_headers signature_headers(const sigv4::request& r,
                        std::chrono::system_clock::now());
 }
 
+error unreachable(const endpoint& to, const error_code& ec) {
+    return {ec, to.text + " does not answer (" + ec.message() +
+                    "): start a server with 'hearth serve', or name another one's address with "
+                    "--endpoint"};
+}
+
 // g++ 12 sees Asio's operator new for frames inlined and not the delete that belongs to it.
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 template <class Stream>
@@ -111,14 +118,14 @@ asio::awaitable<error_code> exchange(Stream& stream,
     std::size_t sent = 0;
     error_code unsent;
     while (!serializer.is_done() && !unsent) {
-        const auto [ec, n] = co_await http::async_write_some(stream, serializer, token);
+        const auto [ec, n] = co_await http::async_write_some(stream, serializer, outcome);
         unsent = ec;
         sent += n;
         if (on_sent) on_sent(std::min(sent, total), total);
     }
     // A server that refuses early may have answered and closed: its answer says why.
     boost::beast::flat_buffer buffer;
-    const auto [unread, received] = co_await http::async_read(stream, buffer, parser, token);
+    const auto [unread, received] = co_await http::async_read(stream, buffer, parser, outcome);
     if (!unread) co_return error_code();
     co_return unsent ? unsent : unread;
 }
@@ -220,20 +227,16 @@ http::request<http::string_body> remote::request_for(http::verb method,
 
 asio::awaitable<result<remote::answer>> remote::async_ask(http::request<http::string_body> request,
                                                           progress on_sent) const {
-    const auto unreachable = [&](const error_code& ec) {
-        return error(ec, to_.text + " does not answer (" + ec.message() +
-                             "): start a server with 'hearth serve', or name another one's address "
-                             "with --endpoint");
-    };
     http::response_parser<http::string_body> parser;
     parser.body_limit(max_answer);
     const auto executor = co_await asio::this_coro::executor;
     asio::ip::tcp::resolver resolver(executor);
-    const auto [unresolved, addresses] = co_await resolver.async_resolve(to_.host, to_.port, token);
-    if (unresolved) co_return unreachable(unresolved);
+    const auto [unresolved, addresses] =
+        co_await resolver.async_resolve(to_.host, to_.port, outcome);
+    if (unresolved) co_return unreachable(to_, unresolved);
     asio::ip::tcp::socket socket(executor);
-    const auto [unconnected, at] = co_await asio::async_connect(socket, addresses, token);
-    if (unconnected) co_return unreachable(unconnected);
+    const auto [unconnected, at] = co_await asio::async_connect(socket, addresses, outcome);
+    if (unconnected) co_return unreachable(to_, unconnected);
     error_code ec;
     if (to_.is_tls) {
         auto context = make_context();
@@ -244,7 +247,7 @@ asio::awaitable<result<remote::answer>> remote::async_ask(http::request<http::st
             stream.set_verify_callback(ssl::host_name_verification(to_.host));
         }
         ::SSL_set_tlsext_host_name(stream.native_handle(), to_.host.c_str());
-        const auto [untrusted] = co_await stream.async_handshake(ssl::stream_base::client, token);
+        const auto [untrusted] = co_await stream.async_handshake(ssl::stream_base::client, outcome);
         if (untrusted)
             co_return error(untrusted, to_.text + " is not trusted (" + untrusted.message() +
                                            "): name its certificate, or its authority's, by "
@@ -253,7 +256,7 @@ asio::awaitable<result<remote::answer>> remote::async_ask(http::request<http::st
     } else {
         ec = co_await exchange(socket, request, parser, on_sent);
     }
-    if (ec) co_return unreachable(ec);
+    if (ec) co_return unreachable(to_, ec);
     answer a;
     a.status = parser.get().result_int();
     for (const auto& field : parser.get())
@@ -262,6 +265,8 @@ asio::awaitable<result<remote::answer>> remote::async_ask(http::request<http::st
     a.body = std::move(parser.get().body());
     co_return a;
 }
+
+#pragma GCC diagnostic pop
 
 result<boost::json::value> remote::json(http::verb method,
                                         const std::string& target,
