@@ -1,6 +1,7 @@
 #include "http/api_gateway.hpp"
 #include "http/cloudwatch_logs.hpp"
 #include "http/event_rules.hpp"
+#include "http/kinesis.hpp"
 #include "http/operations.hpp"
 #include "http/sqs.hpp"
 
@@ -71,6 +72,7 @@ bool is_action(std::string_view pattern) {
     return std::ranges::any_of(action_names(), covered) ||
            std::ranges::any_of(sqs::action_names(), covered) ||
            std::ranges::any_of(api_gateway::action_names(), covered) ||
+           std::ranges::any_of(kinesis::action_names(), covered) ||
            std::ranges::any_of(cloudwatch_logs::action_names(), covered) ||
            std::ranges::any_of(event_rules::action_names(), covered);
 }

@@ -7,10 +7,10 @@
 
 namespace hearth::http {
 
-enum class aws_service { lambda, api_gateway, events, logs, sqs };
+enum class aws_service { lambda, api_gateway, events, kinesis, logs, sqs };
 
 /// What the name of an operation and its input are written in.
-enum class protocol { rest_json, json, query };
+enum class protocol { rest_json, json, query, cbor };
 
 struct service_call {
     aws_service service = aws_service::lambda;

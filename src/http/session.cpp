@@ -40,6 +40,8 @@ constexpr std::uint32_t max_header = 32 * 1024;
 /// A 50 MB zip in base64 with its JSON around it.
 constexpr std::uint64_t max_package_body = 70ull << 20;
 constexpr std::uint64_t max_other_body = 1ull << 20;
+/// Of a put of 5 MiB, in base64, 500 records' names and keys around it.
+constexpr std::uint64_t max_records_body = 10ull << 20;
 /// What is read and thrown away so that a client that sends too much can read why it was refused.
 constexpr std::size_t max_discarded = 128u << 20;
 /// A body or an answer gets a minute, and a second for each of these.
@@ -61,7 +63,8 @@ bool is_invocation(operation op) {
 constexpr std::size_t inline_hash = 256 * 1024;
 constexpr std::string_view basic_scheme = "Basic ";
 
-std::uint64_t body_limit(const std::optional<route>& asked) {
+std::uint64_t body_limit(const std::optional<route>& asked, aws_service service) {
+    if (service == aws_service::kinesis) return max_records_body;
     if (!asked) return max_other_body;
     switch (asked->op) {
         case operation::invoke:
@@ -79,15 +82,15 @@ std::uint64_t body_limit(const std::optional<route>& asked) {
     }
 }
 
-reply too_large(const std::optional<route>& asked) {
+reply too_large(const std::optional<route>& asked, aws_service service) {
     if (asked && (is_invocation(asked->op) || is_of_function(asked->op)))
         return make_error(
             aws_error::request_too_large,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
     const std::string name = asked ? " for the " + std::string(asked->name) + " operation" : "";
-    return make_error(
-        aws_error::request_entity_too_large,
-        "Request must be smaller than " + std::to_string(body_limit(asked)) + " bytes" + name);
+    return make_error(aws_error::request_entity_too_large,
+                      "Request must be smaller than " + std::to_string(body_limit(asked, service)) +
+                          " bytes" + name);
 }
 
 /// X-Ray's form: version, time in hex, 96 random bits; here the request id's.
@@ -181,9 +184,10 @@ void session::on_header(error_code ec) {
         service_ =
             find_service(view(request["X-Amz-Target"]), header(beast_http::field::content_type));
     if (!check_origin() || !authenticate()) return;
-    if (const auto length = parser_->content_length(); length && *length > body_limit(asked_))
-        return respond(too_large(asked_), true);
-    parser_->body_limit(body_limit(asked_));
+    if (const auto length = parser_->content_length();
+        length && *length > body_limit(asked_, service_.service))
+        return respond(too_large(asked_, service_.service), true);
+    parser_->body_limit(body_limit(asked_, service_.service));
 
     if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue"))
         return read_body();
@@ -264,7 +268,8 @@ bool session::authenticate() {
 void session::read_body() {
     if (parser_->is_done()) return on_body({});
     const auto length = parser_->content_length();
-    if (!length || *length > small_body) connection_.expires_after(time_for(body_limit(asked_)));
+    if (!length || *length > small_body)
+        connection_.expires_after(time_for(body_limit(asked_, service_.service)));
     connection_.with_stream([this](auto& stream) {
         beast_http::async_read(
             stream, buffer_, *parser_,
@@ -273,7 +278,8 @@ void session::read_body() {
 }
 
 void session::on_malformed(error_code ec) {
-    if (ec == beast_http::error::body_limit) return respond(too_large(asked_), true);
+    if (ec == beast_http::error::body_limit)
+        return respond(too_large(asked_, service_.service), true);
     if (ec == beast_http::error::header_limit || ec == beast_http::error::buffer_overflow)
         return respond(
             make_error(aws_error::header_too_large, "The request's headers are too large"), true);
@@ -310,6 +316,7 @@ void session::check_body(const std::string& hash) {
 
 void session::dispatch() {
     if (service_.service == aws_service::sqs) return call_queues();
+    if (service_.service == aws_service::kinesis) return call_streams();
     if (service_.service != aws_service::lambda) return call_service();
     if (!asked_)
         return respond(make_error(aws_error::unknown_operation,
@@ -387,7 +394,7 @@ void session::invoke_url() {
         }
     }
     std::string event = write_url_event(*config, asked_->by_own_host, request, make_context());
-    if (event.size() > max_payload) return respond(too_large(asked_));
+    if (event.size() > max_payload) return respond(too_large(asked_, service_.service));
     invoke_options options{.request_id = request_id_, .trace_id = trace_id_};
     const std::string function = config->function_arn;
     if (config->invoke_mode == "RESPONSE_STREAM") {

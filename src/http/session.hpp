@@ -74,7 +74,8 @@ class session : public std::enable_shared_from_this<session> {
     /// Of a request for a function: who asks, and when. Gives it a trace id if it has none.
     request_context make_context();
     void manage_elsewhere();
-    void call_queues();  // session_queues.cpp
+    void call_queues();   // session_queues.cpp
+    void call_streams();  // session_streams.cpp
     void call_service();
 
     // Streamed responses (session_stream.cpp).

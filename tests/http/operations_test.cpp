@@ -1,6 +1,7 @@
 #include "http/operations.hpp"
 
 #include "http/api_gateway.hpp"
+#include "http/kinesis.hpp"
 #include "http/sqs.hpp"
 
 #include <catch2/catch.hpp>
@@ -70,7 +71,9 @@ TEST_CASE("README's table of operations is the code's") {
 
 /// test_http "[print-operations]"
 TEST_CASE("the table of operations", "[.print-operations]") {
-    std::cout << tables() << "\n" << hearth::http::api_gateway::operations_table();
+    std::cout << tables() << "\n"
+              << hearth::http::api_gateway::operations_table() << "\n"
+              << hearth::http::kinesis::operations_table();
 }
 
 TEST_CASE("the table of operations has every one once") {

@@ -19,8 +19,8 @@
 /// Actions are IAM's names of the Lambda API's operations ("lambda:" may stand before them),
 /// GetMetrics for GET /metrics, GetStatus for what the page shows, the ends of all functions' logs
 /// among it, and those of other services with their names before them: "sqs:SendMessage on jobs",
-/// "logs:FilterLogEvents on /aws/lambda/hello", "events:PutRule".
-/// Functions are names without qualifiers, queues and log groups stand by name. In both `*` stands
+/// "logs:FilterLogEvents on /aws/lambda/hello", "kinesis:PutRecord on clicks", "events:PutRule".
+/// Functions are names without qualifiers, queues, streams and log groups stand by name. In both `*` stands
 /// for anything and `?` for any one character. Actions that are not about one function
 /// (ListFunctions, GetAccountSettings, those of events) need a rule on `*`, which is also meant
 /// where no `on` stands.

@@ -19,10 +19,11 @@
 /// On the same address are, told by X-Amz-Target:
 /// Amazon SQS in front of the control plane's queues (queue.hpp), in both of its protocols: JSON 1.0
 /// and the older form and XML; what `aws logs tail` needs of CloudWatch Logs, over the functions'
-/// logs (logs.hpp): DescribeLogGroups, DescribeLogStreams, FilterLogEvents and GetLogEvents; and
-/// EventBridge's operations for scheduled rules (event_rule.hpp). Below /v2/ is API Gateway's API for
-/// HTTP APIs (http_api.hpp), whose requests come to the host ID.execute-api.REGION.localhost, or below
-/// the path /_hearth/apis/ID/.
+/// logs (logs.hpp): DescribeLogGroups, DescribeLogStreams, FilterLogEvents and GetLogEvents;
+/// EventBridge's operations for scheduled rules (event_rule.hpp); and Amazon Kinesis in front of the
+/// streams (data_stream.hpp), in JSON. Below /v2/ is API Gateway's API for HTTP APIs (http_api.hpp),
+/// whose requests come to the host ID.execute-api.REGION.localhost, or below the path
+/// /_hearth/apis/ID/.
 ///
 /// And the function URLs: requests for the host ID.lambda-url.REGION.localhost,
 /// or below the path /_hearth/url/ID/, go to the function as events of payload format 2.0; the

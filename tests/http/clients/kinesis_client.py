@@ -1,0 +1,215 @@
+"""kinesis_client.py ENDPOINT ZIP: drives the streams with boto3 and Debian's AWS CLI, every answer checked against botocore's
+model. Exits 77 (skipped) where they are not installed."""
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import uuid
+
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+except ImportError:
+    print("skipped: install python3-boto3")
+    sys.exit(77)
+if not os.path.exists("/usr/bin/aws"):
+    print("skipped: install awscli")
+    sys.exit(77)
+
+endpoint = sys.argv[1]
+keys = dict(aws_access_key_id="test", aws_secret_access_key="test")
+client = boto3.client("kinesis", endpoint_url=endpoint, region_name="us-east-1", config=Config(retries={"max_attempts": 0}), **keys)
+name = "kinesis-" + uuid.uuid4().hex[:8]
+seen = set()
+NEWER = {"NextToken"}  # of ListStreams: Debian's model does not have it yet
+
+
+def check(shape, value, path):
+    """Against botocore's model: what it knows, of its types, and all that it requires."""
+    kind = shape.type_name
+    if kind == "structure":
+        assert isinstance(value, dict), path
+        for key in shape.required_members:
+            assert key in value, f"{path}: {key} is missing"
+        for key, each in value.items():
+            if key in NEWER and key not in shape.members:
+                continue
+            assert key in shape.members, f"{path}: {key} is no member of {shape.name}"
+            check(shape.members[key], each, f"{path}.{key}")
+    elif kind == "list":
+        assert isinstance(value, list), path
+        for each in value:
+            check(shape.member, each, path + "[]")
+    elif kind == "timestamp":
+        assert isinstance(value, (int, float)) and abs(value - datetime.datetime.now().timestamp()) < 3600, (path, value)
+    elif kind == "blob":
+        base64.b64decode(value, validate=True)
+    else:
+        assert isinstance(value, {"string": str, "integer": int, "long": int, "boolean": bool}[kind]), (path, value)
+        assert not getattr(shape, "enum", None) or value in shape.enum, (path, value)
+
+
+def watch(http_response, model, **_):
+    seen.add(model.name)
+    if http_response.status_code >= 300:
+        return
+    document = json.loads(http_response.content)
+    if model.output_shape:
+        check(model.output_shape, document, model.name)
+    else:
+        assert document == {}, (model.name, document)
+
+
+client.meta.events.register("after-call.kinesis", watch)
+
+
+def refused(code, call, **kwargs):
+    try:
+        call(**kwargs)
+    except ClientError as e:
+        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
+        assert got == (code, 400), (got, e)
+        assert e.response["Error"]["Message"] and e.response["ResponseMetadata"]["RequestId"]
+        return e
+    raise AssertionError(f"{call} succeeded")
+
+
+def aws(*words, expect=0):
+    run = subprocess.run(["/usr/bin/aws", "--endpoint-url", endpoint, "--output", "json", "kinesis", *words], capture_output=True,
+                         text=True, env=dict(os.environ, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test",
+                                             AWS_DEFAULT_REGION="us-east-1", AWS_PAGER="", AWS_CONFIG_FILE="/dev/null",
+                                             AWS_SHARED_CREDENTIALS_FILE="/dev/null", AWS_EC2_METADATA_DISABLED="true"))
+    assert (run.returncode == 0) == (expect == 0), (words, run.stderr, run.stdout)
+    return json.loads(run.stdout) if run.stdout.strip() else run.stderr
+
+
+def shard_of(key, shards):
+    """By the algorithm that AWS documents."""
+    n = int.from_bytes(hashlib.md5(key.encode()).digest(), "big")
+    return next(s["ShardId"] for s in shards if "EndingSequenceNumber" not in s["SequenceNumberRange"] and
+                int(s["HashKeyRange"]["StartingHashKey"]) <= n <= int(s["HashKeyRange"]["EndingHashKey"]))
+
+
+def read(shard, **start):
+    """All there is in a shard."""
+    at = client.get_shard_iterator(StreamName=name, ShardId=shard, **(start or {"ShardIteratorType": "TRIM_HORIZON"}))
+    at, records = at["ShardIterator"], []
+    while at:
+        page = client.get_records(ShardIterator=at, Limit=7)
+        records += page["Records"]
+        at = page.get("NextShardIterator")
+        if page["MillisBehindLatest"] == 0:
+            return records, page
+    return records, page
+
+
+made = []
+try:
+    client.create_stream(StreamName=name, ShardCount=3)
+    made.append(name)
+    client.get_waiter("stream_exists").wait(StreamName=name)
+    refused("ResourceInUseException", client.create_stream, StreamName=name, ShardCount=1)
+    refused("ResourceNotFoundException", client.describe_stream, StreamName="none")
+    refused("InvalidArgumentException", client.create_stream, StreamName=name + "-x")
+    description = client.describe_stream(StreamName=name)["StreamDescription"]
+    assert description["StreamARN"] == f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}", description
+    assert description["RetentionPeriodHours"] == 24 and not description["HasMoreShards"], description
+    assert client.describe_stream(StreamName=name, Limit=2)["StreamDescription"]["HasMoreShards"]
+    shards = client.list_shards(StreamName=name)["Shards"]
+    assert shards == description["Shards"] and len(shards) == 3, shards
+    assert [s["HashKeyRange"]["EndingHashKey"] for s in shards][::2] == [
+        "113427455640312821154458202477256070484", str(2 ** 128 - 1)], shards
+    limits = client.describe_limits()
+    assert limits["OpenShardCount"] >= 3, limits
+
+    # Records: each in its shard, in order.
+    put, bytes_of = {}, {}
+    for i in range(12):
+        key = f"schlüssel-{i % 4}"
+        stored = client.put_record(StreamName=name, PartitionKey=key, Data=bytes([i, 0, 255]))
+        assert stored["ShardId"] == shard_of(key, shards), stored
+        put.setdefault(stored["ShardId"], []).append((stored["SequenceNumber"], bytes([i, 0, 255]), key))
+    many = client.put_records(StreamName=name, Records=[
+        dict(Data=b"batch %d" % i, PartitionKey=f"k{i}", **({"ExplicitHashKey": "0"} if i % 2 else {})) for i in range(20)])
+    assert many["FailedRecordCount"] == 0 and len(many["Records"]) == 20, many
+    for i, stored in enumerate(many["Records"]):
+        assert stored["ShardId"] == (shards[0]["ShardId"] if i % 2 else shard_of(f"k{i}", shards)), stored
+        put.setdefault(stored["ShardId"], []).append((stored["SequenceNumber"], b"batch %d" % i, f"k{i}"))
+    for s in shards:
+        records, _ = read(s["ShardId"])
+        got = [(r["SequenceNumber"], r["Data"], r["PartitionKey"]) for r in records]
+        assert got == put.get(s["ShardId"], []), (got, put)
+        assert [int(r[0]) for r in got] == sorted(int(r[0]) for r in got)
+    first = shards[0]["ShardId"]
+    numbers = [n for n, _, _ in put[first]]
+    since = lambda **start: [r["SequenceNumber"] for r in read(first, **start)[0]]
+    assert since(ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber=numbers[3]) == numbers[3:]
+    assert since(ShardIteratorType="AFTER_SEQUENCE_NUMBER", StartingSequenceNumber=numbers[3]) == numbers[4:]
+    assert since(ShardIteratorType="LATEST") == []
+    assert since(ShardIteratorType="AT_TIMESTAMP", Timestamp=datetime.datetime(2020, 1, 1)) == numbers
+    refused("InvalidArgumentException", client.get_shard_iterator, StreamName=name, ShardId=first,
+            ShardIteratorType="AT_SEQUENCE_NUMBER", StartingSequenceNumber="1")
+    refused("ResourceNotFoundException", client.get_shard_iterator, StreamName=name, ShardId="shardId-000000000099",
+            ShardIteratorType="LATEST")
+    later = client.put_record(StreamName=name, PartitionKey="x", Data=b"", ExplicitHashKey="0", SequenceNumberForOrdering=numbers[-1])
+    assert int(later["SequenceNumber"]) > int(numbers[-1])
+    refused("InvalidArgumentException", client.put_record, StreamName=name, PartitionKey="x", Data=b"x" * (2 ** 20 + 1))
+
+    # Shards are split and merged.
+    client.split_shard(StreamName=name, ShardToSplit=first, NewStartingHashKey="1000")
+    records, end = read(first)
+    assert "NextShardIterator" not in end and [c["ShardId"] for c in end["ChildShards"]] == [
+        "shardId-000000000003", "shardId-000000000004"], end
+    client.merge_shards(StreamName=name, ShardToMerge="shardId-000000000004", AdjacentShardToMerge=shards[1]["ShardId"])
+    page = client.list_shards(StreamName=name, MaxResults=4)
+    # As AWS says it, though botocore's paginator of 1.29 does just that.
+    refused("InvalidArgumentException", client.list_shards, StreamName=name, NextToken=page["NextToken"])
+    rest = client.list_shards(NextToken=page["NextToken"])
+    assert len(page["Shards"]) == 4 and "NextToken" not in rest, (page, rest)
+    paged = [s["ShardId"] for s in page["Shards"] + rest["Shards"]]
+    assert paged == [f"shardId-{i:012}" for i in range(6)], paged
+    is_open = client.list_shards(StreamName=name, ShardFilter={"Type": "AT_LATEST"})["Shards"]
+    assert [s["ShardId"][-1] for s in is_open] == ["2", "3", "5"], is_open
+    assert client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["OpenShardCount"] == 3
+
+    client.increase_stream_retention_period(StreamName=name, RetentionPeriodHours=48)
+    refused("InvalidArgumentException", client.increase_stream_retention_period, StreamName=name, RetentionPeriodHours=24)
+    client.decrease_stream_retention_period(StreamName=name, RetentionPeriodHours=30)
+    client.update_stream_mode(StreamARN=description["StreamARN"], StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    assert summary["RetentionPeriodHours"] == 30 and summary["StreamModeDetails"]["StreamMode"] == "ON_DEMAND", summary
+    client.add_tags_to_stream(StreamName=name, Tags={"a": "1", "b": "2", "c": ""})
+    client.remove_tags_from_stream(StreamName=name, TagKeys=["b"])
+    tags = client.list_tags_for_stream(StreamName=name, Limit=1)
+    assert tags["Tags"] == [{"Key": "a", "Value": "1"}] and tags["HasMoreTags"], tags
+    tags = client.list_tags_for_stream(StreamName=name, ExclusiveStartTagKey="a")
+    assert tags["Tags"] == [{"Key": "c", "Value": ""}] and not tags["HasMoreTags"], tags
+    refused("UnknownOperationException", client.update_shard_count, StreamName=name, TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+
+    # The CLI.
+    aws("create-stream", "--stream-name", name + "-cli", "--shard-count", "1")
+    made.append(name + "-cli")
+    names = [n for page in client.get_paginator("list_streams").paginate(PaginationConfig={"PageSize": 1}) for n in page["StreamNames"]]
+    assert {name, name + "-cli"} <= set(names) and names == sorted(names), names
+    stored = aws("put-record", "--stream-name", name + "-cli", "--partition-key", "k", "--data", base64.b64encode(b"hi").decode())
+    at = aws("get-shard-iterator", "--stream-name", name + "-cli", "--shard-id", stored["ShardId"], "--shard-iterator-type", "TRIM_HORIZON")
+    got = aws("get-records", "--shard-iterator", at["ShardIterator"])["Records"]
+    assert [base64.b64decode(r["Data"]) for r in got] == [b"hi"] and got[0]["SequenceNumber"] == stored["SequenceNumber"], got
+    assert "ResourceNotFoundException" in aws("describe-stream", "--stream-name", "none", expect=1)
+    aws("delete-stream", "--stream-name", name + "-cli")
+    made.remove(name + "-cli")
+finally:
+    for each in made:
+        client.delete_stream(StreamName=each)
+refused("ResourceNotFoundException", client.describe_stream, StreamName=name)
+
+wanted = {"AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DescribeLimits", "DescribeStream",
+          "DescribeStreamSummary", "GetRecords", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards", "ListStreams",
+          "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords", "RemoveTagsFromStream", "SplitShard", "UpdateStreamMode"}
+assert wanted <= seen, wanted - seen
+print("every operation agrees with botocore's model")
