@@ -14,6 +14,7 @@
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/event_rule.hpp>
+#include <hearth/event_source_mapping.hpp>
 #include <hearth/function.hpp>
 #include <hearth/function_options.hpp>
 #include <hearth/function_url.hpp>
@@ -155,14 +156,15 @@ class control_plane {
 
     // Tags and event-invoke configuration (tags.cpp, event_invoke.cpp).
 
-    /// A function's tags, by its full ARN without a qualifier.
+    /// The tags of a function, by its full ARN without a qualifier, or of an event source mapping, by
+    /// its ARN.
     /// @errors errc::not_found, invalid_argument, storage_failed
-    result<void> tag_resource(std::string_view function_arn,
+    result<void> tag_resource(std::string_view arn,
                               const std::map<std::string, std::string>& tags);
-    result<void> untag_resource(std::string_view function_arn,
+    result<void> untag_resource(std::string_view arn,
                                 const std::vector<std::string>& keys);
     [[nodiscard]] result<std::map<std::string, std::string>> list_tags(
-        std::string_view function_arn) const;
+        std::string_view arn) const;
 
     /// @errors errc::not_found, invalid_argument, storage_failed
     result<event_invoke_config> put_event_invoke_config(const event_invoke_request& request);
@@ -295,6 +297,28 @@ class control_plane {
     [[nodiscard]] rule_name_page list_rule_names_by_target(std::string_view arn,
                                                            std::string_view marker = {},
                                                            std::size_t max_items = 100) const;
+
+    // Event source mappings (event_source_operations.cpp). A mapping outlives its function and its
+    // queue, and goes on when there are others of the name.
+
+    /// @errors errc::invalid_argument (also: no such function or queue), unsupported (a source that
+    ///         is no queue), already_exists, storage_failed, shutting_down
+    result<event_source_mapping> create_event_source_mapping(
+        const create_event_source_mapping_request& request);
+    /// Takes effect from the next batch on.
+    /// @errors the same, and errc::not_found; errc::conflict: it is being deleted
+    result<event_source_mapping> update_event_source_mapping(
+        const update_event_source_mapping_request& request);
+    [[nodiscard]] result<event_source_mapping> get_event_source_mapping(
+        std::string_view uuid) const;
+    /// It is gone when the batches that are with the function have been answered.
+    result<event_source_mapping> delete_event_source_mapping(std::string_view uuid);
+    /// Of that source and of that function, where they are given.
+    [[nodiscard]] result<event_source_mapping_page> list_event_source_mappings(
+        std::string_view event_source_arn = {},
+        std::string_view function_name = {},
+        std::string_view marker = {},
+        std::size_t max_items = 50) const;
 
     /// The zip as it was uploaded. @errors errc::not_found, storage_failed
     [[nodiscard]] result<std::string> read_package(std::string_view name) const;

@@ -6,6 +6,7 @@
 #include <hearth/data_stream.hpp>
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
+#include <hearth/event_source_mapping.hpp>
 #include <hearth/function.hpp>
 #include <hearth/fwd.hpp>
 #include <hearth/histogram.hpp>

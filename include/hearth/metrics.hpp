@@ -1,5 +1,6 @@
 #pragma once
 
+#include <hearth/event_source_mapping.hpp>
 #include <hearth/histogram.hpp>
 #include <hearth/units.hpp>
 
@@ -152,6 +153,7 @@ struct metrics {
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
     log_metrics logs{};
+    std::vector<event_source_metrics> event_sources{};  ///< by UUID
     /// By name; functions that nobody has called are there too.
     std::vector<function_metrics> by_function{};
 };

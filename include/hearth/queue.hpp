@@ -117,6 +117,7 @@ struct queue_message {
     std::string trace_header{}, group_id{}, deduplication_id{}, sequence_number{}, sender_id{};
     std::string dead_letter_source{};  ///< the ARN of the queue it was moved from
     queue_time sent{}, first_received{};
+    queue_time hidden_until{};        ///< then it is there again, unless it was removed
     std::uint32_t receive_count = 1;  ///< this delivery counted
 };
 

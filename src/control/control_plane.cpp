@@ -1,5 +1,6 @@
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/event_sources.hpp"
 #include "control/events.hpp"
 #include "control/rules.hpp"
 #include "image/package_image.hpp"
@@ -80,6 +81,7 @@ control_plane::impl::impl(control_options o,
 control_plane::impl::~impl() {
     draining_ = true;
     if (rules_) rules_->stop();
+    if (event_sources_) event_sources_->stop();
     if (events_) events_->stop();
     queue_thread_->stop();
     stream_thread_->stop();
@@ -166,8 +168,11 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
             self->apply_provisioned(e);
     }
     HEARTH_CHECK(self->open_rules());
+    self->event_sources_ = std::make_unique<control::event_sources>(*self);
+    HEARTH_CHECK(self->event_sources_->load());
     self->events_->start();
     self->rules_->start();
+    self->event_sources_->start();
     return std::unique_ptr<control_plane>(new control_plane(std::move(self)));
 }
 
@@ -218,6 +223,7 @@ hearth::metrics control_plane::metrics() const {
     impl_->events_->add_to(m);
     if (impl_->options_.logs) m.logs = impl_->options_.logs->metrics();
     const control::rules::counts rules = impl_->rules_->counted();
+    impl_->event_sources_->add_to(m);
     m.rules_fired = rules.fired;
     m.rule_events_delivered = rules.delivered;
     m.rule_events_failed = rules.failed;
@@ -231,6 +237,7 @@ std::vector<recent_invocation> control_plane::recent_invocations(std::uint64_t a
 void control_plane::drain() {
     impl_->draining_ = true;
     impl_->rules_->stop();
+    impl_->event_sources_->pause();
     impl_->events_->pause();
     // Not loads_: it still completes what is refused from now on.
     impl_->activations_.join();

@@ -32,6 +32,7 @@
 namespace hearth {
 
 namespace control {
+class event_sources;
 class events;
 class rules;
 class rule_sink;
@@ -208,6 +209,7 @@ struct control_plane::impl {
     std::unique_ptr<control::events> events_;
     std::unique_ptr<control::rule_sink> rule_sink_;
     std::unique_ptr<control::rules> rules_;
+    std::unique_ptr<control::event_sources> event_sources_;
     // Last, so that they are joined before anything their jobs use goes away. Loads have a thread
     // of their own: an invocation must not wait behind somebody else's ten-second init.
     boost::asio::thread_pool loads_{1};

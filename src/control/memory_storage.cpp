@@ -36,6 +36,14 @@ class memory_storage final : public storage {
     result<void> put_api(const http_api&) override { return {}; }
     result<void> remove_api(const std::string&) override { return {}; }
 
+    result<std::vector<std::string>> load_documents(const std::string&) override {
+        return std::vector<std::string>();
+    }
+    result<void> put_document(const std::string&, const std::string&, const std::string&) override {
+        return {};
+    }
+    result<void> remove_document(const std::string&, const std::string&) override { return {}; }
+
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
         packages_.try_emplace(sha256, zip);

@@ -174,6 +174,16 @@ void describe_item(Visitor& v, Api& a) {
     v("integrations", a.integrations), v("routes", a.routes), v("stages", a.stages);
 }
 
+template <class Visitor, is_a<event_source_mapping> Mapping>
+void describe_item(Visitor& v, Mapping& m) {
+    v("uuid", m.uuid), v("arn", m.arn), v("event_source_arn", m.event_source_arn);
+    v("function_arn", m.function_arn), v("batch_size", m.batch_size);
+    v("maximum_batching_window", m.maximum_batching_window);
+    v("maximum_concurrency", m.maximum_concurrency), v("filters", m.filters);
+    v("function_response_types", m.function_response_types), v("tags", m.tags);
+    v("enabled", m.enabled), v("last_modified", m.last_modified);
+}
+
 /// What the attributes hold by qualifier.
 template <class T>
 using item_map = std::map<std::string, T, std::less<>>;
@@ -388,6 +398,12 @@ result<event_rule> rule_from_json(std::string_view text) {
 std::string to_json(const http_api& api) { return item_to_json(api); }
 
 result<http_api> api_from_json(std::string_view text) { return item_from_json<http_api>(text); }
+
+std::string to_json(const event_source_mapping& mapping) { return item_to_json(mapping); }
+
+result<event_source_mapping> mapping_from_json(std::string_view text) {
+    return item_from_json<event_source_mapping>(text);
+}
 
 result<stored_layer> layer_from_json(std::string_view text) {
     return item_from_json<stored_layer>(text);

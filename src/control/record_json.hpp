@@ -19,6 +19,8 @@ std::string to_json(const event_rule& rule);
 result<event_rule> rule_from_json(std::string_view text);
 std::string to_json(const http_api& api);
 result<http_api> api_from_json(std::string_view text);
+std::string to_json(const event_source_mapping& mapping);
+result<event_source_mapping> mapping_from_json(std::string_view text);
 result<function_configuration> version_from_json(std::string_view text);
 
 }  // namespace hearth::control

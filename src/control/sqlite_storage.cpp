@@ -32,7 +32,8 @@ using sqlite::statement_ptr;
 ///   3  tables layers (name, version, document) and code_signing (id, document)
 ///   4  table rules (name, document)
 ///   5  table apis (id, document)
-constexpr int schema_version = 5;
+///   6  table documents (kind, id, document)
+constexpr int schema_version = 6;
 constexpr const char* steps[] = {
     "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
@@ -42,6 +43,8 @@ constexpr const char* steps[] = {
     "CREATE TABLE code_signing (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE rules (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE apis (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
+    "CREATE TABLE documents (kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL,"
+    " PRIMARY KEY (kind, id)) STRICT;",
 };
 static_assert(std::size(steps) == schema_version);
 /// "HrtH" in application_id: another program's database is not taken for ours.
@@ -366,6 +369,41 @@ class sqlite_storage final : public storage {
         return run(statement);
     }
 
+    result<std::vector<std::string>> load_documents(const std::string& kind) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr select,
+                   prepare("SELECT document FROM documents WHERE kind = ?1 ORDER BY id"));
+        bind(select, 1, kind);
+        std::vector<std::string> documents;
+        HEARTH_CHECK(each_row(select, [&](const auto& row) -> result<void> {
+            documents.emplace_back(row.text(0));
+            return {};
+        }));
+        return documents;
+    }
+
+    result<void> put_document(const std::string& kind,
+                              const std::string& id,
+                              const std::string& document) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr insert,
+                   prepare("INSERT INTO documents (kind, id, document) VALUES (?1, ?2, ?3) "
+                           "ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document"));
+        bind(insert, 1, kind);
+        bind(insert, 2, id);
+        bind(insert, 3, document);
+        return run(insert);
+    }
+
+    result<void> remove_document(const std::string& kind, const std::string& id) override {
+        const std::scoped_lock lock(mutex_);
+        HEARTH_TRY(statement_ptr statement,
+                   prepare("DELETE FROM documents WHERE kind = ?1 AND id = ?2"));
+        bind(statement, 1, kind);
+        bind(statement, 2, id);
+        return run(statement);
+    }
+
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
         return packages_.put(sha256, zip);
@@ -463,6 +501,10 @@ class sqlite_storage final : public storage {
     template <class Visit>
     result<void> each_row(const char* sql, Visit visit) {
         HEARTH_TRY(statement_ptr select, prepare(sql));
+        return each_row(select, std::move(visit));
+    }
+    template <class Visit>
+    result<void> each_row(const statement_ptr& select, Visit visit) {
         int step = sqlite3_step(select.get());
         for (; step == SQLITE_ROW; step = sqlite3_step(select.get()))
             HEARTH_CHECK(visit(row_view{select.get()}));

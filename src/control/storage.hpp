@@ -131,6 +131,13 @@ class storage {
     virtual result<std::vector<http_api>> load_apis() = 0;
     virtual result<void> put_api(const http_api& api) = 0;
     virtual result<void> remove_api(const std::string& id) = 0;
+    /// Records of a kind that wants nothing but to be kept under an id; all of it, by id.
+    virtual result<std::vector<std::string>> load_documents(const std::string& kind) = 0;
+    /// Inserts or replaces.
+    virtual result<void> put_document(const std::string& kind,
+                                      const std::string& id,
+                                      const std::string& document) = 0;
+    virtual result<void> remove_document(const std::string& kind, const std::string& id) = 0;
     /// Named by the SHA-256 of its content, in hex; putting the same again is success.
     virtual result<void> put_package(const std::string& sha256, std::string_view zip) = 0;
     /// @errors errc::storage_failed also when the content no longer has that SHA-256

@@ -540,6 +540,7 @@ result<void> store::deliver(const record& r,
     m.message.receipt_handle = write_handle(h);
     m.message.body_md5 = md5(m.message.body);
     m.message.first_received = time_of(first);
+    m.message.hidden_until = now + visibility;
     m.message.receive_count = static_cast<std::uint32_t>(m.receives + 1);
     if (r.attributes.is_fifo) m.message.sequence_number = sequence_number(m.id);
     to.push_back(std::move(m.message));

@@ -26,6 +26,16 @@ inline create_function_request creation(const std::string& name, const std::stri
     return r;
 }
 
+/// For as long as it takes on a slow machine.
+template <class Condition>
+bool eventually(Condition holds) {
+    for (int i = 0; i < 3000; ++i) {
+        if (holds()) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+}
+
 /// Polls until the function is neither Pending nor being updated.
 inline function_configuration settle(const control_plane& control, const std::string& name) {
     for (int i = 0; i < 1000; ++i) {

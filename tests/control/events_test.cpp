@@ -51,14 +51,6 @@ struct event_fixture {
     std::unique_ptr<control_plane> control;
 };
 
-bool eventually(const std::function<bool()>& there) {
-    for (int i = 0; i < 3000; ++i) {
-        if (there()) return true;
-        std::this_thread::sleep_for(10ms);
-    }
-    return false;
-}
-
 void configure(control_plane& c, std::optional<std::uint64_t> retries, std::string qualifier = {}) {
     event_invoke_request r{.function_name = "f", .qualifier = std::move(qualifier)};
     r.maximum_retry_attempts = retries;

@@ -143,7 +143,7 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     // As the first Hearth left it: no versions, records without what came later.
     sql(dir.path() / "hearth.db",
         "DROP TABLE versions; DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules;"
-        "DROP TABLE apis;"
+        "DROP TABLE apis; DROP TABLE documents;"
         "PRAGMA user_version = 1;"
         "INSERT INTO functions VALUES ('old', '{\"current\":{\"function_name\":\"old\","
         "\"version\":\"$LATEST\",\"handler\":\"h\",\"state\":1},\"tags\":{\"t\":\"v\"}}')");
@@ -158,7 +158,7 @@ TEST_CASE("a data directory of schema 1 is taken over with all it holds") {
     CHECK(s->put_version(c).has_value());
 }
 
-TEST_CASE("a data directory of schema 2 learns of layers, code signing and rules") {
+TEST_CASE("a data directory of schema 2 learns of layers, code signing, rules and documents") {
     const temporary_directory dir;
     {
         auto s = open_sqlite_storage(dir.path()).value();
@@ -166,13 +166,32 @@ TEST_CASE("a data directory of schema 2 learns of layers, code signing and rules
     }
     sql(dir.path() / "hearth.db",
         "DROP TABLE layers; DROP TABLE code_signing; DROP TABLE rules; DROP TABLE apis;"
-        "PRAGMA user_version = 2");
+        "DROP TABLE documents; PRAGMA user_version = 2");
     auto s = open_sqlite_storage(dir.path()).value();
     CHECK(s->load().value().size() == 1);
     CHECK(s->load_layers().value().empty());
     CHECK(s->put_layer({}).has_value());
     CHECK(s->load_code_signing().value().empty());
     CHECK(s->put_rule({.name = "r"}).has_value());
+    CHECK(s->put_document("kind", "id", "{}").has_value());
+}
+
+TEST_CASE("documents are kept by kind and id") {
+    const temporary_directory dir;
+    {
+        auto s = open_sqlite_storage(dir.path()).value();
+        REQUIRE(s->put_document("a", "2", "two").has_value());
+        REQUIRE(s->put_document("a", "1", "old").has_value());
+        REQUIRE(s->put_document("a", "1", "one").has_value());  // replaces
+        REQUIRE(s->put_document("b", "1", "of another kind").has_value());
+        REQUIRE(s->put_document("a", "3", "three").has_value());
+        REQUIRE(s->remove_document("a", "3").has_value());
+        REQUIRE(s->remove_document("a", "never").has_value());
+    }
+    auto s = open_sqlite_storage(dir.path()).value();
+    CHECK(s->load_documents("a").value() == std::vector<std::string>{"one", "two"});
+    CHECK(s->load_documents("b").value().size() == 1);
+    CHECK(s->load_documents("c").value().empty());
 }
 
 TEST_CASE("a data directory of schema 4 keeps its rules and learns of APIs") {
@@ -181,7 +200,7 @@ TEST_CASE("a data directory of schema 4 keeps its rules and learns of APIs") {
         auto s = open_sqlite_storage(dir.path()).value();
         REQUIRE(s->put_rule({.name = "r"}).has_value());
     }
-    sql(dir.path() / "hearth.db", "DROP TABLE apis; PRAGMA user_version = 4");
+    sql(dir.path() / "hearth.db", "DROP TABLE apis; DROP TABLE documents; PRAGMA user_version = 4");
     auto s = open_sqlite_storage(dir.path()).value();
     CHECK(s->load().value().empty());
     CHECK(s->load_rules().value().size() == 1);
