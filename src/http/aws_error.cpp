@@ -24,6 +24,7 @@ struct wire_form {
 constexpr std::array forms = {
     wire_form{aws_error::resource_not_found, status::not_found, "ResourceNotFoundException", "Message", "User"},
     wire_form{aws_error::resource_conflict, status::conflict, "ResourceConflictException", "message", "User"},
+    wire_form{aws_error::resource_in_use, status::bad_request, "ResourceInUseException", "Message", "User"},
     wire_form{aws_error::provisioned_concurrency_not_found, status::not_found, "ProvisionedConcurrencyConfigNotFoundException", "message", "User"},
     wire_form{aws_error::code_signing_config_not_found, status::not_found, "CodeSigningConfigNotFoundException", "Message", "User"},
     wire_form{aws_error::invalid_parameter_value, status::bad_request, "InvalidParameterValueException", "message", "User"},
@@ -92,6 +93,8 @@ aws_error kind_of(const error& e) {
         if (m.from == errc::not_found &&
             e.detail().starts_with("The code signing configuration cannot be found."))
             return aws_error::code_signing_config_not_found;
+        if (m.from == errc::conflict && e.detail().ends_with("mapping because it is in use."))
+            return aws_error::resource_in_use;
         // Too large zipped is the request's fault, too large unzipped the parameter's.
         if (m.from == errc::package_too_large && e.detail().starts_with("Unzipped size"))
             return aws_error::invalid_parameter_value;

@@ -101,6 +101,12 @@ reply list_functions_by_code_signing_config(const call& c);
 reply put_function_code_signing_config(const call& c);
 reply delete_function_code_signing_config(const call& c);
 reply get_function_code_signing_config(const call& c);
+// event_source_mappings.cpp
+reply create_event_source_mapping(const call& c);
+reply get_event_source_mapping(const call& c);
+reply update_event_source_mapping(const call& c);
+reply delete_event_source_mapping(const call& c);
+reply list_event_source_mappings(const call& c);
 // layers.cpp
 reply publish_layer_version(const call& c);
 reply get_layer_version(const call& c);

@@ -173,6 +173,31 @@ void write_functions(page& out, const metrics& m) {
          });
 }
 
+void write_event_sources(page& out, const metrics& m) {
+    const auto each = [&](std::string_view name, std::string_view type, std::string_view help,
+                          count event_source_metrics::*value) {
+        out.family(name, type, help);
+        for (const event_source_metrics& s : m.event_sources)
+            out.sample({{"uuid", s.uuid}, {"source", s.event_source_arn},
+                        {"function", s.function_arn}},
+                       s.*value);
+    };
+    each("hearth_event_source_polled_total", "counter",
+         "Messages that event source mappings received.", &event_source_metrics::polled);
+    each("hearth_event_source_filtered_out_total", "counter",
+         "Messages deleted because no filter of the mapping wanted them.",
+         &event_source_metrics::filtered_out);
+    each("hearth_event_source_invoked_total", "counter",
+         "Messages that functions were given, each time counted.", &event_source_metrics::invoked);
+    each("hearth_event_source_failed_total", "counter",
+         "Messages that were left in their queue after an invocation.",
+         &event_source_metrics::failed_invoke);
+    each("hearth_event_source_deleted_total", "counter", "Messages deleted from their queue.",
+         &event_source_metrics::deleted);
+    each("hearth_event_source_batches", "gauge", "Batches with functions now.",
+         &event_source_metrics::in_flight);
+}
+
 void write_starts(page& out, const metrics& m) {
     const std::pair<std::string_view, const start_metrics*> kinds[] = {
         {"cold", &m.cold}, {"restored", &m.restored}, {"warm", &m.warm}};
@@ -289,6 +314,7 @@ std::string write_metrics(const metrics& m) {
     write_pool(out, m);
     write_starts(out, m);
     write_functions(out, m);
+    write_event_sources(out, m);
     return out.take();
 }
 

@@ -1,5 +1,5 @@
 """hearth serve, killed at random moments while events are accepted and delivered: each that was answered with 202
-reaches its function, at least once. HEARTH_KILLS is how often (by hand: 100), HEARTH_SEED where the moments come from."""
+reaches its function, at least once; so do the messages of a queue that is mapped to it. HEARTH_KILLS is how often (by hand: 100), HEARTH_SEED where the moments come from."""
 
 import http.client
 import io
@@ -43,34 +43,65 @@ class witness(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def saw(self, event):
+        events = [json.loads(record["body"]) for record in event["Records"]] if "Records" in event else [event]
         with self.lock:
-            self.repeated += event["id"] in self.seen
-            self.seen.add(event["id"])
+            for each in events:
+                self.repeated += each["id"] in self.seen
+                self.seen.add(each["id"])
 
 
 class sender(threading.Thread):
     """Invokes asynchronously until the server is gone; `accepted` are those it got a 202 for."""
+
+    expected = 202
 
     def __init__(self, front, ids, path):
         super().__init__()
         self.address = re.match(r"http://(.*)", front.endpoint).group(1)
         self.ids, self.path, self.accepted, self.wrong = ids, path, [], []
 
+    def request(self, event):
+        return json.dumps(event), {"X-Amz-Invocation-Type": "Event"}
+
     def run(self):
         try:
             connection = http.client.HTTPConnection(self.address, timeout=60)
             while True:
                 event = next(self.ids)
-                connection.request("POST", self.path, json.dumps({"id": event}).encode(),
-                                   {"X-Amz-Invocation-Type": "Event"})
+                body, headers = self.request({"id": event})
+                connection.request("POST", self.path, body.encode(), headers)
                 answer = connection.getresponse()
                 answer.read()
-                if answer.status == 202:
+                if answer.status == self.expected:
                     self.accepted.append(event)
                 else:
                     self.wrong.append((event, answer.status))
         except (OSError, http.client.HTTPException):
             pass  # killed
+
+
+class queue_sender(sender):
+    """Sends to the queue instead."""
+
+    expected = 200
+
+    def request(self, event):
+        return sqs("SendMessage", QueueUrl=QUEUE, MessageBody=json.dumps(event))
+
+
+QUEUE = "http://localhost/000000000000/jobs"
+
+
+def sqs(operation, **arguments):
+    """Body and headers of a request of the JSON protocol."""
+    return json.dumps(arguments), {"X-Amz-Target": "AmazonSQS." + operation, "Content-Type": "application/x-amz-json-1.0"}
+
+
+PARTIAL = """
+def lambda_handler(event, context):
+    return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in event["Records"]
+                                  if each["body"].startswith("bad")]}
+"""
 
 
 class counter:
@@ -107,6 +138,22 @@ class events(test_case):
             time.sleep(0.05)
         self.fail("the function was never updated")
 
+    def ask_sqs(self, front, operation, **arguments):
+        body, headers = sqs(operation, **arguments)
+        code, _, answer = front.request("POST", "/", body.encode(), headers=headers)
+        self.assertEqual(code, 200, answer)
+        return json.loads(answer or b"{}")
+
+    def map_queue(self, front, name, **more):
+        code, _, answer = front.request("POST", "/2015-03-31/event-source-mappings", json.dumps({
+            "FunctionName": name, "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:jobs", **more}).encode())
+        self.assertEqual(code, 202, answer)
+
+    def in_queue(self, front, url=QUEUE):
+        """Messages: to be had, and with somebody."""
+        got = self.ask_sqs(front, "GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return int(got["ApproximateNumberOfMessages"]), int(got["ApproximateNumberOfMessagesNotVisible"])
+
     def queued(self, front):
         return int(re.search(rb"\nhearth_async_events_queued (\d+)\n", front.request("GET", "/metrics")[2]).group(1))
 
@@ -118,6 +165,10 @@ class events(test_case):
         with witness() as seen:
             with server("--data", data) as front:
                 self.create(front, "f", seen.server_address[1])
+                self.ask_sqs(front, "CreateQueue", QueueName="jobs", Attributes={"VisibilityTimeout": "30"})
+                self.map_queue(front, "f")
+                # So that what a kill leaves comes again soon.
+                self.ask_sqs(front, "SetQueueAttributes", QueueUrl=QUEUE, Attributes={"VisibilityTimeout": "3"})
                 self.assertEqual(front.stop(), 0)
             for kill in range(KILLS):
                 with self.subTest(seed=seed, kill=kill):
@@ -125,6 +176,7 @@ class events(test_case):
                     # f:$LATEST is a queue of its own.
                     senders = [sender(front, ids, "/2015-03-31/functions/f/invocations" +
                                       ("?Qualifier=$LATEST" if i % 2 else "")) for i in range(SENDERS)]
+                    senders.append(queue_sender(front, ids, "/"))
                     for each in senders:
                         each.start()
                     time.sleep(choose.uniform(0.0, 0.4))
@@ -138,10 +190,11 @@ class events(test_case):
                     left += len(accepted - seen.seen)
             with server("--data", data) as front:
                 for _ in range(1200):
-                    if self.queued(front) == 0:
+                    if self.queued(front) == 0 and self.in_queue(front) == (0, 0):
                         break
                     time.sleep(0.1)
                 self.assertEqual(self.queued(front), 0)
+                self.assertEqual(self.in_queue(front), (0, 0))
                 self.assertEqual(front.stop(), 0)
             lost = accepted - seen.seen
             print(f"{KILLS} kills, {len(accepted)} events accepted, {len(lost)} lost, {left} times one waited for the "
@@ -149,6 +202,31 @@ class events(test_case):
             self.assertEqual(lost, set())
             self.assertGreater(len(accepted), KILLS)
             self.assertGreater(left, 0)  # else the kills showed nothing
+
+    def test_messages_that_a_function_names_as_failed_end_in_the_dead_letter_queue(self):
+        file = self.scratch() / "partial.zip"
+        with zipfile.ZipFile(file, "w") as z:
+            z.writestr("lambda_function.py", PARTIAL)
+        dead = QUEUE.replace("jobs", "dead")
+        with server("--data", self.scratch() / "data") as front:
+            front.create("partial", file, runtime="python3.11", handler="lambda_function.lambda_handler")
+            self.assertEqual(front.invoke("partial", b'{"Records": []}')[2], b'{"batchItemFailures": []}')
+            self.ask_sqs(front, "CreateQueue", QueueName="dead")
+            self.ask_sqs(front, "CreateQueue", QueueName="jobs", Attributes={
+                "VisibilityTimeout": "3", "RedrivePolicy": json.dumps(
+                    {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": "2"})})
+            self.map_queue(front, "partial", FunctionResponseTypes=["ReportBatchItemFailures"])
+            for body in ("good", "bad", "better", "bad too", "best"):
+                self.ask_sqs(front, "SendMessage", QueueUrl=QUEUE, MessageBody=body)
+            for _ in range(1200):
+                if self.in_queue(front) == (0, 0):
+                    break
+                time.sleep(0.05)
+            self.assertEqual(self.in_queue(front), (0, 0))
+            self.assertEqual(self.in_queue(front, dead), (2, 0))
+            got = self.ask_sqs(front, "ReceiveMessage", QueueUrl=dead, MaxNumberOfMessages=10)["Messages"]
+            self.assertEqual(sorted(each["Body"] for each in got), ["bad", "bad too"])
+            self.assertEqual(front.stop(), 0)
 
     def test_outcomes_end_in_files(self):
         """Two retries, then the record and the dead letter; AWS's minutes are hundredths of a second."""

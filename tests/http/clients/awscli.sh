@@ -10,6 +10,7 @@ export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_M
 work=$(mktemp -d)
 name=awscli-$$
 lambda() { $cli --endpoint-url "$endpoint" --output text lambda "$@"; }
+sqs() { $cli --endpoint-url "$endpoint" --output text sqs "$@"; }
 trap 'lambda delete-function --function-name $name >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 equal() { [ "$2" = "$3" ] || { echo "FAILED: $1: expected '$2', got '$3'"; exit 1; }; }
 refused() { # WHAT CLASS COMMAND…: the command must fail with that AWS error
@@ -71,6 +72,20 @@ equal aliases live "$(lambda list-aliases --function-name $name --query 'Aliases
 refused 'deleting what an alias names' ResourceConflictException lambda delete-function --function-name $name --qualifier 1
 lambda delete-alias --function-name $name --name live
 lambda delete-function --function-name $name --qualifier 1
+
+# A queue that invokes it.
+url="$(sqs create-queue --queue-name $name --query QueueUrl)"
+mapping="$(lambda create-event-source-mapping --function-name $name --batch-size 5 \
+    --event-source-arn "arn:aws:sqs:us-east-1:000000000000:$name" --query UUID)"
+sqs send-message --queue-url "$url" --message-body hello >/dev/null
+tries=0
+until [ "$(lambda get-event-source-mapping --uuid "$mapping" --query LastProcessingResult)" = OK ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 60 ] || { echo 'the message never came to the function' >&2; exit 1; }
+done
+equal mappings "$mapping" "$(lambda list-event-source-mappings --function-name $name --query 'EventSourceMappings[].UUID')"
+equal deleting Deleting "$(lambda delete-event-source-mapping --uuid "$mapping" --query State)"
+sqs delete-queue --queue-url "$url"
 
 # The CLI itself refuses what is no zip at all.
 /usr/bin/python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("../evil", "x")' "$work/bad.zip"

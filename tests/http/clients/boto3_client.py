@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 import zipfile
@@ -433,6 +435,11 @@ try:
     refused("CodeSigningConfigNotFoundException", 404, client.put_function_code_signing_config, FunctionName=name,
             CodeSigningConfigArn=signing)
 
+    def signed_get(path):
+        signed = AWSRequest("GET", endpoint + path)
+        SigV4Auth(Credentials("test", "test"), "lambda", "us-east-1").add_auth(signed)
+        return urllib.request.Request(endpoint + path, headers=dict(signed.headers))
+
     # What the model of 1.29 does not know goes as plain HTTP.
     def plain(method, path, body=None):
         data = json.dumps(body).encode() if body else None
@@ -459,7 +466,97 @@ try:
     client.delete_function_url_config(FunctionName=name)
 
     # Operations that come later are refused by name.
-    refused("NotImplementedException", 501, client.list_event_source_mappings, text="ListEventSourceMappings")
+    try:
+        raise AssertionError(plain("GET", "/2025-11-30/capacity-providers"))
+    except urllib.error.HTTPError as e:
+        assert e.code == 501 and "ListCapacityProviders" in json.load(e)["message"]
+
+    # Queues that invoke the function.
+    sqs = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    jobs, short = (sqs.create_queue(QueueName=name + kind, Attributes={"VisibilityTimeout": seconds})["QueueUrl"]
+                   for kind, seconds in (("-jobs", "60"), ("-short", "9")))
+    jobs_arn = sqs.get_queue_attributes(QueueUrl=jobs, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = json.dumps({"body": {"kind": [{"prefix": "a"}]}})
+    mapping = client.create_event_source_mapping(
+        EventSourceArn=jobs_arn, FunctionName=name, BatchSize=20, MaximumBatchingWindowInSeconds=1,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+        FilterCriteria={"Filters": [{"Pattern": pattern}]})
+    assert (mapping["State"], mapping["StateTransitionReason"]) == ("Creating", "USER_INITIATED"), mapping
+    assert mapping["FunctionArn"] == arn and mapping["EventSourceArn"] == jobs_arn
+    uid = mapping["UUID"]
+
+    def state():
+        return client.get_event_source_mapping(UUID=uid)["State"]
+
+    def until(holds):
+        for _ in range(600):
+            if holds():
+                return
+            time.sleep(0.05)
+        raise AssertionError("it never came to that")
+
+    def left():
+        counts = sqs.get_queue_attributes(QueueUrl=jobs, AttributeNames=["All"])["Attributes"]
+        return int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+
+    until(lambda: state() == "Enabled")
+    path = f"/2015-03-31/event-source-mappings/{uid}"
+    code, changed = plain("PUT", path, {"ScalingConfig": {"MaximumConcurrency": 5}})
+    assert (code, changed["State"], changed["ScalingConfig"]) == (202, "Updating", {"MaximumConcurrency": 5}), changed
+    got = client.get_event_source_mapping(UUID=uid)
+    assert got["FilterCriteria"] == {"Filters": [{"Pattern": pattern}]}
+    assert plain("GET", path)[1]["ScalingConfig"] == {"MaximumConcurrency": 5}  # younger than that model
+    assert (got["BatchSize"], got["MaximumBatchingWindowInSeconds"]) == (20, 1)
+    assert got["LastModified"].year >= 2020
+    sqs.send_message_batch(QueueUrl=jobs, Entries=[
+        {"Id": str(i), "MessageBody": json.dumps({"kind": kind})} for i, kind in enumerate(("a1", "a2", "b"))])
+    until(lambda: left() == 0)
+    until(lambda: client.get_event_source_mapping(UUID=uid)["LastProcessingResult"] == "OK")
+    page = urllib.request.urlopen(signed_get("/metrics")).read().decode()
+    for what, times in (("polled", 3), ("filtered_out", 1), ("invoked", 2), ("failed", 0)):
+        assert re.search(f'\nhearth_event_source_{what}_total{{uuid="{uid}",.*}} {times}\n', page), (what, page)
+
+    refused("ResourceConflictException", 409, client.create_event_source_mapping, EventSourceArn=jobs_arn, FunctionName=name,
+            text=f"Please update or delete the existing mapping with UUID {uid}")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
+            EventSourceArn=jobs_arn + "-absent", text="The specified queue does not exist")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
+            EventSourceArn="arn:aws:kinesis:us-east-1:000000000000:stream/s", StartingPosition="LATEST", text="Amazon Kinesis")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
+            EventSourceArn=jobs_arn.replace("-jobs", "-short"), text="Queue visibility timeout: 9 seconds is less than Function timeout")
+    refused("InvalidParameterValueException", 400, client.update_event_source_mapping, UUID=uid,
+            FilterCriteria={"Filters": [{"Pattern": "{"}]}, text="Invalid filter pattern definition.")
+    refused("InvalidParameterValueException", 400, client.update_event_source_mapping, UUID=uid, BisectBatchOnFunctionError=True,
+            text="Unsupported BisectBatchOnFunctionError parameter for given event source mapping type.")
+    for call in (client.get_event_source_mapping, client.update_event_source_mapping, client.delete_event_source_mapping):
+        refused("ResourceNotFoundException", 404, call, UUID=str(uuid.uuid4()))
+
+    other = client.create_event_source_mapping(EventSourceArn=jobs_arn, FunctionName=arn + ":2", Enabled=False)
+    assert other["FunctionArn"] == arn + ":2"
+    pages = client.get_paginator("list_event_source_mappings")
+    listed = [each["UUID"] for page in pages.paginate(EventSourceArn=jobs_arn, PaginationConfig={"PageSize": 1})
+              for each in page["EventSourceMappings"]]
+    assert sorted(listed) == sorted([uid, other["UUID"]]), listed
+    assert [each["UUID"] for each in client.list_event_source_mappings(FunctionName=arn)["EventSourceMappings"]] == [uid]
+    assert client.update_event_source_mapping(UUID=uid, BatchSize=1, MaximumBatchingWindowInSeconds=0, FunctionResponseTypes=[],
+                                              FilterCriteria={})["State"] == "Updating"
+    assert "ScalingConfig" not in plain("PUT", path, {"ScalingConfig": {}})[1]
+    got = client.get_event_source_mapping(UUID=uid)
+    assert got["BatchSize"] == 1 and "FilterCriteria" not in got, got
+    assert client.update_event_source_mapping(UUID=uid, Enabled=False)["State"] == "Disabling"
+    until(lambda: state() == "Disabled")
+    sqs.send_message(QueueUrl=jobs, MessageBody="kept")
+    assert left() == 1
+    assert client.update_event_source_mapping(UUID=uid, Enabled=True)["State"] == "Enabling"
+    until(lambda: left() == 0)
+    tagged = plain("GET", path)[1]["EventSourceMappingArn"]
+    client.tag_resource(Resource=tagged, Tags={"k": "v"})
+    assert client.list_tags(Resource=tagged)["Tags"] == {"k": "v"}
+    for each in (uid, other["UUID"]):
+        assert client.delete_event_source_mapping(UUID=each)["State"] == "Deleting"
+        until(lambda: each not in [m["UUID"] for m in client.list_event_source_mappings()["EventSourceMappings"]])
+    for each in (jobs, short):
+        sqs.delete_queue(QueueUrl=each)
 finally:
     deleted = client.delete_function(FunctionName=name)
     assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204

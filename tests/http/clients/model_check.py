@@ -11,6 +11,7 @@ COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidReques
                  "RequestTooLargeException", "UnrecognizedClientException"}
 # Members that are younger than Debian's model.
 NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
+NEWER["EventSourceMappingConfiguration"] = {"EventSourceMappingArn", "ScalingConfig"}
 NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse", "UpdateFunctionUrlConfigResponse",
                                               "GetFunctionUrlConfigResponse", "FunctionUrlConfig")}
 # Enumerations that have grown since.

@@ -106,8 +106,7 @@ try {
         (e) => e instanceof ResourceNotFoundException && e.$metadata.httpStatusCode === 404 && e.message.includes("not found"));
     await assert.rejects(client.send(new InvokeCommand({ FunctionName: name, Payload: "{" })),
         { name: "InvalidRequestContentException", Type: "User" });
-    await assert.rejects(client.send(new ListEventSourceMappingsCommand({})),
-        { name: "NotImplementedException", message: /ListEventSourceMappings/ });
+    assert.deepEqual((await client.send(new ListEventSourceMappingsCommand({ FunctionName: name }))).EventSourceMappings, []);
 } finally {
     await client.send(new DeleteFunctionCommand({ FunctionName: name }));
 }

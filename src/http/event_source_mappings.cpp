@@ -1,0 +1,174 @@
+/// The operations on event source mappings, and their shapes.
+
+#include "http/handlers.hpp"
+#include "http/json_reader.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hearth::http::handlers {
+namespace {
+
+using boost::beast::http::status;
+
+/// Of streams and brokers, in AWS's words; and what a queue's mapping may have at AWS and not here.
+void refuse_others(const reader& r) {
+    for (const std::string_view each :
+         {"ParallelizationFactor", "StartingPosition", "StartingPositionTimestamp",
+          "MaximumRecordAgeInSeconds", "BisectBatchOnFunctionError", "MaximumRetryAttempts",
+          "TumblingWindowInSeconds", "Topics", "Queues", "SourceAccessConfigurations",
+          "SelfManagedEventSource", "AmazonManagedKafkaEventSourceConfig",
+          "SelfManagedKafkaEventSourceConfig", "DocumentDBEventSourceConfig", "DestinationConfig"})
+        if (r.says_something(each))
+            refuse(errc::invalid_argument, "Unsupported " + std::string(each) +
+                                               " parameter for given event source mapping type.");
+    for (const std::string_view each :
+         {"KMSKeyArn", "MetricsConfig", "LoggingConfig", "ProvisionedPollerConfig"})
+        if (r.says_something(each))
+            refuse(errc::unsupported, std::string(each) +
+                                          " of an event source mapping is not implemented by this "
+                                          "server yet");
+}
+
+/// Numbers below zero are out of every range.
+std::optional<std::uint64_t> count(const reader& r, std::string_view name, std::string_view shown) {
+    const auto n = r.number(name);
+    if (!n) return std::nullopt;
+    if (*n < 0)
+        refuse(errc::invalid_argument, "1 validation error detected: Value '" + std::to_string(*n) +
+                                           "' at '" + std::string(shown) +
+                                           "' failed to satisfy constraint: Member must have "
+                                           "value greater than or equal to 0");
+    return static_cast<std::uint64_t>(*n);
+}
+
+/// An empty ScalingConfig takes away what there was: zero.
+std::optional<std::uint64_t> concurrency(const reader& r) {
+    const auto scaling = r.object("ScalingConfig");
+    if (!scaling) return std::nullopt;
+    const auto most = count(*scaling, "MaximumConcurrency", "scalingConfig.maximumConcurrency");
+    if (most == std::uint64_t{0})
+        refuse(errc::invalid_argument,
+               "1 validation error detected: Value '0' at 'scalingConfig.maximumConcurrency' "
+               "failed to satisfy constraint: Member must have value greater than or equal to 2");
+    return most.value_or(0);
+}
+
+std::optional<std::vector<std::string>> filters(const reader& r) {
+    const auto criteria = r.object("FilterCriteria");
+    if (!criteria) return std::nullopt;
+    std::vector<std::string> patterns;
+    const json::value* list = criteria->find("Filters");
+    if (!list) return patterns;
+    if (!list->is_array()) wrong_type("Filters", "a list");
+    for (const json::value& each : list->get_array()) {
+        if (!each.is_object()) wrong_type("Filters", "a list of objects");
+        patterns.push_back(reader(each.get_object()).text("Pattern").value_or(""));
+    }
+    return patterns;
+}
+
+shaped<create_event_source_mapping_request> read_create(std::string_view body) {
+    return read_document(body, [](const reader& r) {
+        create_event_source_mapping_request request;
+        request.function_name = r.required_text("FunctionName", "functionName");
+        // A source of another kind is refused for itself, and not for what belongs to it.
+        request.event_source_arn = r.text("EventSourceArn").value_or("");
+        if (request.event_source_arn.starts_with("arn:aws:sqs:")) refuse_others(r);
+        request.batch_size = count(r, "BatchSize", "batchSize");
+        request.maximum_batching_window =
+            count(r, "MaximumBatchingWindowInSeconds", "maximumBatchingWindowInSeconds");
+        request.maximum_concurrency = concurrency(r);
+        if (request.maximum_concurrency == std::uint64_t{0}) request.maximum_concurrency.reset();
+        request.filters = filters(r).value_or(std::vector<std::string>());
+        request.function_response_types =
+            r.texts("FunctionResponseTypes").value_or(std::vector<std::string>());
+        request.tags = r.text_map("Tags").value_or(std::map<std::string, std::string>());
+        request.enabled = !r.find("Enabled") || r.flag("Enabled");
+        return request;
+    });
+}
+
+shaped<update_event_source_mapping_request> read_update(std::string_view body) {
+    return read_document(body, [](const reader& r) {
+        refuse_others(r);
+        update_event_source_mapping_request request;
+        request.function_name = r.text("FunctionName");
+        request.batch_size = count(r, "BatchSize", "batchSize");
+        request.maximum_batching_window =
+            count(r, "MaximumBatchingWindowInSeconds", "maximumBatchingWindowInSeconds");
+        request.maximum_concurrency = concurrency(r);
+        request.filters = filters(r);
+        request.function_response_types = r.texts("FunctionResponseTypes");
+        if (r.find("Enabled")) request.enabled = r.flag("Enabled");
+        return request;
+    });
+}
+
+json::object shown(const event_source_mapping& m) {
+    const std::string_view state = to_string(m.state);
+    json::object o{{"UUID", m.uuid},
+                   {"EventSourceMappingArn", m.arn},
+                   {"EventSourceArn", m.event_source_arn},
+                   {"FunctionArn", m.function_arn},
+                   {"BatchSize", m.batch_size},
+                   {"MaximumBatchingWindowInSeconds", m.maximum_batching_window},
+                   {"FunctionResponseTypes", json::value_from(m.function_response_types)},
+                   {"LastModified", static_cast<double>(m.last_modified) / 1000},
+                   {"LastProcessingResult", m.last_processing_result},
+                   {"State", json::string_view(state.data(), state.size())},
+                   {"StateTransitionReason", "USER_INITIATED"}};
+    if (m.maximum_concurrency)
+        o["ScalingConfig"] = json::object{{"MaximumConcurrency", *m.maximum_concurrency}};
+    if (!m.filters.empty()) {
+        json::array patterns;
+        for (const std::string& each : m.filters)
+            patterns.push_back(json::object{{"Pattern", each}});
+        o["FilterCriteria"] = json::object{{"Filters", std::move(patterns)}};
+    }
+    return o;
+}
+
+std::string write(const event_source_mapping& m) { return json::serialize(shown(m)); }
+
+}  // namespace
+
+reply create_event_source_mapping(const call& c) {
+    const auto request = read_create(c.body);
+    if (request.has_error()) return refused(request.error());
+    return answer(c.control.create_event_source_mapping(*request), write, status::accepted);
+}
+
+reply update_event_source_mapping(const call& c) {
+    auto request = read_update(c.body);
+    if (request.has_error()) return refused(request.error());
+    request->uuid = c.asked.argument;
+    return answer(c.control.update_event_source_mapping(*request), write, status::accepted);
+}
+
+reply get_event_source_mapping(const call& c) {
+    return answer(c.control.get_event_source_mapping(c.asked.argument), write);
+}
+
+reply delete_event_source_mapping(const call& c) {
+    return answer(c.control.delete_event_source_mapping(c.asked.argument), write, status::accepted);
+}
+
+reply list_event_source_mappings(const call& c) {
+    const auto items = max_items(c.asked);
+    if (items.has_error()) return make_error(aws_error::serialization, items.error().message());
+    return answer(c.control.list_event_source_mappings(c.asked.parameter("EventSourceArn"),
+                                                       c.asked.parameter("FunctionName"),
+                                                       c.asked.parameter("Marker"), *items),
+                  [](const event_source_mapping_page& page) {
+                      json::array mappings;
+                      for (const auto& each : page.mappings) mappings.push_back(shown(each));
+                      json::object o{{"EventSourceMappings", std::move(mappings)}};
+                      if (!page.next_marker.empty()) o["NextMarker"] = page.next_marker;
+                      return json::serialize(o);
+                  });
+}
+
+}  // namespace hearth::http::handlers
