@@ -184,8 +184,9 @@ static void whole(void) {
     }
     hear(to_parent[0]);
     usleep(20000);
-    printf(" %s", FLOCK(b, LOCK_UN));
+    const char* unlocked = FLOCK(b, LOCK_UN);
     status_of(child);
+    printf(" %s", unlocked);
     printf(" %s", FLOCK(b, LOCK_SH | LOCK_NB));
     printf(" %s\n", FLOCK(a, LOCK_UN));
     close(a);
