@@ -124,7 +124,9 @@ struct shard_position {
 };
 
 struct stream_read_options {
-    std::size_t max_records = max_read_records;  ///< 1 to 10,000; beside them, 10 MiB
+    std::size_t max_records = max_read_records;  ///< 1 to 10,000
+    /// Of data and keys: no more than max_read_bytes, but one record at least.
+    std::size_t max_bytes = max_read_bytes;
     /// How long a first record is waited for where there is none, without a thread: 0 to 5 min.
     std::chrono::milliseconds wait{};
 };
@@ -136,6 +138,13 @@ struct record_page {
     /// How old the next record is that was not returned; zero: there is none.
     std::chrono::milliseconds behind_latest{};
     std::vector<stream_shard> children{};  ///< those that go on where a closed shard ends
+};
+
+/// A shard, and where its consumer goes on in it.
+struct consumer_shard {
+    stream_shard shard{};
+    std::string iterator{};  ///< of the first record that it is not done with
+    bool is_done = false;    ///< it was read to its end
 };
 
 /// Which shards are listed (ShardFilter).
@@ -225,6 +234,31 @@ class stream_service {
     /// with what there is: nothing. So does the end of the shard.
     using read_handler = boost::asio::any_completion_handler<void(error, record_page)>;
     void async_read(std::string iterator, stream_read_options options, read_handler handler);
+
+    // Consumers: whoever reads a whole stream may have its places in the shards kept here, on disk,
+    // under a name of its own, as the Kinesis Client Library keeps them in its lease table. A place
+    // goes with its shard.
+
+    /// The consumer's place in all shards that are there now, whatever it was before: one of
+    /// trim_horizon, latest and at_time. In shards that come later it is their beginning.
+    /// @errors resource_not_found, invalid_argument
+    result<void> start_consumer(std::string_view name,
+                                std::string_view consumer,
+                                const shard_position& from);
+    /// Its places in all streams are forgotten.
+    result<void> remove_consumer(std::string_view consumer);
+    /// In the order in which the shards were made: parents come before their children.
+    using consumer_handler =
+        boost::asio::any_completion_handler<void(error, std::vector<consumer_shard>)>;
+    void async_consumer_shards(std::string name, std::string consumer, consumer_handler handler);
+    /// The consumer is done with the records up to that sequence number; empty: with the shard. The
+    /// handler gets the sequence number when that is on disk.
+    using checkpoint_handler = boost::asio::any_completion_handler<void(error, std::string)>;
+    void async_checkpoint(std::string name,
+                          std::string consumer,
+                          std::string shard_id,
+                          std::string sequence_number,
+                          checkpoint_handler handler);
 
   private:
     std::shared_ptr<impl> impl_;

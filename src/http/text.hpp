@@ -1,6 +1,8 @@
 #pragma once
 
-/// Small conversions of the wire: base64, percent-encoding, JSON validity. Pure.
+/// Small conversions of the wire: percent-encoding, JSON validity. Pure.
+
+#include "base/base64.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -8,10 +10,6 @@
 #include <string_view>
 
 namespace hearth::http {
-
-std::string to_base64(std::string_view bytes);
-/// RFC 4648 with padding, nothing else: no line breaks, no URL alphabet.
-std::optional<std::string> from_base64(std::string_view text);
 
 /// "%41" → "A"; '+' stays. Nothing when an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text);

@@ -46,6 +46,10 @@ class read_call final : public waiting_job<store> {
             return streams::fail(stream_errc::invalid_argument,
                                  "Limit must be between 1 and 10000, not " +
                                      std::to_string(options_.max_records) + ".");
+        if (options_.max_bytes < 1 || options_.max_bytes > max_read_bytes)
+            return streams::fail(stream_errc::invalid_argument,
+                                 "A read is of 1 to 10485760 bytes, not " +
+                                     std::to_string(options_.max_bytes) + ".");
         if (options_.wait.count() < 0 || options_.wait > iterator_validity)
             return streams::fail(stream_errc::invalid_argument,
                                  "A read waits for at most five minutes.");
@@ -54,7 +58,7 @@ class read_call final : public waiting_job<store> {
             HEARTH_TRY(from_, store::open_iterator(iterator_, now));
             key_ = store::key_of(*from_);
         }
-        return s.read(*from_, options_.max_records, now);
+        return s.read(*from_, options_.max_records, options_.max_bytes, now);
     }
 
     std::string iterator_, key_;
@@ -147,6 +151,18 @@ result<void> stream_service::untag(std::string_view name, const std::vector<std:
     return wait_for(*impl_, [&](store& s, stream_time) { return s.untag(name, keys); });
 }
 
+result<void> stream_service::start_consumer(std::string_view name,
+                                            std::string_view consumer,
+                                            const shard_position& from) {
+    return wait_for(*impl_, [&](store& s, stream_time now) {
+        return s.start_consumer(name, consumer, from, now);
+    });
+}
+
+result<void> stream_service::remove_consumer(std::string_view consumer) {
+    return wait_for(*impl_, [&](store& s, stream_time) { return s.remove_consumer(consumer); });
+}
+
 std::string stream_service::arn_of(std::string_view name) const {
     return streams::arn_of(impl_->who, name);
 }
@@ -189,6 +205,32 @@ void stream_service::async_read(std::string iterator,
     start_waiting<store>(
         *impl_, std::make_unique<read_call>(std::move(iterator), options, std::move(handler)),
         slot);
+}
+
+void stream_service::async_consumer_shards(std::string name,
+                                           std::string consumer,
+                                           consumer_handler handler) {
+    start_call<std::vector<consumer_shard>>(
+        *impl_,
+        [name = std::move(name), consumer = std::move(consumer)](store& s, stream_time now) {
+            return s.consumer_shards(name, consumer, now);
+        },
+        std::move(handler));
+}
+
+void stream_service::async_checkpoint(std::string name,
+                                      std::string consumer,
+                                      std::string shard_id,
+                                      std::string sequence_number,
+                                      checkpoint_handler handler) {
+    start_call<std::string>(
+        *impl_,
+        [name = std::move(name), consumer = std::move(consumer), shard_id = std::move(shard_id),
+         last = std::move(sequence_number)](store& s, stream_time) -> result<std::string> {
+            HEARTH_CHECK(s.checkpoint(name, consumer, shard_id, last));
+            return last;
+        },
+        std::move(handler));
 }
 
 result<std::vector<stream_shard>> data_stream::shards() const {

@@ -17,6 +17,7 @@ namespace {
 
 /// As in sqlite_storage.cpp. Times are milliseconds of the wall clock.
 ///   1  tables streams, shards, records, tags
+///   2  table places: of consumers, in shards
 constexpr const char* steps[] = {
     "CREATE TABLE streams (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " created INTEGER NOT NULL, retention_hours INTEGER NOT NULL, on_demand INTEGER NOT NULL)"
@@ -32,7 +33,10 @@ constexpr const char* steps[] = {
     "CREATE INDEX records_order ON records (shard);"  // and id, which SQLite appends
     "CREATE INDEX records_age ON records (shard, arrived);"
     "CREATE TABLE tags (stream INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
-    " PRIMARY KEY (stream, key)) STRICT, WITHOUT ROWID;"};
+    " PRIMARY KEY (stream, key)) STRICT, WITHOUT ROWID;",
+    // `next`: the first sequence number that the consumer is not done with.
+    "CREATE TABLE places (consumer TEXT NOT NULL, shard INTEGER NOT NULL, next INTEGER NOT NULL,"
+    " is_done INTEGER NOT NULL, PRIMARY KEY (consumer, shard)) STRICT, WITHOUT ROWID;"};
 constexpr sqlite::schema streams_schema{.application = 0x48727453, .steps = steps};  // "HrtS"
 
 constexpr std::size_t max_cached_streams = 10'000;
@@ -166,6 +170,17 @@ result<void> store::prepare() {
          "INSERT INTO tags (stream, key, value) VALUES (?1, ?2, ?3)"
          " ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value"},
         {untag_, "DELETE FROM tags WHERE stream = ?1 AND key = ?2"},
+        {places_,
+         "SELECT shard, next, is_done FROM places WHERE consumer = ?1"
+         " AND shard IN (SELECT id FROM shards WHERE stream = ?2)"},
+        {set_place_,
+         "INSERT INTO places (consumer, shard, next, is_done) VALUES (?1, ?2, ?3, ?4)"
+         " ON CONFLICT (consumer, shard) DO UPDATE SET next = excluded.next,"
+         " is_done = excluded.is_done"},
+        {drop_places_,
+         "DELETE FROM places WHERE shard IN (SELECT id FROM shards WHERE stream = ?1)"},
+        {drop_consumer_, "DELETE FROM places WHERE consumer = ?1"},
+        {forget_places_, "DELETE FROM places WHERE shard NOT IN (SELECT id FROM shards)"},
     };
     for (const text& each : all) {
         HEARTH_TRY(each.to, database_.prepare(each.sql));
@@ -318,7 +333,7 @@ result<void> store::create(std::string_view name, const stream_options& options,
 
 result<void> store::remove(std::string_view name) {
     HEARTH_TRY(const stream* s, stream_of(name));
-    for (const auto* each : {&drop_records_, &drop_shards_, &drop_tags_, &drop_}) {
+    for (const auto* each : {&drop_records_, &drop_places_, &drop_shards_, &drop_tags_, &drop_}) {
         put(*each, 1, s->row);
         HEARTH_CHECK(database_.run(*each));
     }
@@ -531,9 +546,9 @@ result<void> store::merge(std::string_view name,
 // ---- Records ----
 
 result<std::vector<stored_record>> store::put_records(std::string_view name,
-                                              const std::vector<outgoing_record>& records,
-                                              std::string_view after,
-                                              stream_time now) {
+                                                      const std::vector<outgoing_record>& records,
+                                                      std::string_view after,
+                                                      stream_time now) {
     HEARTH_TRY(const stream* s, stream_of(name));
     HEARTH_TRY(const std::vector<hash_key> keys, check(records));
     if (!after.empty()) {
@@ -563,15 +578,13 @@ result<std::vector<stored_record>> store::put_records(std::string_view name,
     return stored;
 }
 
-result<std::string> store::iterator(std::string_view name,
-                                    std::string_view shard_id,
-                                    const shard_position& from,
-                                    stream_time now) {
+result<cursor> store::cursor_at(const stream& s,
+                                const shard& at,
+                                const shard_position& from,
+                                stream_time now) {
     using kind = shard_position::kind;
-    HEARTH_TRY(const stream* s, stream_of(name));
-    HEARTH_TRY(const shard* at, shard_of(*s, shard_id));
     HEARTH_TRY(const std::int64_t last, last_sequence_number());
-    cursor c{.stream = s->name, .shard = at->row, .next = 0, .given = now};
+    cursor c{.stream = s.name, .shard = at.row, .next = 0, .given = now};
     switch (from.from) {
         case kind::trim_horizon:
             break;
@@ -581,17 +594,17 @@ result<std::string> store::iterator(std::string_view name,
         case kind::at_sequence_number:
         case kind::after_sequence_number: {
             const auto n = read_sequence_number(from.sequence_number);
-            if (!n || *n < at->first_sequence || *n > (at->is_open ? last : at->last_sequence))
+            if (!n || *n < at.first_sequence || *n > (at.is_open ? last : at.last_sequence))
                 return bad_argument(
                     fmt::format("StartingSequenceNumber {} used in GetShardIterator on shard {} in "
                                 "stream {} under account {} is invalid.",
-                                from.sequence_number, at->id(), s->name, who.account));
+                                from.sequence_number, at.id(), s.name, who.account));
             c.next = *n + (from.from == kind::after_sequence_number ? 1 : 0);
             break;
         }
         case kind::at_time: {
             c.next = last + 1;
-            put(at_time_, 1, at->row), put(at_time_, 2, number(from.time));
+            put(at_time_, 1, at.row), put(at_time_, 2, number(from.time));
             HEARTH_CHECK(database_.each_row(at_time_, [&](const sqlite::statement_ptr& row) {
                 if (!is_null(row, 0)) c.next = number_at(row, 0);
                 return false;
@@ -599,6 +612,16 @@ result<std::string> store::iterator(std::string_view name,
             break;
         }
     }
+    return c;
+}
+
+result<std::string> store::iterator(std::string_view name,
+                                    std::string_view shard_id,
+                                    const shard_position& from,
+                                    stream_time now) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    HEARTH_TRY(const shard* at, shard_of(*s, shard_id));
+    HEARTH_TRY(const cursor c, cursor_at(*s, *at, from, now));
     return write_iterator(c);
 }
 
@@ -612,7 +635,10 @@ result<cursor> store::open_iterator(std::string_view iterator, stream_time now) 
     return std::move(*c);
 }
 
-result<record_page> store::read(const cursor& from, std::size_t max_records, stream_time now) {
+result<record_page> store::read(const cursor& from,
+                                std::size_t max_records,
+                                std::size_t max_bytes,
+                                stream_time now) {
     HEARTH_TRY(const stream* s, stream_of(from.stream));
     const auto at = std::ranges::find(s->shards, from.shard, &shard::row);
     if (at == s->shards.end())
@@ -630,7 +656,7 @@ result<record_page> store::read(const cursor& from, std::size_t max_records, str
                                  static_cast<std::size_t>(sqlite3_column_bytes(row.get(), 3));
         const stream_time arrived = time_of(number_at(row, 1));
         has_more = page.records.size() == max_records ||
-                   (!page.records.empty() && bytes + size > max_read_bytes);
+                   (!page.records.empty() && bytes + size > max_bytes);
         if (has_more) {
             page.behind_latest = std::max(now - arrived, std::chrono::milliseconds(1));
             return false;
@@ -652,6 +678,73 @@ result<record_page> store::read(const cursor& from, std::size_t max_records, str
     return page;
 }
 
+// ---- Consumers ----
+
+result<void> store::start_consumer(std::string_view name,
+                                   std::string_view consumer,
+                                   const shard_position& from,
+                                   stream_time now) {
+    using kind = shard_position::kind;
+    if (from.from != kind::trim_horizon && from.from != kind::latest && from.from != kind::at_time)
+        return bad_argument("A consumer begins at TRIM_HORIZON, LATEST or AT_TIMESTAMP.");
+    HEARTH_TRY(const stream* s, stream_of(name));
+    for (const shard& each : s->shards) {
+        HEARTH_TRY(const cursor c, cursor_at(*s, each, from, now));
+        put(set_place_, 1, consumer), put(set_place_, 2, each.row);
+        put(set_place_, 3, c.next), put(set_place_, 4, std::int64_t{0});
+        HEARTH_CHECK(database_.run(set_place_));
+    }
+    return {};
+}
+
+result<void> store::remove_consumer(std::string_view consumer) {
+    put(drop_consumer_, 1, consumer);
+    return database_.run(drop_consumer_);
+}
+
+result<std::vector<consumer_shard>> store::consumer_shards(std::string_view name,
+                                                           std::string_view consumer,
+                                                           stream_time now) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    std::map<std::int64_t, std::pair<std::int64_t, bool>> places;
+    put(places_, 1, consumer), put(places_, 2, s->row);
+    HEARTH_CHECK(database_.each_row(places_, [&](const sqlite::statement_ptr& row) {
+        places.emplace(number_at(row, 0), std::pair(number_at(row, 1), number_at(row, 2) != 0));
+        return true;
+    }));
+    std::vector<consumer_shard> all;
+    all.reserve(s->shards.size());
+    for (const shard& each : s->shards) {
+        const auto place = places.find(each.row);
+        const auto [next, is_done] =
+            place == places.end() ? std::pair(std::int64_t{0}, false) : place->second;
+        all.push_back({.shard = describe(each),
+                       .iterator = write_iterator(
+                           {.stream = s->name, .shard = each.row, .next = next, .given = now}),
+                       .is_done = is_done});
+    }
+    return all;
+}
+
+result<void> store::checkpoint(std::string_view name,
+                               std::string_view consumer,
+                               std::string_view shard_id,
+                               std::string_view last) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    HEARTH_TRY(const shard* at, shard_of(*s, shard_id));
+    std::int64_t next = 0;
+    if (!last.empty()) {
+        const auto n = read_sequence_number(last);
+        HEARTH_TRY(const std::int64_t newest, last_sequence_number());
+        if (!n || *n > newest)
+            return bad_argument(fmt::format("{} is no record's sequence number.", last));
+        next = *n + 1;
+    }
+    put(set_place_, 1, consumer), put(set_place_, 2, at->row);
+    put(set_place_, 3, next), put(set_place_, 4, std::int64_t{last.empty()});
+    return database_.run(set_place_);
+}
+
 result<void> store::sweep(stream_time now) {
     for (std::string after;;) {
         HEARTH_TRY(const stream_page page, list(after, 1000));
@@ -669,6 +762,7 @@ result<void> store::sweep(stream_time now) {
             if (!is_shorter) continue;
             put(forget_shards_, 1, s->row), put(forget_shards_, 2, oldest);
             HEARTH_CHECK(database_.run(forget_shards_));
+            HEARTH_CHECK(database_.run(forget_places_));
             streams_.erase(name);
         }
         if (!page.has_more) return {};

@@ -71,16 +71,34 @@ class store {
 
     /// All of them or none. `after`: a sequence number that was given before, or empty.
     result<std::vector<stored_record>> put_records(std::string_view name,
-                                           const std::vector<outgoing_record>& records,
-                                           std::string_view after,
-                                           stream_time now);
+                                                   const std::vector<outgoing_record>& records,
+                                                   std::string_view after,
+                                                   stream_time now);
     result<std::string> iterator(std::string_view name,
                                  std::string_view shard_id,
                                  const shard_position& from,
                                  stream_time now);
     /// The iterator, which is not too old. @errors invalid_argument, expired_iterator
     static result<cursor> open_iterator(std::string_view iterator, stream_time now);
-    result<record_page> read(const cursor& from, std::size_t max_records, stream_time now);
+    /// `max_bytes`: at least one record, whatever it has.
+    result<record_page> read(const cursor& from,
+                             std::size_t max_records,
+                             std::size_t max_bytes,
+                             stream_time now);
+
+    result<void> start_consumer(std::string_view name,
+                                std::string_view consumer,
+                                const shard_position& from,
+                                stream_time now);
+    result<void> remove_consumer(std::string_view consumer);
+    result<std::vector<consumer_shard>> consumer_shards(std::string_view name,
+                                                        std::string_view consumer,
+                                                        stream_time now);
+    /// `last`: a sequence number; empty: the shard's end.
+    result<void> checkpoint(std::string_view name,
+                            std::string_view consumer,
+                            std::string_view shard_id,
+                            std::string_view last);
 
     /// What readers of a shard wait for.
     static std::string key_of(const cursor& c) { return std::to_string(c.shard); }
@@ -125,6 +143,10 @@ class store {
     /// Greater than every sequence number there has been.
     result<std::int64_t> take_sequence_number();
     result<std::int64_t> last_sequence_number();
+    result<cursor> cursor_at(const stream& s,
+                             const shard& at,
+                             const shard_position& from,
+                             stream_time now);
     result<void> add_shard(std::int64_t stream_row, const shard& s);
     result<void> close_shard(const shard& s, stream_time now);
     result<void> check_room(std::size_t more);
@@ -137,6 +159,7 @@ class store {
     sqlite::statement_ptr shards_, add_shard_, close_shard_, count_open_, forget_shards_;
     sqlite::statement_ptr put_, take_back_, last_, read_, at_time_, expire_;
     sqlite::statement_ptr tags_, tag_, untag_;
+    sqlite::statement_ptr places_, set_place_, drop_places_, drop_consumer_, forget_places_;
     std::map<std::string, stream, std::less<>> streams_;  ///< a cache: dropped where in doubt
     std::set<std::string, std::less<>> touched_;
 };

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include <fstream>
+#include <limits>
 
 using namespace hearth;
 using namespace hearth::streams;
@@ -43,7 +44,8 @@ struct world {
         return *text;
     }
     record_page read(const std::string& iterator, std::size_t max = 100) {
-        return s->read(store::open_iterator(iterator, now).value(), max, now).value();
+        return s->read(store::open_iterator(iterator, now).value(), max, max_read_bytes, now)
+            .value();
     }
     strings data(const char* name, const std::string& shard, const shard_position& from = {}) {
         strings all;
@@ -192,7 +194,7 @@ TEST_CASE("iterators begin where they are asked to, and last five minutes") {
     w.create("other");
     std::string forged = w.at("clicks", first);
     forged.replace(48, std::string::npos, "other");
-    refused(w.s->read(store::open_iterator(forged, w.now).value(), 1, w.now),
+    refused(w.s->read(store::open_iterator(forged, w.now).value(), 1, 1, w.now),
             stream_errc::resource_not_found);
 }
 
@@ -304,6 +306,83 @@ TEST_CASE("a shard that is split ends, and two go on") {
     CHECK(w.ids("clicks").back() == "shardId-000000000005");
 }
 
+TEST_CASE("a read stops at its bytes, with one record at least") {
+    world w;
+    w.create("clicks");
+    for (int i = 0; i < 3; ++i)
+        w.put("clicks", {.data = std::string(10, 'x'), .partition_key = "a"});
+    const auto from = store::open_iterator(w.at("clicks", first), w.now).value();
+    CHECK(w.s->read(from, 10, 1, w.now).value().records.size() == 1);
+    CHECK(w.s->read(from, 10, 22, w.now).value().records.size() == 2);
+    CHECK(w.s->read(from, 10, 21, w.now).value().records.size() == 1);
+    CHECK(w.s->read(from, 10, 100, w.now).value().records.size() == 3);
+}
+
+TEST_CASE("consumers have their places in all shards") {
+    temporary_directory directory;
+    const auto file = directory.path() / "streams.db";
+    const auto rest = [](world& w, const char* consumer, std::size_t shard) {
+        strings all;
+        const auto shards = w.s->consumer_shards("clicks", consumer, w.now).value();
+        for (const auto& r : w.read(shards.at(shard).iterator).records) all.push_back(r.data);
+        return all;
+    };
+    {
+        world w(file);
+        w.create("clicks", 2);  // "a" comes to the first
+        w.put("clicks", {.data = "1", .partition_key = "a"});
+        w.now += 1s;
+        const auto two = w.put("clicks", {.data = "2", .partition_key = "a"});
+        const auto start = [&](const char* consumer, const shard_position& from) {
+            return w.s->start_consumer("clicks", consumer, from, w.now);
+        };
+        REQUIRE(start("all", {}).has_value());
+        REQUIRE(start("new", {.from = kind::latest}).has_value());
+        REQUIRE(start("since", {.from = kind::at_time, .time = w.now}).has_value());
+        refused(start("x", {kind::at_sequence_number, two.sequence_number}),
+                stream_errc::invalid_argument, "AT_TIMESTAMP");
+        refused(w.s->start_consumer("none", "x", {}, w.now), stream_errc::resource_not_found);
+        const auto three = w.put("clicks", {.data = "3", .partition_key = "a"});
+        CHECK(rest(w, "all", 0) == strings{"1", "2", "3"});
+        CHECK(rest(w, "new", 0) == strings{"3"});
+        CHECK(rest(w, "since", 0) == strings{"2", "3"});
+        CHECK(rest(w, "unknown", 0) == strings{"1", "2", "3"});
+        CHECK(rest(w, "all", 1).empty());
+
+        refused(w.s->checkpoint("clicks", "all", "shardId-000000000009", two.sequence_number),
+                stream_errc::resource_not_found);
+        refused(w.s->checkpoint("clicks", "all", first, "x"), stream_errc::invalid_argument);
+        refused(w.s->checkpoint("clicks", "all", first,
+                                write_sequence_number(std::numeric_limits<std::int64_t>::max())),
+                stream_errc::invalid_argument, "no record's");
+        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number).has_value());
+        REQUIRE(w.s->checkpoint("clicks", "new", first, three.sequence_number).has_value());
+        REQUIRE(w.s->checkpoint("clicks", "new", second, {}).has_value());
+    }
+    world w(file);
+    CHECK(rest(w, "all", 0) == strings{"3"});
+    CHECK(rest(w, "new", 0).empty());
+    const auto shards = w.s->consumer_shards("clicks", "new", w.now).value();
+    CHECK_FALSE(shards.at(0).is_done);
+    CHECK(shards.at(1).is_done);
+    // Shards that come later are read from their beginning, and parents come first.
+    REQUIRE(w.s->split("clicks", first, "7", w.now).has_value());
+    w.put("clicks", {.data = "4", .partition_key = "a"});
+    CHECK(w.s->consumer_shards("clicks", "new", w.now).value().at(3).shard.parent_id == first);
+    CHECK(rest(w, "new", 3) == strings{"4"});
+    REQUIRE(w.s->remove_consumer("new").has_value());
+    CHECK(rest(w, "new", 0) == strings{"1", "2", "3"});
+    CHECK(rest(w, "all", 0) == strings{"3"});
+    // A place goes with its shard, and with its stream.
+    w.now += 25h;
+    REQUIRE(w.s->sweep(w.now).has_value());
+    CHECK(w.s->consumer_shards("clicks", "all", w.now).value().front().shard.id == second);
+    REQUIRE(w.s->checkpoint("clicks", "all", second, {}).has_value());
+    REQUIRE(w.s->remove("clicks").has_value());
+    w.create("clicks", 2);
+    CHECK_FALSE(w.s->consumer_shards("clicks", "all", w.now).value().at(1).is_done);
+}
+
 TEST_CASE("a put is kept whole or not at all") {
     world w;
     w.create("clicks", 2);
@@ -396,7 +475,7 @@ TEST_CASE("streams are made, listed, tagged and deleted") {
     w.create("a");
     CHECK(w.data("a", first).empty());
     CHECK(w.s->tags("a").value().empty());
-    refused(w.s->read(store::open_iterator(old, w.now).value(), 1, w.now),
+    refused(w.s->read(store::open_iterator(old, w.now).value(), 1, 1, w.now),
             stream_errc::resource_not_found);
 
     CHECK(arn_of(here, "a") == "arn:aws:kinesis:eu-west-1:123456789012:stream/a");
