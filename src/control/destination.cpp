@@ -193,12 +193,11 @@ std::string dead_letter_record(const queued_event& e,
 }
 
 result<void> write_record(const fs::path& directory,
-                          std::string_view function,
+                          std::string_view place,
                           std::string_view record,
                           event_time now) {
     const std::tm utc = fmt::gmtime(seconds_of(now));
-    const fs::path day =
-        directory / "aws/lambda/async" / function / fmt::format("{:%Y/%m/%d}", utc);
+    const fs::path day = directory / place / fmt::format("{:%Y/%m/%d}", utc);
     const auto failed = [&](const fs::path& what) {
         return system_failure(errc::storage_failed, "cannot write " + what.string());
     };

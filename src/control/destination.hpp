@@ -8,8 +8,8 @@
 ///   arn:aws:http:::HOST:PORT/PATH                             a POST to http://HOST:PORT/PATH
 ///
 /// A file's path below DATA/destinations/BUCKET is the key that AWS gives the object:
-/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID. The last is ours, in a form that
-/// AWS's clients let pass. Other services are not served, and refused when they are configured.
+/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID, or with MAPPING/SHARD in the place
+/// of async/FUNCTION. The last is ours, in a form that AWS's clients let pass. Other services are not served, and refused when they are configured.
 /// Pure, but for `write_record`.
 
 #include "control/event.hpp"
@@ -59,9 +59,10 @@ std::string dead_letter_record(const queued_event& e,
                                const event_ending& ending,
                                std::string_view target_arn);
 
-/// A new file below `directory`, on disk when this returns. Blocks.
+/// A new file below `directory`/`place`, in a directory for the day, on disk when this returns.
+/// Blocks.
 result<void> write_record(const std::filesystem::path& directory,
-                          std::string_view function,
+                          std::string_view place,
                           std::string_view record,
                           event_time now);
 

@@ -1,40 +1,28 @@
 #pragma once
 
-/// The event source mappings: kept in the storage, and each with the poller that brings its queue's
-/// messages to its function. The decisions are queue_poller's; here they meet queues and functions.
+/// The event source mappings: kept in the storage, and each with the source that brings a queue's
+/// messages or a stream's records to its function.
 ///
-/// Everything that happens by itself happens on one thread of its own, which never waits: neither
-/// for a message nor for a function. `mutex_` is a leaf and guards the mappings and their pollers;
-/// it is not held over the storage's writes, so who changes mappings holds the owner's `changes_`.
+/// The context's mutex is not held over the storage's writes, so who changes mappings holds the
+/// owner's `changes_`.
 
-#include "control/event_pattern.hpp"
-#include "control/queue_poller.hpp"
+#include "control/event_source.hpp"
 
 #include <hearth/control.hpp>
 
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
-
 #include <cstddef>
 #include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hearth::control {
 
 class event_sources {
   public:
     static constexpr std::size_t max_mappings = 1000;
-    /// Of messages that are here, all mappings together.
-    static constexpr std::size_t max_bytes = std::size_t{64} << 20;
 
     /// The owner outlives it.
-    explicit event_sources(control_plane::impl& owner) : owner_(owner) {}
+    explicit event_sources(control_plane::impl& owner) : all_(owner) {}
     event_sources(const event_sources&) = delete;
     event_sources& operator=(const event_sources&) = delete;
     ~event_sources() { stop(); }
@@ -63,63 +51,10 @@ class event_sources {
     void add_to(hearth::metrics& m) const;
 
   private:
-    struct source {
-        source(event_source_mapping m,
-               std::string from,
-               queue_poller::settings s,
-               std::vector<event_pattern> f,
-               const boost::asio::thread_pool::executor_type& thread)
-            : uuid(m.uuid),
-              queue(std::move(from)),
-              mapping(std::move(m)),
-              filters(std::move(f)),
-              poller(s),
-              timer(thread) {}
+    [[nodiscard]] event_source_ptr make(event_source_mapping m, std::vector<event_pattern> filters);
 
-        const std::string uuid, queue;
-        // Under mutex_.
-        event_source_mapping mapping;
-        std::vector<event_pattern> filters;
-        queue_poller poller;
-        std::size_t charged = 0;  ///< of bytes_
-        bool deleting = false;
-        std::uint64_t polled = 0, filtered_out = 0, deleted = 0;
-        // The thread's.
-        boost::asio::steady_timer timer;
-        boost::asio::cancellation_signal cancel_receive;
-    };
-    using source_ptr = std::shared_ptr<source>;
-
-    /// A source for it, with its filters read.
-    [[nodiscard]] result<source_ptr> make(event_source_mapping m);
-    [[nodiscard]] event_source_mapping shown(const source& s) const;
-    void wake(const source_ptr& s);
-
-    // On the thread.
-    void pump(const source_ptr& s);
-    void perform(const source_ptr& s, queue_poller::receive r);
-    void perform(const source_ptr& s, queue_poller::cancel_receive);
-    void perform(const source_ptr& s, queue_poller::invoke i);
-    void perform(const source_ptr& s, queue_poller::remove r);
-    void perform(const source_ptr& s, queue_poller::release r);
-    void on_received(const source_ptr& s, const error& failed, std::vector<queue_message> messages);
-    void on_invoked(const source_ptr& s,
-                    std::uint64_t batch,
-                    const error& failed,
-                    const response& r);
-    /// It cannot receive now, and tries again a little later.
-    void hold(const source_ptr& s, const error& why);
-    /// Why the function cannot be invoked, if it cannot. @errors as control_plane::impl::admit
-    [[nodiscard]] result<void> check_function(const std::string& arn) const;
-
-    control_plane::impl& owner_;
-    boost::asio::thread_pool thread_{1};  ///< goes after the sources, whose timers use it
-    mutable std::mutex mutex_;
-    std::map<std::string, source_ptr, std::less<>> sources_;  ///< by UUID; under mutex_
-    bool running_ = false;                                    ///< under mutex_
-    // The thread's.
-    std::size_t bytes_ = 0;
-    std::vector<source_ptr> starved_;  ///< wait for bytes_ to fall
+    mutable event_source_context all_;
+    bool running_ = false;  ///< under the mutex
 };
 
 }  // namespace hearth::control

@@ -185,33 +185,55 @@ void events::conclude(const queued_event& e,
         asio::detached);
 }
 
+asio::awaitable<error> events::bring_one(destination to,
+                                         std::string place,
+                                         outgoing_message record) {
+    if (const auto* bucket = std::get_if<bucket_destination>(&to)) {
+        const auto written =
+            write_record(owner_.options_.data_directory / "destinations" / bucket->bucket, place,
+                         record.body, now());
+        co_return written.has_error() ? written.error() : error();
+    }
+    if (const auto* target = std::get_if<queue_destination>(&to)) {
+        queue of(owner_.queues_, owner_.queues_.name_of(target->arn));
+        const auto sent = of.send(std::move(record));
+        co_return sent.has_error() ? sent.error() : error();
+    }
+    const auto& endpoint = std::get<http_destination>(to);
+    for (std::size_t attempt = 1;; ++attempt) {
+        if (stopping_) co_return error(errc::shutting_down);
+        const error failed = co_await post_record(endpoint, record.body);
+        if (!failed.code() || attempt == max_posts) co_return failed;
+        asio::steady_timer pause(co_await asio::this_coro::executor,
+                                 backoff(owner_.options_.events, attempt));
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+}
+
+void events::async_bring(destination to,
+                         std::string place,
+                         outgoing_message record,
+                         asio::any_completion_handler<void(error)> done) {
+    auto executor = tracked_executor(done);
+    asio::co_spawn(senders_, bring_one(std::move(to), std::move(place), std::move(record)),
+                   [executor = std::move(executor), done = std::move(done)](
+                       const std::exception_ptr& thrown, error failed) mutable {
+                       if (thrown) failed = error(errc::storage_failed, "out of memory");
+                       complete(std::move(executor), std::move(done), std::move(failed));
+                   });
+}
+
 asio::awaitable<void> events::bring(std::string lane,
                                     std::vector<outbound> out,
                                     event_change change,
                                     asio::any_completion_executor executor,
                                     asio::any_completion_handler<void(event_change)> done) {
     for (outbound& each : out) {
-        error failed;
-        if (const auto* bucket = std::get_if<bucket_destination>(&each.where)) {
-            const auto written =
-                write_record(owner_.options_.data_directory / "destinations" / bucket->bucket,
-                             function_of(lane), each.record.body, now());
-            if (written.has_error()) failed = written.error();
-        } else if (const auto* target = std::get_if<queue_destination>(&each.where)) {
-            queue to(owner_.queues_, owner_.queues_.name_of(target->arn));
-            const auto sent = to.send(std::move(each.record));
-            if (sent.has_error()) failed = sent.error();
-        } else {
-            const auto& endpoint = std::get<http_destination>(each.where);
-            for (std::size_t attempt = 1; attempt <= max_posts; ++attempt) {
-                if (stopping_) co_return;  // the event stays as it is: the next process has it
-                failed = co_await post_record(endpoint, each.record.body);
-                if (!failed.code() || attempt == max_posts) break;
-                asio::steady_timer pause(co_await asio::this_coro::executor,
-                                         backoff(owner_.options_.events, attempt));
-                co_await pause.async_wait(asio::use_awaitable);
-            }
-        }
+        const error failed = co_await bring_one(
+            std::move(each.where), std::string("aws/lambda/async/").append(function_of(lane)),
+            std::move(each.record));
+        // The event stays as it is: the next process has it.
+        if (failed == errc::shutting_down) co_return;
         if (failed.code()) on_undelivered(lane, each.is_dead_letter, failed);
     }
     complete(std::move(executor), std::move(done), std::move(change));

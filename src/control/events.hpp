@@ -55,6 +55,14 @@ class events final : private event_target {
     /// The same, waits for what is with functions, and writes what it came to.
     void stop();
 
+    /// Brings a record to a destination that is no function, and waits for the disk and the network
+    /// elsewhere. `place`: below which key a bucket has it, as destination.hpp says. The error says
+    /// why it is not there; errc::shutting_down: this process ends first.
+    void async_bring(destination to,
+                     std::string place,
+                     outgoing_message record,
+                     boost::asio::any_completion_handler<void(error)> done);
+
     /// Fills in what concerns events. The functions are there, sorted by name.
     void add_to(hearth::metrics& m) const;
 
@@ -77,7 +85,7 @@ class events final : private event_target {
 
     /// A record on its way out of this process's events.
     struct outbound {
-        destination where;  ///< no function
+        destination where;        ///< no function
         outgoing_message record;  ///< attributes are a queue's alone
         bool is_dead_letter = false;
     };
@@ -88,6 +96,9 @@ class events final : private event_target {
                          outgoing_message record,
                          event_change& change,
                          std::vector<outbound>& out);
+    boost::asio::awaitable<error> bring_one(destination to,
+                                            std::string place,
+                                            outgoing_message record);
     /// Brings them, and gives `change` to `done`.
     boost::asio::awaitable<void> bring(
         std::string lane,

@@ -1,6 +1,6 @@
 #include "control/queue_poller.hpp"
 
-#include "control/sqs_event.hpp"
+#include "control/item_failures.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -181,7 +181,13 @@ void describe_item(Visitor& v, Mapping& m) {
     v("maximum_batching_window", m.maximum_batching_window);
     v("maximum_concurrency", m.maximum_concurrency), v("filters", m.filters);
     v("function_response_types", m.function_response_types), v("tags", m.tags);
-    v("enabled", m.enabled), v("last_modified", m.last_modified);
+    v("starting_position", m.starting_position);
+    v("starting_position_timestamp", m.starting_position_timestamp);
+    v("parallelization_factor", m.parallelization_factor);
+    v("maximum_retry_attempts", m.maximum_retry_attempts);
+    v("maximum_record_age", m.maximum_record_age);
+    v("bisect_batch_on_function_error", m.bisect_batch_on_function_error);
+    v("on_failure", m.on_failure), v("enabled", m.enabled), v("last_modified", m.last_modified);
 }
 
 /// What the attributes hold by qualifier.

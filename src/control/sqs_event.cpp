@@ -1,9 +1,9 @@
 #include "control/sqs_event.hpp"
 
-#include <boost/json.hpp>
-#include <openssl/evp.h>
+#include "base/base64.hpp"
 
-#include <cstddef>
+#include <boost/json.hpp>
+
 #include <utility>
 
 namespace hearth::control {
@@ -11,14 +11,6 @@ namespace hearth::control {
 namespace json = boost::json;
 
 namespace {
-
-std::string in_base64(std::string_view bytes) {
-    std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and EVP_EncodeBlock's NUL
-    text.resize(static_cast<std::size_t>(EVP_EncodeBlock(
-        reinterpret_cast<unsigned char*>(text.data()),
-        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()))));
-    return text;
-}
 
 json::string_view json_text(std::string_view s) { return {s.data(), s.size()}; }
 
@@ -44,7 +36,7 @@ json::object sqs_record(const queue_message& m,
     for (const auto& [name, a] : m.attributes) {
         const bool is_binary = a.type.starts_with("Binary");
         message_attributes[name] = {
-            {is_binary ? "binaryValue" : "stringValue", is_binary ? in_base64(a.value) : a.value},
+            {is_binary ? "binaryValue" : "stringValue", is_binary ? to_base64(a.value) : a.value},
             {"stringListValues", json::array()},
             {"binaryListValues", json::array()},
             {"dataType", a.type}};
@@ -68,30 +60,6 @@ json::object filtered_form(json::object record) {
     json::value said = json::parse(body.get_string(), ec);
     if (!ec && said.is_structured()) body = std::move(said);
     return record;
-}
-
-std::optional<std::set<std::string, std::less<>>> item_failures(
-    std::string_view answer, const std::set<std::string, std::less<>>& ids) {
-    using failures = std::set<std::string, std::less<>>;
-    boost::system::error_code ec;
-    const json::value said = json::parse(json_text(answer), ec);
-    if (ec) return std::nullopt;
-    if (said.is_null()) return failures();
-    const json::object* o = said.if_object();
-    if (!o) return std::nullopt;
-    const json::value* list = o->if_contains("batchItemFailures");
-    if (!list || list->is_null()) return failures();
-    if (!list->is_array()) return std::nullopt;
-    failures found;
-    for (const json::value& each : list->get_array()) {
-        const json::object* item = each.if_object();
-        const json::value* id = item ? item->if_contains("itemIdentifier") : nullptr;
-        if (!id || !id->is_string()) return std::nullopt;
-        const std::string_view text(id->get_string().data(), id->get_string().size());
-        if (!ids.contains(text)) return std::nullopt;  // an empty one too
-        found.emplace(text);
-    }
-    return found;
 }
 
 }  // namespace hearth::control
