@@ -18,6 +18,7 @@
 #include "http/url_streaming_call.hpp"
 
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
@@ -300,11 +301,10 @@ void session::on_body(error_code ec) {
     if (parser_->get().body().size() <= inline_hash)
         return check_body(sigv4::payload_hash(parser_->get().body()));
     // A package takes a while to hash.
-    const bool taken = owner_->submit([self = shared_from_this()] {
+    run_elsewhere([self = shared_from_this()] {
         const std::string hash = sigv4::payload_hash(self->parser_->get().body());
         asio::post(self->connection_.get_executor(), [self, hash] { self->check_body(hash); });
     });
-    if (!taken) close();
 }
 
 void session::check_body(const std::string& hash) {
@@ -330,8 +330,10 @@ void session::dispatch() {
     if (auto refused = denied(proof_.key, owner_->control_, *asked_))
         return respond(std::move(*refused));
     if (is_invocation(asked_->op)) return invoke();
-    if (waits_for_disk(asked_->op)) return manage_elsewhere();
-    respond(manage(owner_->control_, *asked_, parser_->get().body(), origin(), proof_.key));
+    const auto answer = [this] {
+        return manage(owner_->control_, *asked_, parser_->get().body(), origin(), proof_.key);
+    };
+    waits_for_disk(asked_->op) ? answer_elsewhere(answer) : respond(answer());
 }
 
 void session::invoke() {
@@ -437,39 +439,33 @@ void session::on_url_invoked(const function_url_config& config,
 void session::add_url_headers(const function_url_config& config, reply& to) const {
     add_cors(config.cors, parser_->get(), to);
     // Under the API's own name a function's page must not act as this server's.
-    if (!asked_->by_own_host)
-        to.headers.emplace_back("Content-Security-Policy", "sandbox");
-}
-
-void session::manage_elsewhere() {
-    const bool taken = owner_->submit([self = shared_from_this()] {
-        // Nothing else touches the request meanwhile: the session has no operation under way.
-        reply r = manage(self->owner_->control_, *self->asked_, self->parser_->get().body(),
-                         self->origin(), self->proof_.key);
-        asio::post(self->connection_.get_executor(),
-                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
-    });
-    if (!taken) close();
+    if (!asked_->by_own_host) to.headers.emplace_back("Content-Security-Policy", "sandbox");
 }
 
 void session::call_service() {
-    const bool taken = owner_->submit([self = shared_from_this()] {
-        control_plane& control = self->owner_->control_;
-        const auto& [service, how, operation] = self->service_;
-        const auto& request = self->parser_->get();
+    answer_elsewhere([this] {
+        control_plane& control = owner_->control_;
+        const auto& request = parser_->get();
         const std::string_view body = request.body();
-        const access_key* by = self->proof_.key;
-        reply r = service == aws_service::logs
-                      ? cloudwatch_logs::answer(control, operation, body, by)
-                  : service == aws_service::events
-                      ? event_rules::answer(control, operation, body, by)
-                      : api_gateway::answer(
-                            control, {request.method(), view(request.target()), self->origin()},
-                            body, by);
-        asio::post(self->connection_.get_executor(),
-                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
+        if (service_.service == aws_service::logs)
+            return cloudwatch_logs::answer(control, service_.operation, body, proof_.key);
+        if (service_.service == aws_service::events)
+            return event_rules::answer(control, service_.operation, body, proof_.key);
+        return api_gateway::answer(control, {request.method(), view(request.target()), origin()},
+                                   body, proof_.key);
     });
-    if (!taken) close();
+}
+
+void session::run_elsewhere(std::function<void()> job) {
+    if (owner_->submit(std::move(job))) return;
+    asio::dispatch(connection_.get_executor(), [self = shared_from_this()] { self->close(); });
+}
+
+void session::answer_elsewhere(std::function<reply()> make) {
+    run_elsewhere([self = shared_from_this(), make = std::move(make)] {
+        asio::post(self->connection_.get_executor(),
+                   [self, r = make()]() mutable { self->respond(std::move(r)); });
+    });
 }
 
 void session::respond(reply r, bool rest_unread) {

@@ -24,6 +24,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,7 +74,6 @@ class session : public std::enable_shared_from_this<session> {
 
     /// Of a request for a function: who asks, and when. Gives it a trace id if it has none.
     request_context make_context();
-    void manage_elsewhere();
     void call_queues();   // session_queues.cpp
     void call_streams();  // session_streams.cpp
     void call_service();
@@ -95,6 +95,11 @@ class session : public std::enable_shared_from_this<session> {
     /// A body or an answer of this size gets that long.
     [[nodiscard]] static std::chrono::seconds time_for(std::uint64_t bytes);
 
+    /// From any thread: runs `job` on one that may take its time; where none is left, closes.
+    /// Nothing else touches the request meanwhile: the session has no operation under way.
+    void run_elsewhere(std::function<void()> job);
+    /// As run_elsewhere; what `make` gives is the answer.
+    void answer_elsewhere(std::function<reply()> make);
     /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it
     /// has read the answer.
     void respond(reply r, bool rest_unread = false);

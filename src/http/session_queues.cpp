@@ -3,14 +3,10 @@
 #include "http/session.hpp"
 #include "http/sqs.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <utility>
 #include <variant>
 
 namespace hearth::http {
-
-namespace asio = boost::asio;
 
 void session::call_queues() {
     const std::string_view target(parser_->get().target().data(), parser_->get().target().size());
@@ -26,12 +22,7 @@ void session::call_queues() {
     if (!sqs::waits_for_disk(*call))
         return sqs::start(owner_->control_, call, connection_.get_executor(), long_poll_.slot(),
                           [self = shared_from_this()](reply r) { self->respond(std::move(r)); });
-    const bool taken = owner_->submit([self = shared_from_this(), call] {
-        reply r = sqs::answer(self->owner_->control_, *call);
-        asio::post(self->connection_.get_executor(),
-                   [self, r = std::move(r)]() mutable { self->respond(std::move(r)); });
-    });
-    if (!taken) close();
+    answer_elsewhere([this, call] { return sqs::answer(owner_->control_, *call); });
 }
 
 }  // namespace hearth::http

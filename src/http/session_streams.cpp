@@ -3,28 +3,17 @@
 #include "http/kinesis.hpp"
 #include "http/session.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <utility>
 
 namespace hearth::http {
 
-namespace asio = boost::asio;
-
 void session::call_streams() {
     // Elsewhere, as requests and answers may be large.
-    const auto write = [self = shared_from_this()](const kinesis::answer& a) {
-        const bool taken = self->owner_->submit([self, a] {
-            asio::post(self->connection_.get_executor(),
-                       [self, r = a()]() mutable { self->respond(std::move(r)); });
-        });
-        if (!taken) asio::post(self->connection_.get_executor(), [self] { self->close(); });
-    };
-    const bool taken = owner_->submit([self = shared_from_this(), write] {
+    run_elsewhere([self = shared_from_this()] {
         kinesis::start(self->owner_->control_, self->service_, self->parser_->get().body(),
-                       self->proof_.key, self->connection_.get_executor(), write);
+                       self->proof_.key, self->connection_.get_executor(),
+                       [self](kinesis::answer write) { self->answer_elsewhere(std::move(write)); });
     });
-    if (!taken) close();
 }
 
 }  // namespace hearth::http
