@@ -3,12 +3,12 @@
 #include "http/authentication.hpp"
 #include "http/json_reader.hpp"
 #include "http/own_host.hpp"
+#include "http/request_target.hpp"
 #include "http/text.hpp"
 
 #include <hearth/http_api.hpp>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -25,7 +25,7 @@ using boost::beast::http::verb;
 struct call {
     control_plane& control;
     const std::string& origin;
-    std::array<std::string, 2> path{};  ///< its parameters
+    path_parameters path{};
     std::vector<std::pair<std::string, std::string>> query{};
 
     [[nodiscard]] http_apis& apis() const { return control.apis(); }
@@ -448,29 +448,6 @@ constexpr row rows[] = {
 };
 // clang-format on
 
-std::string_view take_segment(std::string_view& path) {
-    path.remove_prefix(path.starts_with('/') ? 1 : 0);
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(segment.size());
-    return segment;
-}
-
-/// Whether the path is the row's; its parameters go to `into`, those beyond its size aside.
-bool takes(std::string_view pattern, std::string_view path, std::array<std::string, 2>& into) {
-    std::size_t found = 0;
-    while (!pattern.empty() && !path.empty()) {
-        const std::string_view expected = take_segment(pattern), given = take_segment(path);
-        if (expected != "{}") {
-            if (expected != given) return false;
-            continue;
-        }
-        auto text = percent_decode(given);
-        if (!text || text->empty()) return false;
-        if (found < into.size()) into[found++] = std::move(*text);
-    }
-    return pattern.empty() && path.empty();
-}
-
 reply fault(std::string_view type, std::string_view message, status code) {
     const json::object body{{"message", printable(message)}};
     return {.status = code,
@@ -488,14 +465,11 @@ reply failure_of(const error& e) {
     return fault("InternalServerErrorException", message, status::internal_server_error);
 }
 
+/// What is malformed is left out.
 std::vector<std::pair<std::string, std::string>> read_query(std::string_view query) {
     std::vector<std::pair<std::string, std::string>> parameters;
-    while (!query.empty()) {
-        const std::string_view pair = query.substr(0, query.find('&'));
-        query.remove_prefix(std::min(pair.size() + 1, query.size()));
-        const auto equals = pair.find('=');
-        auto key = percent_decode(pair.substr(0, equals));
-        auto value = percent_decode(equals == pair.npos ? "" : pair.substr(equals + 1));
+    for (const auto& [name, text] : split_query(query)) {
+        auto key = percent_decode(name), value = percent_decode(text);
         if (key && value) parameters.emplace_back(std::move(*key), std::move(*value));
     }
     return parameters;
@@ -512,13 +486,13 @@ reply answer(control_plane& control,
              const request_line& asked,
              std::string_view body,
              const access_key* by) {
-    std::string_view path = asked.target.substr(0, asked.target.find('?'));
-    const std::string_view query =
-        path.size() == asked.target.size() ? "" : asked.target.substr(path.size() + 1);
-    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    const split_target target(asked.target);
+    const std::string_view path = without_trailing_slashes(target.path);
     call c{control, asked.origin};
     const auto* found = std::ranges::find_if(rows, [&](const row& r) {
-        return r.method == asked.method && takes(r.path, path, c.path);
+        auto parameters = r.method == asked.method ? match_path(r.path, path) : std::nullopt;
+        if (parameters) c.path = std::move(*parameters);
+        return parameters.has_value();
     });
     const std::string method(boost::beast::http::to_string(asked.method));
     if (found == std::end(rows))
@@ -533,7 +507,7 @@ reply answer(control_plane& control,
         return fault("NotImplementedException",
                      std::string(found->name) + " is not implemented by this server yet",
                      status::not_implemented);
-    c.query = read_query(query);
+    c.query = read_query(target.query);
     const auto done = read_document(body.empty() ? "{}" : body,
                                     [&](const reader& r) { return found->answer(c, r); });
     if (done.has_error()) return failure_of(done.error().why);

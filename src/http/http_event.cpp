@@ -2,6 +2,7 @@
 
 #include "http/beast_text.hpp"
 #include "http/own_host.hpp"
+#include "http/request_target.hpp"
 #include "http/text.hpp"
 
 #include <boost/json.hpp>
@@ -63,15 +64,8 @@ using pairs = std::vector<std::pair<std::string, std::string>>;
 
 pairs query_of(std::string_view query) {
     pairs parameters;
-    while (!query.empty()) {
-        const std::string_view pair = query.substr(0, query.find('&'));
-        query.remove_prefix(std::min(pair.size() + 1, query.size()));
-        if (pair.empty()) continue;
-        const auto equals = pair.find('=');
-        parameters.emplace_back(
-            decode_query(pair.substr(0, equals)),
-            equals == pair.npos ? std::string() : decode_query(pair.substr(equals + 1)));
-    }
+    for (const auto& [name, value] : split_query(query))
+        parameters.emplace_back(decode_query(name), decode_query(value));
     return parameters;
 }
 
@@ -125,13 +119,6 @@ json::object all_values(const pairs& from) {
     }
     return all;
 }
-
-struct split_target {
-    explicit split_target(std::string_view target)
-        : path(target.substr(0, target.find('?'))),
-          query(path.size() == target.size() ? "" : target.substr(path.size() + 1)) {}
-    std::string_view path, query;
-};
 
 std::string domain_name(const event_source& source, const http_request& request) {
     if (!source.by_own_host) return source.domain_name;

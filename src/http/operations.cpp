@@ -1,9 +1,9 @@
 #include "http/operations.hpp"
 
+#include "http/request_target.hpp"
 #include "http/text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 
 namespace hearth::http {
@@ -142,27 +142,6 @@ constexpr operation kept_only[] = {
     operation::get_function_scaling_config,
 };
 
-std::string_view next_segment(std::string_view& path) {
-    path.remove_prefix(path.starts_with('/') ? 1 : 0);
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(segment.size());
-    return segment;
-}
-
-/// Whether the (still encoded) path matches, and its parameters.
-bool matches(std::string_view pattern,
-             std::string_view path,
-             std::array<std::string_view, 3>& parameters) {
-    std::size_t found = 0;
-    while (!pattern.empty() && !path.empty()) {
-        const std::string_view expected = next_segment(pattern), given = next_segment(path);
-        if (expected != "{}" && expected != given) return false;
-        if (expected == "{}" && given.empty()) return false;
-        if (expected == "{}") parameters.at(found++) = given;
-    }
-    return pattern.empty() && path.empty();
-}
-
 bool contains(std::string_view query, std::string_view part) {
     return query.find(part) != query.npos;
 }
@@ -197,28 +176,19 @@ std::optional<route> find_route(verb method, std::string_view target) {
         target = slash == target.npos ? "/" : target.substr(slash);
     }
     target = target.substr(0, target.find('#'));
-    const auto mark = target.find('?');
-    std::string_view path = target.substr(0, mark);
-    std::string_view query = mark == target.npos ? "" : target.substr(mark + 1);
-    if (!path.starts_with('/')) return std::nullopt;
-    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    const split_target asked(target);
+    if (!asked.path.starts_with('/')) return std::nullopt;
+    const std::string_view path = without_trailing_slashes(asked.path);
 
     for (const row& each : rows) {
-        std::array<std::string_view, 3> parameters;
-        if (each.method != method || !matches(each.path, path, parameters)) continue;
-        if (!each.query.empty() && !contains(query, each.query)) continue;
-        auto first = percent_decode(parameters[0]), second = percent_decode(parameters[1]),
-             third = percent_decode(parameters[2]);
-        if (!first || !second || !third) return std::nullopt;
-        route found{each.op,           each.name, std::move(*first), std::move(*second),
-                    std::move(*third), {}};
+        if (each.method != method || !contains(asked.query, each.query)) continue;
+        auto parameters = match_path(each.path, path);
+        if (!parameters) continue;
+        auto& [first, second, third] = *parameters;
+        route found{each.op, each.name, std::move(first), std::move(second), std::move(third), {}};
         found.of_function = contains(each.path, "/functions/{}") || contains(each.path, "/tags/{}");
-        while (!query.empty()) {
-            const std::string_view pair = query.substr(0, query.find('&'));
-            query.remove_prefix(std::min(pair.size() + 1, query.size()));
-            const auto equals = pair.find('=');
-            auto key = percent_decode(pair.substr(0, equals));
-            auto value = percent_decode(equals == pair.npos ? "" : pair.substr(equals + 1));
+        for (const auto& [name, text] : split_query(asked.query)) {
+            auto key = percent_decode(name), value = percent_decode(text);
             if (!key || !value) return std::nullopt;
             found.query.emplace_back(std::move(*key), std::move(*value));
         }

@@ -4,6 +4,7 @@
 #include "http/beast_text.hpp"
 #include "http/cors.hpp"
 #include "http/own_host.hpp"
+#include "http/request_target.hpp"
 #include "http/session.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -28,9 +29,8 @@ void session::invoke_api() {
         answer->status = status::no_content;
         return respond(std::move(*answer));
     }
-    const std::string_view target = asked_->second;
     const auto match =
-        match_api(*api, view(request.method_string()), target.substr(0, target.find('?')));
+        match_api(*api, view(request.method_string()), split_target(asked_->second).path);
     if (!match) return answer_for_api(*api, api_message(status::not_found, "Not Found"));
     if (!match->integration)
         return answer_for_api(*api,

@@ -1,5 +1,7 @@
 // Requests for Amazon SQS on a session.
 
+#include "http/beast_text.hpp"
+#include "http/request_target.hpp"
 #include "http/session.hpp"
 #include "http/sqs.hpp"
 
@@ -9,10 +11,9 @@
 namespace hearth::http {
 
 void session::call_queues() {
-    const std::string_view target(parser_->get().target().data(), parser_->get().target().size());
     auto read = sqs::read(owner_->control_,
                           {.service = service_,
-                           .path = target.substr(0, target.find('?')),
+                           .path = split_target(view(parser_->get().target())).path,
                            .request_id = request_id_,
                            .origin = origin(),
                            .by = proof_.key},
