@@ -2,6 +2,7 @@
 
 #include "http/authentication.hpp"
 #include "http/json_reader.hpp"
+#include "http/operations_table.hpp"
 #include "http/own_host.hpp"
 #include "http/request_target.hpp"
 #include "http/text.hpp"
@@ -519,17 +520,11 @@ reply answer(control_plane& control,
 std::vector<std::string_view> action_names() { return {std::begin(actions), std::end(actions)}; }
 
 std::string operations_table() {
-    std::string served, absent;
-    std::size_t served_count = 0, absent_count = 0;
-    for (const row& each : rows) {
-        std::string& list = each.answer ? served : absent;
-        list.append(list.empty() ? "" : ", ").append(each.name);
-        ++(each.answer ? served_count : absent_count);
-    }
-    return "| how far | operations of API Gateway v2 |\n|---|---|\n| served (" +
-           std::to_string(served_count) + ") | " + served +
-           " |\n| answer `NotImplementedException` with their name (" +
-           std::to_string(absent_count) + ") | " + absent + " |\n";
+    std::vector<std::string_view> served, absent;
+    for (const row& each : rows) (each.answer ? served : absent).push_back(each.name);
+    return make_operations_table(
+        "operations of API Gateway v2",
+        {{"served", served}, {"answer `NotImplementedException` with their name", absent}});
 }
 
 }  // namespace hearth::http::api_gateway

@@ -3,6 +3,7 @@
 #include "http/authentication.hpp"
 #include "http/json_protocol.hpp"
 #include "http/json_reader.hpp"
+#include "http/operations_table.hpp"
 #include "http/text.hpp"
 
 #include <hearth/data_stream.hpp>
@@ -633,20 +634,12 @@ std::vector<std::string> action_names() {
 }
 
 std::string operations_table() {
-    std::string table = "| how far | operations of Amazon Kinesis |\n|---|---|\n";
-    const auto add = [&](const char* how_far, bool is_there) {
-        std::string names;
-        std::size_t count = 0;
-        for (const operation_row& each : rows) {
-            if ((each.manage || each.start) != is_there) continue;
-            names.append(count++ ? ", " : " ").append(each.name);
-        }
-        table.append("| ").append(how_far).append(" (").append(std::to_string(count));
-        table.append(") |").append(names).append(" |\n");
-    };
-    add("served", true);
-    add("answer `UnknownOperationException` with their name", false);
-    return table;
+    std::vector<std::string_view> served, absent;
+    for (const operation_row& each : rows)
+        (each.manage || each.start ? served : absent).push_back(each.name);
+    return make_operations_table(
+        "operations of Amazon Kinesis",
+        {{"served", served}, {"answer `UnknownOperationException` with their name", absent}});
 }
 
 }  // namespace hearth::http::kinesis

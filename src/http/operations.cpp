@@ -1,5 +1,6 @@
 #include "http/operations.hpp"
 
+#include "http/operations_table.hpp"
 #include "http/request_target.hpp"
 #include "http/text.hpp"
 
@@ -155,19 +156,10 @@ std::string operations_table() {
         const bool is_kept = std::ranges::find(kept_only, each.op) != std::end(kept_only);
         (each.op == operation::absent ? absent : is_kept ? kept : served).push_back(each.name);
     }
-    std::string table = "| how far | operations |\n|---|---|\n";
-    const auto add = [&](const char* how_far, std::vector<std::string_view>& names) {
-        std::ranges::sort(names);
-        table.append("| ").append(how_far).append(" (").append(std::to_string(names.size()));
-        table += ") |";
-        for (std::string_view name : names)
-            table.append(name == names.front() ? " " : ", ").append(name);
-        table += " |\n";
-    };
-    add("served", served);
-    add("kept and shown; nothing acts on them", kept);
-    add("answer `NotImplementedException` with their name", absent);
-    return table;
+    return make_operations_table("operations",
+                                 {{"served", served},
+                                  {"kept and shown; nothing acts on them", kept},
+                                  {"answer `NotImplementedException` with their name", absent}});
 }
 
 std::optional<route> find_route(verb method, std::string_view target) {

@@ -2,6 +2,7 @@
 
 #include "http/authentication.hpp"
 #include "http/json_reader.hpp"
+#include "http/operations_table.hpp"
 #include "http/sqs_wire.hpp"
 #include "http/text.hpp"
 
@@ -620,18 +621,9 @@ std::string operations_table() {
     std::vector<std::string_view> served, absent;
     for (const operation_row& each : rows)
         (each.manage || each.start ? served : absent).push_back(each.name);
-    std::string table = "| how far | operations of Amazon SQS |\n|---|---|\n";
-    const auto add = [&](const char* how_far, std::vector<std::string_view>& names) {
-        std::ranges::sort(names);
-        table.append("| ").append(how_far).append(" (").append(std::to_string(names.size()));
-        table += ") |";
-        for (std::string_view name : names)
-            table.append(name == names.front() ? " " : ", ").append(name);
-        table += " |\n";
-    };
-    add("served", served);
-    add("answer `UnsupportedOperation` with their name", absent);
-    return table;
+    return make_operations_table(
+        "operations of Amazon SQS",
+        {{"served", served}, {"answer `UnsupportedOperation` with their name", absent}});
 }
 
 }  // namespace hearth::http::sqs
