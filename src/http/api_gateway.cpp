@@ -13,7 +13,6 @@
 #include <charconv>
 #include <map>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 namespace hearth::http::api_gateway {
@@ -38,14 +37,7 @@ struct call {
     }
 };
 
-/// What an operation gave; its error becomes the request's.
-template <class T>
-T taken_from(result<T> given) {
-    if (given.has_error()) throw fault_thrown{{shape_fault::kind::refused, given.error()}};
-    if constexpr (!std::is_void_v<T>) return std::move(*given);
-}
-
-std::shared_ptr<const http_api> call::api() const { return taken_from(apis().find(path[0])); }
+std::shared_ptr<const http_api> call::api() const { return taken(apis().find(path[0])); }
 
 /// What of AWS's is not here, though the shape is.
 void refuse_members(const reader& r,
@@ -213,7 +205,7 @@ http_api_request read_api(const reader& r, std::string_view where) {
 json::object create_api(const call& c, const reader& r) {
     if (r.required_text("protocolType", "protocolType") != "HTTP")
         want(r, "CreateApi", "protocolType", "HTTP");
-    return api_shape(c, taken_from(c.apis().create(read_api(r, "CreateApi"))));
+    return api_shape(c, taken(c.apis().create(read_api(r, "CreateApi"))));
 }
 json::object get_api(const call& c, const reader&) { return api_shape(c, *c.api()); }
 json::object get_apis(const call& c, const reader&) {
@@ -226,14 +218,14 @@ json::object get_apis(const call& c, const reader&) {
 }
 json::object update_api(const call& c, const reader& r) {
     refuse_members(r, "UpdateApi", {"target", "routeKey"});
-    return api_shape(c, taken_from(c.apis().update(c.path[0], read_api(r, "UpdateApi"))));
+    return api_shape(c, taken(c.apis().update(c.path[0], read_api(r, "UpdateApi"))));
 }
 json::object delete_api(const call& c, const reader&) {
-    taken_from(c.apis().remove(c.path[0]));
+    taken(c.apis().remove(c.path[0]));
     return {};
 }
 json::object delete_cors_configuration(const call& c, const reader&) {
-    taken_from(c.apis().remove_cors(c.path[0]));
+    taken(c.apis().remove_cors(c.path[0]));
     return {};
 }
 
@@ -254,8 +246,8 @@ api_integration_request read_integration(const reader& r, std::string_view where
 
 json::object create_integration(const call& c, const reader& r) {
     (void)r.required_text("integrationType", "integrationType");
-    return shape_of(taken_from(
-        c.apis().create_integration(c.path[0], read_integration(r, "CreateIntegration"))));
+    return shape_of(
+        taken(c.apis().create_integration(c.path[0], read_integration(r, "CreateIntegration"))));
 }
 json::object get_integration(const call& c, const reader&) {
     return item_of(c.api()->integrations, c.path[1], "Integration");
@@ -264,11 +256,11 @@ json::object get_integrations(const call& c, const reader&) {
     return page_of(c, c.api()->integrations);
 }
 json::object update_integration(const call& c, const reader& r) {
-    return shape_of(taken_from(c.apis().update_integration(
-        c.path[0], c.path[1], read_integration(r, "UpdateIntegration"))));
+    return shape_of(taken(c.apis().update_integration(c.path[0], c.path[1],
+                                                      read_integration(r, "UpdateIntegration"))));
 }
 json::object delete_integration(const call& c, const reader&) {
-    taken_from(c.apis().remove_integration(c.path[0], c.path[1]));
+    taken(c.apis().remove_integration(c.path[0], c.path[1]));
     return {};
 }
 
@@ -285,7 +277,7 @@ api_route_request read_route(const reader& r, std::string_view where) {
 
 json::object create_route(const call& c, const reader& r) {
     (void)r.required_text("routeKey", "routeKey");
-    return shape_of(taken_from(c.apis().create_route(c.path[0], read_route(r, "CreateRoute"))));
+    return shape_of(taken(c.apis().create_route(c.path[0], read_route(r, "CreateRoute"))));
 }
 json::object get_route(const call& c, const reader&) {
     return item_of(c.api()->routes, c.path[1], "Route");
@@ -293,10 +285,10 @@ json::object get_route(const call& c, const reader&) {
 json::object get_routes(const call& c, const reader&) { return page_of(c, c.api()->routes); }
 json::object update_route(const call& c, const reader& r) {
     return shape_of(
-        taken_from(c.apis().update_route(c.path[0], c.path[1], read_route(r, "UpdateRoute"))));
+        taken(c.apis().update_route(c.path[0], c.path[1], read_route(r, "UpdateRoute"))));
 }
 json::object delete_route(const call& c, const reader&) {
-    taken_from(c.apis().remove_route(c.path[0], c.path[1]));
+    taken(c.apis().remove_route(c.path[0], c.path[1]));
     return {};
 }
 
@@ -315,8 +307,7 @@ json::object create_stage(const call& c, const reader& r) {
         refuse(errc::unsupported,
                "CreateStage without autoDeploy is not implemented by this server yet: stages serve "
                "what the API is now");
-    return shape_of(
-        taken_from(c.apis().create_stage(c.path[0], name, read_stage(r, "CreateStage"))));
+    return shape_of(taken(c.apis().create_stage(c.path[0], name, read_stage(r, "CreateStage"))));
 }
 json::object get_stage(const call& c, const reader&) {
     return item_of(c.api()->stages, c.path[1], "stage");
@@ -327,10 +318,10 @@ json::object update_stage(const call& c, const reader& r) {
         refuse(errc::unsupported,
                "UpdateStage's autoDeploy false is not implemented by this server yet");
     return shape_of(
-        taken_from(c.apis().update_stage(c.path[0], c.path[1], read_stage(r, "UpdateStage"))));
+        taken(c.apis().update_stage(c.path[0], c.path[1], read_stage(r, "UpdateStage"))));
 }
 json::object delete_stage(const call& c, const reader&) {
-    taken_from(c.apis().remove_stage(c.path[0], c.path[1]));
+    taken(c.apis().remove_stage(c.path[0], c.path[1]));
     return {};
 }
 
@@ -350,18 +341,18 @@ std::string tagged_api(const call& c) {
 }
 
 json::object tag_resource(const call& c, const reader& r) {
-    taken_from(c.apis().tag(tagged_api(c), read_tags(r)));
+    taken(c.apis().tag(tagged_api(c), read_tags(r)));
     return {};
 }
 json::object untag_resource(const call& c, const reader&) {
     std::vector<std::string> keys;
     for (const auto& [key, value] : c.query)
         if (key == "tagKeys") keys.push_back(value);
-    taken_from(c.apis().untag(tagged_api(c), keys));
+    taken(c.apis().untag(tagged_api(c), keys));
     return {};
 }
 json::object get_tags(const call& c, const reader&) {
-    return {{"tags", map_shape(taken_from(c.apis().find(tagged_api(c)))->tags)}};
+    return {{"tags", map_shape(taken(c.apis().find(tagged_api(c)))->tags)}};
 }
 
 struct row {

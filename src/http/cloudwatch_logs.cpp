@@ -39,7 +39,7 @@ using json_protocol::translate;
 }
 
 template <class T>
-T taken(result<T> outcome) {
+T of_logs(result<T> outcome) {
     if (outcome.has_value()) return std::move(*outcome);
     if (outcome.error() == errc::not_found)
         refuse_with(no_such_resource, "The specified log group does not exist.");
@@ -174,7 +174,7 @@ json::object describe_log_groups(const request& r) {
                     "LogGroup name prefix and LogGroup name pattern are mutually exclusive "
                     "parameters.");
     std::vector<log_group> all;
-    if (r.logs) all = taken(r.logs->groups());
+    if (r.logs) all = of_logs(r.logs->groups());
     std::erase_if(all, [&](const log_group& g) {
         return !g.name.starts_with(prefix) || g.name.find(pattern) == g.name.npos;
     });
@@ -199,7 +199,7 @@ json::object describe_log_streams(const request& r) {
         refuse_with(invalid_parameter, "orderBy is LogStreamName or LastEventTime");
     if (by_time && !prefix.empty())
         refuse_with(invalid_parameter, "Cannot order by LastEventTime with a logStreamNamePrefix.");
-    auto all = taken(r.logs->streams(group));
+    auto all = of_logs(r.logs->streams(group));
     std::erase_if(all, [&](const log_stream& s) { return !s.name.starts_with(prefix); });
     if (by_time) std::ranges::stable_sort(all, {}, &log_stream::last_event_ms);
     if (r.in.flag("descending")) std::ranges::reverse(all);
@@ -236,9 +236,9 @@ json::object get_log_events(const request& r) {
         q.backward = direction == 'b';
         q.start = at;
     }
-    const auto page = taken(r.logs->read(q));
+    const auto page = of_logs(r.logs->read(q));
     if (page.events.empty() && !token) {
-        const auto streams = taken(r.logs->streams(q.group));
+        const auto streams = of_logs(r.logs->streams(q.group));
         if (std::ranges::find(streams, *stream, &log_stream::name) == streams.end())
             refuse_with(no_such_resource, "The specified log stream does not exist.");
     }
@@ -279,7 +279,7 @@ json::object filter_log_events(const request& r) {
     q.max_events = limit_of(r, max_events);
     q.from_ms = time_of(r, "startTime", 0);
     q.to_ms = time_of(r, "endTime", q.to_ms);
-    const auto filter = taken(log_filter::parse(r.in.text("filterPattern").value_or("")));
+    const auto filter = of_logs(log_filter::parse(r.in.text("filterPattern").value_or("")));
     if (!filter.is_empty())
         q.matches = [&filter](std::string_view message) { return filter.matches(message); };
     if (const auto token = r.in.text("nextToken")) {
@@ -287,7 +287,7 @@ json::object filter_log_events(const request& r) {
         if (direction != 'f') refuse_token();
         q.start = at;
     }
-    const auto page = taken(r.logs->read(q));
+    const auto page = of_logs(r.logs->read(q));
     json::array events;
     for (const log_event& e : page.events) {
         json::object o = event_of(e);

@@ -7,20 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 namespace hearth::http::event_rules {
 namespace {
 
 using boost::beast::http::status;
-
-/// What an operation gave; its error becomes the request's.
-template <class T>
-T taken(result<T> given) {
-    if (given.has_error()) throw fault_thrown{{shape_fault::kind::refused, given.error()}};
-    if constexpr (!std::is_void_v<T>) return std::move(*given);
-}
 
 constexpr std::string_view bus = "default";
 

@@ -14,14 +14,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace hearth::http {
 
 namespace json = boost::json;
 
-/// Inside the shape readers only: carries a fault from deep in a document to the function that
-/// reads it.
+/// Carries a fault from deep in a document, or in what is done with it, to the function that reads
+/// it.
 struct fault_thrown {
     shape_fault fault;
 };
@@ -38,6 +40,13 @@ struct fault_thrown {
     refuse(errc::invalid_argument, "1 validation error detected: Value null at '" +
                                        std::string(member) +
                                        "' failed to satisfy constraint: Member must not be null");
+}
+
+/// What an operation gave; its error becomes the request's refusal.
+template <class T>
+T taken(result<T> given) {
+    if (given.has_error()) throw fault_thrown{{shape_fault::kind::refused, given.error()}};
+    if constexpr (!std::is_void_v<T>) return std::move(*given);
 }
 
 /// A JSON object whose members are taken by name; null is the same as absent.

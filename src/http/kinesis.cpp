@@ -78,15 +78,6 @@ reply write_error(const error& e) {
                                 beast_http::status::internal_server_error);
 }
 
-template <class T>
-T taken(result<T> outcome) {
-    if (outcome.has_error()) throw std::move(outcome).error();
-    return std::move(*outcome);
-}
-inline void taken(const result<void>& outcome) {
-    if (outcome.has_error()) throw outcome.error();
-}
-
 // ---- Members ----
 
 double write_time(stream_time t) {
