@@ -12,7 +12,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <mutex>
@@ -47,6 +49,20 @@ constexpr const char* steps[] = {
     " PRIMARY KEY (kind, id)) STRICT;",
 };
 static_assert(std::size(steps) == schema_version);
+
+/// A table of documents, each under its key or keys.
+struct document_table {
+    const char* name;
+    const char* keys;
+};
+constexpr document_table function_table{"functions", "name"};
+constexpr document_table version_table{"versions", "name, version"};
+constexpr document_table layer_table{"layers", "name, version"};
+constexpr document_table code_signing_table{"code_signing", "id"};
+constexpr document_table rule_table{"rules", "name"};
+constexpr document_table api_table{"apis", "id"};
+constexpr document_table other_table{"documents", "kind, id"};
+
 /// "HrtH" in application_id: another program's database is not taken for ours.
 constexpr int application_id = 0x48727448;
 
@@ -174,15 +190,16 @@ class sqlite_storage final : public storage {
                 named.insert(image::hex_of_base64_digest(sha256));
             });
         };
-        HEARTH_CHECK(each_row("SELECT name, document FROM functions", [&](const auto& row) -> result<void> {
-            HEARTH_TRY(stored_function function, from_json(row.text(1)));
-            keep(function.latest.current);
-            if (function.latest.update) keep(*function.latest.update);
-            by_name[std::string(row.text(0))].function = std::move(function);
-            return {};
-        }));
         HEARTH_CHECK(
-            each_row("SELECT name, version, document FROM versions", [&](const auto& row) -> result<void> {
+            each_row("SELECT name, document FROM functions", [&](const auto& row) -> result<void> {
+                HEARTH_TRY(stored_function function, from_json(row.text(1)));
+                keep(function.latest.current);
+                if (function.latest.update) keep(*function.latest.update);
+                by_name[std::string(row.text(0))].function = std::move(function);
+                return {};
+            }));
+        HEARTH_CHECK(each_row(
+            "SELECT name, version, document FROM versions", [&](const auto& row) -> result<void> {
                 HEARTH_TRY(function_configuration version, version_from_json(row.text(2)));
                 keep(version);
                 const auto function = by_name.find(std::string(row.text(0)));
@@ -230,143 +247,65 @@ class sqlite_storage final : public storage {
             HEARTH_TRY(statement_ptr versions, prepare("DELETE FROM versions WHERE name = ?1"));
             bind(versions, 1, name);
             HEARTH_CHECK(run(versions));
-            HEARTH_TRY(statement_ptr function, prepare("DELETE FROM functions WHERE name = ?1"));
-            bind(function, 1, name);
-            return run(function);
+            return erase(function_table, name);
         });
     }
 
     result<void> remove_version(const std::string& name, std::uint64_t version) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement,
-                   prepare("DELETE FROM versions WHERE name = ?1 AND version = ?2"));
-        bind(statement, 1, name);
-        sqlite3_bind_int64(statement.get(), 2, static_cast<sqlite3_int64>(version));
-        return run(statement);
+        return erase(version_table, name, version);
     }
 
     result<std::vector<stored_layer>> load_layers() override {
         const std::scoped_lock lock(mutex_);
-        std::vector<stored_layer> layers;
-        HEARTH_CHECK(each_row("SELECT document FROM layers ORDER BY name, version",
-                              [&](const auto& row) -> result<void> {
-                                  HEARTH_TRY(stored_layer layer, layer_from_json(row.text(0)));
-                                  layers.push_back(std::move(layer));
-                                  return {};
-                              }));
-        return layers;
+        return load_all(layer_table, layer_from_json);
     }
-
     result<void> put_layer(const stored_layer& layer) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO layers (name, version, document) VALUES (?1, ?2, ?3) "
-                           "ON CONFLICT (name, version) DO UPDATE SET document = "
-                           "excluded.document"));
-        const std::string document = to_json(layer);
-        bind(insert, 1, layer.layer.name);
-        sqlite3_bind_int64(insert.get(), 2, static_cast<sqlite3_int64>(layer.layer.version));
-        bind(insert, 3, document);
-        return run(insert);
+        return write(layer_table, to_json(layer), layer.layer.name, layer.layer.version);
     }
-
     result<void> remove_layer(const std::string& name, std::uint64_t version) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement,
-                   prepare("DELETE FROM layers WHERE name = ?1 AND version = ?2"));
-        bind(statement, 1, name);
-        sqlite3_bind_int64(statement.get(), 2, static_cast<sqlite3_int64>(version));
-        return run(statement);
+        return erase(layer_table, name, version);
     }
 
     result<std::vector<code_signing_config>> load_code_signing() override {
         const std::scoped_lock lock(mutex_);
-        std::vector<code_signing_config> configs;
-        HEARTH_CHECK(each_row("SELECT document FROM code_signing ORDER BY id",
-                              [&](const auto& row) -> result<void> {
-                                  HEARTH_TRY(auto config, code_signing_from_json(row.text(0)));
-                                  configs.push_back(std::move(config));
-                                  return {};
-                              }));
-        return configs;
+        return load_all(code_signing_table, code_signing_from_json);
     }
-
     result<void> put_code_signing(const code_signing_config& config) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO code_signing (id, document) VALUES (?1, ?2) "
-                           "ON CONFLICT (id) DO UPDATE SET document = excluded.document"));
-        const std::string document = to_json(config);
-        bind(insert, 1, config.id);
-        bind(insert, 2, document);
-        return run(insert);
+        return write(code_signing_table, to_json(config), config.id);
     }
-
     result<void> remove_code_signing(const std::string& id) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM code_signing WHERE id = ?1"));
-        bind(statement, 1, id);
-        return run(statement);
+        return erase(code_signing_table, id);
     }
 
     result<std::vector<event_rule>> load_rules() override {
         const std::scoped_lock lock(mutex_);
-        std::vector<event_rule> rules;
-        HEARTH_CHECK(each_row("SELECT document FROM rules ORDER BY name",
-                              [&](const auto& row) -> result<void> {
-                                  HEARTH_TRY(auto rule, rule_from_json(row.text(0)));
-                                  rules.push_back(std::move(rule));
-                                  return {};
-                              }));
-        return rules;
+        return load_all(rule_table, rule_from_json);
     }
-
     result<void> put_rule(const event_rule& rule) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO rules (name, document) VALUES (?1, ?2) "
-                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
-        const std::string document = to_json(rule);
-        bind(insert, 1, rule.name);
-        bind(insert, 2, document);
-        return run(insert);
+        return write(rule_table, to_json(rule), rule.name);
     }
-
     result<void> remove_rule(const std::string& name) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM rules WHERE name = ?1"));
-        bind(statement, 1, name);
-        return run(statement);
+        return erase(rule_table, name);
     }
 
     result<std::vector<http_api>> load_apis() override {
         const std::scoped_lock lock(mutex_);
-        std::vector<http_api> apis;
-        HEARTH_CHECK(each_row("SELECT document FROM apis ORDER BY id",
-                              [&](const auto& row) -> result<void> {
-                                  HEARTH_TRY(auto api, api_from_json(row.text(0)));
-                                  apis.push_back(std::move(api));
-                                  return {};
-                              }));
-        return apis;
+        return load_all(api_table, api_from_json);
     }
-
     result<void> put_api(const http_api& api) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO apis (id, document) VALUES (?1, ?2) "
-                           "ON CONFLICT (id) DO UPDATE SET document = excluded.document"));
-        const std::string document = to_json(api);
-        bind(insert, 1, api.id);
-        bind(insert, 2, document);
-        return run(insert);
+        return write(api_table, to_json(api), api.id);
     }
-
     result<void> remove_api(const std::string& id) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement, prepare("DELETE FROM apis WHERE id = ?1"));
-        bind(statement, 1, id);
-        return run(statement);
+        return erase(api_table, id);
     }
 
     result<std::vector<std::string>> load_documents(const std::string& kind) override {
@@ -386,22 +325,12 @@ class sqlite_storage final : public storage {
                               const std::string& id,
                               const std::string& document) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO documents (kind, id, document) VALUES (?1, ?2, ?3) "
-                           "ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document"));
-        bind(insert, 1, kind);
-        bind(insert, 2, id);
-        bind(insert, 3, document);
-        return run(insert);
+        return write(other_table, document, kind, id);
     }
 
     result<void> remove_document(const std::string& kind, const std::string& id) override {
         const std::scoped_lock lock(mutex_);
-        HEARTH_TRY(statement_ptr statement,
-                   prepare("DELETE FROM documents WHERE kind = ?1 AND id = ?2"));
-        bind(statement, 1, kind);
-        bind(statement, 2, id);
-        return run(statement);
+        return erase(other_table, kind, id);
     }
 
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
@@ -454,25 +383,58 @@ class sqlite_storage final : public storage {
 
     // With mutex_ held.
     result<void> write(const stored_function& function) {
+        return write(function_table, to_json(function), function.latest.current.function_name);
+    }
+    result<void> write(const function_configuration& version) {
+        return write(version_table, to_json(version), version.function_name,
+                     std::strtoull(version.version.c_str(), nullptr, 10));
+    }
+
+    /// In the order of their keys.
+    template <class Document>
+    result<std::vector<Document>> load_all(const document_table& table,
+                                           result<Document> (*read)(std::string_view)) {
+        std::vector<Document> documents;
+        HEARTH_CHECK(
+            each_row(std::string("SELECT document FROM ") + table.name + " ORDER BY " + table.keys,
+                     [&](const auto& row) -> result<void> {
+                         HEARTH_TRY(Document document, read(row.text(0)));
+                         documents.push_back(std::move(document));
+                         return {};
+                     }));
+        return documents;
+    }
+
+    /// Inserts or replaces.
+    template <class... Key>
+    result<void> write(const document_table& table,
+                       const std::string& document,
+                       const Key&... key) {
         HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO functions (name, document) VALUES (?1, ?2) "
-                           "ON CONFLICT (name) DO UPDATE SET document = excluded.document"));
-        const std::string document = to_json(function);
-        bind(insert, 1, function.latest.current.function_name);
-        bind(insert, 2, document);
+                   prepare(std::string("INSERT INTO ") + table.name + " (" + table.keys +
+                           ", document) VALUES (" + marks(sizeof...(key) + 1) + ") ON CONFLICT (" +
+                           table.keys + ") DO UPDATE SET document = excluded.document"));
+        int at = 0;
+        (bind(insert, ++at, key), ...);
+        bind(insert, ++at, document);
         return run(insert);
     }
 
-    result<void> write(const function_configuration& version) {
-        HEARTH_TRY(statement_ptr insert,
-                   prepare("INSERT INTO versions (name, version, document) VALUES (?1, ?2, ?3) "
-                           "ON CONFLICT (name, version) DO UPDATE SET document = "
-                           "excluded.document"));
-        const std::string document = to_json(version);
-        bind(insert, 1, version.function_name);
-        sqlite3_bind_int64(insert.get(), 2, std::atoll(version.version.c_str()));
-        bind(insert, 3, document);
-        return run(insert);
+    template <class... Key>
+    result<void> erase(const document_table& table, const Key&... key) {
+        HEARTH_TRY(statement_ptr statement,
+                   prepare(std::string("DELETE FROM ") + table.name + " WHERE (" + table.keys +
+                           ") = (" + marks(sizeof...(key)) + ")"));
+        int at = 0;
+        (bind(statement, ++at, key), ...);
+        return run(statement);
+    }
+
+    /// "?, ?"
+    static std::string marks(std::size_t count) {
+        std::string text = "?";
+        while (--count > 0) text += ", ?";
+        return text;
     }
 
     /// One transaction.
@@ -499,7 +461,7 @@ class sqlite_storage final : public storage {
 
     /// Until the visitor returns an error.
     template <class Visit>
-    result<void> each_row(const char* sql, Visit visit) {
+    result<void> each_row(const std::string& sql, Visit visit) {
         HEARTH_TRY(statement_ptr select, prepare(sql));
         return each_row(select, std::move(visit));
     }
@@ -526,9 +488,9 @@ class sqlite_storage final : public storage {
         return {};
     }
 
-    result<statement_ptr> prepare(const char* sql) {
+    result<statement_ptr> prepare(const std::string& sql) {
         sqlite3_stmt* raw = nullptr;
-        if (sqlite3_prepare_v2(database_.get(), sql, -1, &raw, nullptr) != SQLITE_OK)
+        if (sqlite3_prepare_v2(database_.get(), sql.c_str(), -1, &raw, nullptr) != SQLITE_OK)
             return failed("cannot be used");
         return statement_ptr(raw);
     }
@@ -543,6 +505,10 @@ class sqlite_storage final : public storage {
     static void bind(const statement_ptr& statement, int at, const std::string& text) {
         sqlite3_bind_text(statement.get(), at, text.data(), static_cast<int>(text.size()),
                           SQLITE_STATIC);
+    }
+
+    static void bind(const statement_ptr& statement, int at, std::uint64_t number) {
+        sqlite3_bind_int64(statement.get(), at, static_cast<sqlite3_int64>(number));
     }
 
     [[nodiscard]] error failed(const char* what) const {
