@@ -1,5 +1,6 @@
 // The queues' thread: long polls, group commit, and what a killed process leaves.
 
+#include "killed_process.hpp"
 #include "queue/service.hpp"
 #include "temporary_directory.hpp"
 
@@ -12,13 +13,9 @@
 #include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <future>
 #include <set>
@@ -27,6 +24,7 @@
 using namespace hearth;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
+using hearth::test::run_until_killed;
 using hearth::test::temporary_directory;
 
 namespace {
@@ -234,26 +232,9 @@ TEST_CASE("what was accepted is there after kill -9, what was removed is not") {
     ::setenv("HEARTH_TEST_QUEUES", file.c_str(), 1);
     std::set<std::string> accepted, removed;
     for (int round = 0; round < 5; ++round) {
-        int ends[2];
-        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-        posix_spawn_file_actions_t actions;
-        ::posix_spawn_file_actions_init(&actions);
-        ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-        char program[] = "/proc/self/exe", which[] = "[.to-be-killed]";
-        char* const arguments[] = {program, which, nullptr};
-        pid_t child = 0;
-        REQUIRE(::posix_spawn(&child, program, &actions, nullptr, arguments, environ) == 0);
-        ::posix_spawn_file_actions_destroy(&actions);
-        ::close(ends[1]);
-        char line[37];
-        for (int n = 0; ::read(ends[0], line, sizeof line) == sizeof line; ++n) {
-            (line[0] == '+' ? accepted : removed).insert(std::string(line + 1, 36));
-            if (n == 20 + round) ::kill(child, SIGKILL);
-        }
-        ::close(ends[0]);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        REQUIRE(WIFSIGNALED(status));
+        run_until_killed<37>(21 + round, [&](std::string_view said) {
+            (said[0] == '+' ? accepted : removed).emplace(said.substr(1));
+        });
     }
     ::unsetenv("HEARTH_TEST_QUEUES");
     service s(file);

@@ -1,6 +1,7 @@
 // The streams' thread: reads that wait, group commit, the disk's trouble, and what a killed process
 // leaves.
 
+#include "killed_process.hpp"
 #include "stream/service.hpp"
 #include "temporary_directory.hpp"
 
@@ -14,14 +15,10 @@
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <future>
 #include <map>
@@ -32,6 +29,7 @@
 using namespace hearth;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
+using hearth::test::run_until_killed;
 using hearth::test::temporary_directory;
 
 namespace {
@@ -255,26 +253,8 @@ TEST_CASE("a record that was accepted is there after kill -9, in its place") {
     ::setenv("HEARTH_TEST_STREAMS", file.c_str(), 1);
     std::vector<std::string> accepted;
     for (int round = 0; round < 3; ++round) {
-        int ends[2];
-        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-        posix_spawn_file_actions_t actions;
-        ::posix_spawn_file_actions_init(&actions);
-        ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-        char program[] = "/proc/self/exe", which[] = "[.to-be-killed]";
-        char* const arguments[] = {program, which, nullptr};
-        pid_t child = 0;
-        REQUIRE(::posix_spawn(&child, program, &actions, nullptr, arguments, environ) == 0);
-        ::posix_spawn_file_actions_destroy(&actions);
-        ::close(ends[1]);
-        char line[56];
-        for (int n = 0; ::read(ends[0], line, sizeof line) == sizeof line; ++n) {
-            accepted.emplace_back(line, sizeof line);
-            if (n == 15 + round) ::kill(child, SIGKILL);
-        }
-        ::close(ends[0]);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        REQUIRE(WIFSIGNALED(status));
+        run_until_killed<56>(16 + round,
+                             [&](std::string_view number) { accepted.emplace_back(number); });
     }
     ::unsetenv("HEARTH_TEST_STREAMS");
     CHECK(accepted.size() >= 3 * 16);
