@@ -14,6 +14,8 @@ try:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import ClientError
+
+    import model_check
 except ImportError:
     print("skipped: install python3-boto3")
     sys.exit(77)
@@ -25,47 +27,7 @@ endpoint = sys.argv[1]
 keys = dict(aws_access_key_id="test", aws_secret_access_key="test")
 client = boto3.client("kinesis", endpoint_url=endpoint, region_name="us-east-1", config=Config(retries={"max_attempts": 0}), **keys)
 name = "kinesis-" + uuid.uuid4().hex[:8]
-seen = set()
-NEWER = {"NextToken"}  # of ListStreams: Debian's model does not have it yet
-
-
-def check(shape, value, path):
-    """Against botocore's model: what it knows, of its types, and all that it requires."""
-    kind = shape.type_name
-    if kind == "structure":
-        assert isinstance(value, dict), path
-        for key in shape.required_members:
-            assert key in value, f"{path}: {key} is missing"
-        for key, each in value.items():
-            if key in NEWER and key not in shape.members:
-                continue
-            assert key in shape.members, f"{path}: {key} is no member of {shape.name}"
-            check(shape.members[key], each, f"{path}.{key}")
-    elif kind == "list":
-        assert isinstance(value, list), path
-        for each in value:
-            check(shape.member, each, path + "[]")
-    elif kind == "timestamp":
-        assert isinstance(value, (int, float)) and abs(value - datetime.datetime.now().timestamp()) < 3600, (path, value)
-    elif kind == "blob":
-        base64.b64decode(value, validate=True)
-    else:
-        assert isinstance(value, {"string": str, "integer": int, "long": int, "boolean": bool}[kind]), (path, value)
-        assert not getattr(shape, "enum", None) or value in shape.enum, (path, value)
-
-
-def watch(http_response, model, **_):
-    seen.add(model.name)
-    if http_response.status_code >= 300:
-        return
-    document = json.loads(http_response.content)
-    if model.output_shape:
-        check(model.output_shape, document, model.name)
-    else:
-        assert document == {}, (model.name, document)
-
-
-client.meta.events.register("after-call.kinesis", watch)
+seen = model_check.watch(client, "kinesis")
 
 
 def refused(code, call, **kwargs):
@@ -95,6 +57,10 @@ def shard_of(key, shards):
                 int(s["HashKeyRange"]["StartingHashKey"]) <= n <= int(s["HashKeyRange"]["EndingHashKey"]))
 
 
+def is_recent(time):
+    return abs(time.timestamp() - datetime.datetime.now().timestamp()) < 3600
+
+
 def read(shard, **start):
     """All there is in a shard."""
     at = client.get_shard_iterator(StreamName=name, ShardId=shard, **(start or {"ShardIteratorType": "TRIM_HORIZON"}))
@@ -102,6 +68,7 @@ def read(shard, **start):
     while at:
         page = client.get_records(ShardIterator=at, Limit=7)
         records += page["Records"]
+        assert all(is_recent(r["ApproximateArrivalTimestamp"]) for r in page["Records"]), page
         at = page.get("NextShardIterator")
         if page["MillisBehindLatest"] == 0:
             return records, page
@@ -118,6 +85,7 @@ try:
     refused("InvalidArgumentException", client.create_stream, StreamName=name + "-x")
     description = client.describe_stream(StreamName=name)["StreamDescription"]
     assert description["StreamARN"] == f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}", description
+    assert is_recent(description["StreamCreationTimestamp"]), description
     assert description["RetentionPeriodHours"] == 24 and not description["HasMoreShards"], description
     assert client.describe_stream(StreamName=name, Limit=2)["StreamDescription"]["HasMoreShards"]
     shards = client.list_shards(StreamName=name)["Shards"]
@@ -182,6 +150,7 @@ try:
     client.decrease_stream_retention_period(StreamName=name, RetentionPeriodHours=30)
     client.update_stream_mode(StreamARN=description["StreamARN"], StreamModeDetails={"StreamMode": "ON_DEMAND"})
     summary = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    assert is_recent(summary["StreamCreationTimestamp"]), summary
     assert summary["RetentionPeriodHours"] == 30 and summary["StreamModeDetails"]["StreamMode"] == "ON_DEMAND", summary
     client.add_tags_to_stream(StreamName=name, Tags={"a": "1", "b": "2", "c": ""})
     client.remove_tags_from_stream(StreamName=name, TagKeys=["b"])
