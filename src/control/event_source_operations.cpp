@@ -2,6 +2,7 @@
 
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/destination.hpp"
 #include "control/event_pattern.hpp"
 #include "control/event_sources.hpp"
 #include "control/validation.hpp"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <charconv>
 #include <utility>
+#include <variant>
 
 namespace hearth {
 
@@ -38,7 +40,7 @@ std::string_view to_string(event_source_state s) noexcept {
 
 namespace {
 
-constexpr std::uint64_t default_batch_size = 10;
+constexpr std::uint64_t default_batch_size = 10, default_stream_batch_size = 100;
 constexpr std::size_t max_filters = 5;
 
 error refused(std::string why) { return {errc::invalid_argument, std::move(why)}; }
@@ -56,7 +58,71 @@ result<void> check_range(std::string_view member,
     return {};
 }
 
-/// What needs neither the queue nor the function.
+/// arn:aws:SERVICE:…
+std::string_view service_of(std::string_view arn) {
+    if (!arn.starts_with("arn:")) return {};
+    arn.remove_prefix(4);
+    arn.remove_prefix(std::min(arn.find(':'), arn.size() - 1) + 1);
+    return arn.substr(0, arn.find(':'));
+}
+
+bool is_stream(const event_source_mapping& m) {
+    return service_of(m.event_source_arn) == "kinesis";
+}
+
+result<void> check_signed_range(std::string_view member,
+                                std::int64_t value,
+                                std::int64_t least,
+                                std::int64_t most) {
+    if (value >= least && value <= most) return {};
+    return violation(member, std::to_string(value),
+                     value < least
+                         ? fmt::format("Member must have value greater than or equal to {}", least)
+                         : fmt::format("Member must have value less than or equal to {}", most));
+}
+
+/// In AWS's words.
+error foreign(std::string_view member) {
+    return refused(
+        fmt::format("Unsupported {} parameter for given event source mapping type.", member));
+}
+
+result<void> check_stream(const event_source_mapping& m) {
+    if (m.starting_position != "TRIM_HORIZON" && m.starting_position != "LATEST" &&
+        m.starting_position != "AT_TIMESTAMP")
+        return violation("startingPosition", m.starting_position,
+                         "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, "
+                         "TRIM_HORIZON]");
+    HEARTH_CHECK(check_range("parallelizationFactor", m.parallelization_factor, 1, 10));
+    HEARTH_CHECK(check_signed_range("maximumRetryAttempts", m.maximum_retry_attempts, -1, 10'000));
+    HEARTH_CHECK(
+        check_signed_range("maximumRecordAgeInSeconds", m.maximum_record_age, -1, 604'800));
+    if (m.maximum_record_age >= 0 && m.maximum_record_age < 60)
+        return refused("MaximumRecordAgeInSeconds is -1, or from 60 to 604800");
+    if (m.maximum_concurrency) return foreign("ScalingConfig");
+    if (m.on_failure.empty()) return {};
+    HEARTH_TRY(const auto where, control::parse_destination(m.on_failure));
+    if (std::holds_alternative<control::function_destination>(where))
+        return refused("The destination ARN " + m.on_failure +
+                       " names a function: what a mapping gives up goes to a standard queue "
+                       "(arn:aws:sqs:REGION:ACCOUNT:NAME), a directory of files "
+                       "(arn:aws:s3:::BUCKET) or an HTTP endpoint "
+                       "(arn:aws:http:::HOST:PORT/PATH)");
+    return {};
+}
+
+/// What is said of a queue's mapping that only a stream's can have; empty: nothing.
+template <class Request>
+std::string_view stream_member_of(const Request& r) {
+    if (r.parallelization_factor) return "ParallelizationFactor";
+    if (r.maximum_retry_attempts) return "MaximumRetryAttempts";
+    if (r.maximum_record_age) return "MaximumRecordAgeInSeconds";
+    if (r.bisect_batch_on_function_error.value_or(false)) return "BisectBatchOnFunctionError";
+    if (r.on_failure && !r.on_failure->empty()) return "DestinationConfig";
+    return {};
+}
+
+/// What needs neither the source nor the function.
 result<void> check(const event_source_mapping& m) {
     const bool is_fifo = m.event_source_arn.ends_with(".fifo");
     HEARTH_CHECK(check_range("batchSize", m.batch_size, 1, 10'000));
@@ -64,11 +130,12 @@ result<void> check(const event_source_mapping& m) {
     if (m.maximum_concurrency)
         HEARTH_CHECK(
             check_range("scalingConfig.maximumConcurrency", *m.maximum_concurrency, 2, 1000));
+    if (is_stream(m)) HEARTH_CHECK(check_stream(m));
     if (is_fifo && m.batch_size > 10)
         return refused("Batch size must not exceed 10 for FIFO queues");
     if (is_fifo && m.maximum_batching_window > 0)
         return refused("Batching window is not supported for FIFO queues");
-    if (m.batch_size > 10 && m.maximum_batching_window == 0)
+    if (!is_stream(m) && m.batch_size > 10 && m.maximum_batching_window == 0)
         return refused(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is "
             "greater than 10");
@@ -87,27 +154,27 @@ result<void> check(const event_source_mapping& m) {
     return control::check_tags(m.tags);
 }
 
-/// arn:aws:SERVICE:…
-std::string_view service_of(std::string_view arn) {
-    if (!arn.starts_with("arn:")) return {};
-    arn.remove_prefix(4);
-    arn.remove_prefix(std::min(arn.find(':'), arn.size() - 1) + 1);
-    return arn.substr(0, arn.find(':'));
-}
-
 result<void> check_source(std::string_view arn) {
     constexpr std::pair<std::string_view, std::string_view> others[] = {
-        {"kinesis", "Amazon Kinesis"}, {"dynamodb", "Amazon DynamoDB"}, {"kafka", "Amazon MSK"},
-        {"mq", "Amazon MQ"},           {"rds", "Amazon DocumentDB"},
+        {"dynamodb", "Amazon DynamoDB"},
+        {"kafka", "Amazon MSK"},
+        {"mq", "Amazon MQ"},
+        {"rds", "Amazon DocumentDB"},
     };
     if (arn.empty()) return refused("Unrecognized event source.");
     const std::string_view service = service_of(arn);
     if (service == "sqs") return {};
+    if (service == "kinesis") {
+        if (arn.find("/consumer/") == arn.npos) return {};
+        return error(errc::unsupported,
+                     "Stream consumers with enhanced fan-out are not implemented by this server "
+                     "yet: a mapping's event source is the stream itself");
+    }
     for (const auto& [name, product] : others)
         if (service == name)
             return error(errc::unsupported,
                          fmt::format("Event sources of {} are not implemented by this server yet: "
-                                     "its event sources are queues of its own",
+                                     "its event sources are queues and streams of its own",
                                      product));
     return refused(
         "Unrecognized event source, must be kinesis, dynamodb stream or sqs. "
@@ -118,6 +185,17 @@ result<void> check_source(std::string_view arn) {
 result<std::string> function_arn_of(const control_plane::impl& impl, std::string_view name) {
     HEARTH_TRY(const auto parsed, impl.parse(name, {}));
     return impl.arn_of(parsed.name, parsed.qualifier);
+}
+
+result<void> check_stream_ends(const control_plane::impl& impl, const event_source_mapping& m) {
+    if (!m.on_failure.empty()) HEARTH_CHECK(impl.check_outcome_target(m.on_failure, {}));
+    const std::string stream = impl.streams_.name_of(m.event_source_arn);
+    const auto found = stream.empty() ? result<data_stream>(stream_errc::resource_not_found)
+                                      : impl.streams_.find(stream);
+    if (!found.has_error()) return {};
+    if (found.error().code() != make_error_code(stream_errc::resource_not_found))
+        return found.error();
+    return refused("Stream not found: " + m.event_source_arn);
 }
 
 /// That both are there and that a message is not given to another while the function has it.
@@ -131,6 +209,7 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
         const auto guard = impl.registry_.lock();
         timeout = function->version->candidate().settings.timeout;
     }
+    if (is_stream(m)) return check_stream_ends(impl, m);
     const std::string queue = impl.queues_.name_of(m.event_source_arn);
     const auto attributes = queue.empty()
                                 ? result<queue_attributes>(queue_errc::queue_does_not_exist)
@@ -161,12 +240,72 @@ result<void> check_alone(const control::event_sources& all, const event_source_m
     });
     if (same.mappings.empty()) return {};
     const std::string_view function = m.function_arn;
+    if (is_stream(m))
+        return error(
+            errc::already_exists,
+            fmt::format("The event source arn (\" {} \") and function (\" {} \") provided "
+                        "mapping already exists. Please update or delete the existing "
+                        "mapping with UUID {}",
+                        m.event_source_arn, function.substr(function.find(":function:") + 10),
+                        same.mappings.front().uuid));
     return error(errc::already_exists,
                  fmt::format("An event source mapping with SQS arn (\" {} \") and function (\" {} "
                              "\") already exists. Please update or delete the existing mapping "
                              "with UUID {}",
                              m.event_source_arn, function.substr(function.find(":function:") + 10),
                              same.mappings.front().uuid));
+}
+
+result<void> take_stream_members(const create_event_source_mapping_request& r,
+                                 event_source_mapping& m) {
+    if (!is_stream(m)) {
+        if (!r.starting_position.empty()) return foreign("StartingPosition");
+        if (r.starting_position_timestamp) return foreign("StartingPositionTimestamp");
+        if (const auto member = stream_member_of(r); !member.empty()) return foreign(member);
+        return {};
+    }
+    if (r.starting_position.empty())
+        return refused(
+            "StartingPosition must not be null for an event source that is a stream: "
+            "TRIM_HORIZON, LATEST or AT_TIMESTAMP");
+    if ((r.starting_position == "AT_TIMESTAMP") != r.starting_position_timestamp.has_value())
+        return refused(
+            "StartingPositionTimestamp belongs to StartingPosition AT_TIMESTAMP, and "
+            "must be said with it");
+    m.starting_position = r.starting_position;
+    m.starting_position_timestamp = r.starting_position_timestamp.value_or(0);
+    m.parallelization_factor = r.parallelization_factor.value_or(1);
+    m.maximum_retry_attempts = r.maximum_retry_attempts.value_or(-1);
+    m.maximum_record_age = r.maximum_record_age.value_or(-1);
+    m.bisect_batch_on_function_error = r.bisect_batch_on_function_error.value_or(false);
+    m.on_failure = r.on_failure.value_or("");
+    return {};
+}
+
+result<void> change_stream_members(const update_event_source_mapping_request& r,
+                                   event_source_mapping& m) {
+    if (!is_stream(m)) {
+        if (const auto member = stream_member_of(r); !member.empty()) return foreign(member);
+        return {};
+    }
+    if (r.parallelization_factor) m.parallelization_factor = *r.parallelization_factor;
+    if (r.maximum_retry_attempts) m.maximum_retry_attempts = *r.maximum_retry_attempts;
+    if (r.maximum_record_age) m.maximum_record_age = *r.maximum_record_age;
+    if (r.bisect_batch_on_function_error)
+        m.bisect_batch_on_function_error = *r.bisect_batch_on_function_error;
+    if (r.on_failure) m.on_failure = *r.on_failure;
+    return {};
+}
+
+/// The mapping's places in the stream's shards. Blocks for the disk.
+result<void> begin(stream_service& streams, const event_source_mapping& m) {
+    using kind = shard_position::kind;
+    shard_position from;
+    if (m.starting_position == "LATEST") from.from = kind::latest;
+    if (m.starting_position == "AT_TIMESTAMP")
+        from = {.from = kind::at_time,
+                .time = stream_time(std::chrono::milliseconds(m.starting_position_timestamp))};
+    return streams.start_consumer(streams.name_of(m.event_source_arn), m.uuid, from);
 }
 
 std::int64_t now_ms() {
@@ -187,7 +326,9 @@ result<event_source_mapping> control_plane::create_event_source_mapping(
                         impl_->options_.account_id, m.uuid);
     m.event_source_arn = r.event_source_arn;
     HEARTH_TRY(m.function_arn, function_arn_of(*impl_, r.function_name));
-    m.batch_size = r.batch_size.value_or(default_batch_size);
+    m.batch_size =
+        r.batch_size.value_or(is_stream(m) ? default_stream_batch_size : default_batch_size);
+    HEARTH_CHECK(take_stream_members(r, m));
     m.maximum_batching_window = r.maximum_batching_window.value_or(0);
     m.maximum_concurrency = r.maximum_concurrency;
     m.filters = r.filters;
@@ -202,7 +343,11 @@ result<event_source_mapping> control_plane::create_event_source_mapping(
     if (impl_->event_sources_->size() >= control::event_sources::max_mappings)
         return refused(fmt::format("There are {} event source mappings, and there may be no more",
                                    control::event_sources::max_mappings));
-    HEARTH_CHECK(impl_->event_sources_->put(m));
+    if (is_stream(m)) HEARTH_CHECK(begin(impl_->streams_, m));
+    if (const auto kept = impl_->event_sources_->put(m); kept.has_error()) {
+        if (is_stream(m)) (void)impl_->streams_.remove_consumer(m.uuid);
+        return kept.error();
+    }
     m.last_processing_result = "No records processed";
     return m;
 }
@@ -225,12 +370,13 @@ result<event_source_mapping> control_plane::update_event_source_mapping(
         m.maximum_concurrency = r.maximum_concurrency;
         if (*r.maximum_concurrency == 0) m.maximum_concurrency.reset();
     }
+    HEARTH_CHECK(change_stream_members(r, m));
     if (r.filters) m.filters = *r.filters;
     if (r.function_response_types) m.function_response_types = *r.function_response_types;
     if (r.enabled) m.enabled = *r.enabled;
     m.last_modified = now_ms();
     HEARTH_CHECK(check(m));
-    if (r.function_name) {
+    if (r.function_name || r.on_failure) {
         HEARTH_CHECK(check_ends(*impl_, m));
         HEARTH_CHECK(check_alone(*impl_->event_sources_, m));
     }

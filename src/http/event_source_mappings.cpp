@@ -3,6 +3,8 @@
 #include "http/handlers.hpp"
 #include "http/json_reader.hpp"
 
+#include <cmath>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,25 +14,6 @@ namespace hearth::http::handlers {
 namespace {
 
 using boost::beast::http::status;
-
-/// Of streams and brokers, in AWS's words; and what a queue's mapping may have at AWS and not here.
-void refuse_others(const reader& r) {
-    for (const std::string_view each :
-         {"ParallelizationFactor", "StartingPosition", "StartingPositionTimestamp",
-          "MaximumRecordAgeInSeconds", "BisectBatchOnFunctionError", "MaximumRetryAttempts",
-          "TumblingWindowInSeconds", "Topics", "Queues", "SourceAccessConfigurations",
-          "SelfManagedEventSource", "AmazonManagedKafkaEventSourceConfig",
-          "SelfManagedKafkaEventSourceConfig", "DocumentDBEventSourceConfig", "DestinationConfig"})
-        if (r.says_something(each))
-            refuse(errc::invalid_argument, "Unsupported " + std::string(each) +
-                                               " parameter for given event source mapping type.");
-    for (const std::string_view each :
-         {"KMSKeyArn", "MetricsConfig", "LoggingConfig", "ProvisionedPollerConfig"})
-        if (r.says_something(each))
-            refuse(errc::unsupported, std::string(each) +
-                                          " of an event source mapping is not implemented by this "
-                                          "server yet");
-}
 
 /// Numbers below zero are out of every range.
 std::optional<std::uint64_t> count(const reader& r, std::string_view name, std::string_view shown) {
@@ -42,6 +25,60 @@ std::optional<std::uint64_t> count(const reader& r, std::string_view name, std::
                                            "' failed to satisfy constraint: Member must have "
                                            "value greater than or equal to 0");
     return static_cast<std::uint64_t>(*n);
+}
+
+/// Of brokers, in AWS's words; and what a mapping may have at AWS and not here.
+void refuse_others(const reader& r) {
+    for (const std::string_view each :
+         {"Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource",
+          "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig",
+          "DocumentDBEventSourceConfig"})
+        if (r.says_something(each))
+            refuse(errc::invalid_argument, "Unsupported " + std::string(each) +
+                                               " parameter for given event source mapping type.");
+    for (const std::string_view each :
+         {"KMSKeyArn", "MetricsConfig", "LoggingConfig", "ProvisionedPollerConfig"})
+        if (r.says_something(each))
+            refuse(errc::unsupported, std::string(each) +
+                                          " of an event source mapping is not implemented by this "
+                                          "server yet");
+    if (r.number("TumblingWindowInSeconds").value_or(0) != 0)
+        refuse(errc::unsupported,
+               "TumblingWindowInSeconds of an event source mapping is not implemented by this "
+               "server yet");
+}
+
+/// Empty: it is taken away.
+std::optional<std::string> on_failure(const reader& r) {
+    const auto config = r.object("DestinationConfig");
+    if (!config) return std::nullopt;
+    if (config->says_something("OnSuccess"))
+        refuse(errc::invalid_argument,
+               "Unsupported OnSuccess destination for given event source mapping type.");
+    const auto failure = config->object("OnFailure");
+    return failure ? failure->text("Destination").value_or("") : std::string();
+}
+
+/// What both requests say of streams.
+template <class Request>
+void read_stream_members(const reader& r, Request& request) {
+    request.parallelization_factor = count(r, "ParallelizationFactor", "parallelizationFactor");
+    request.maximum_retry_attempts = r.number("MaximumRetryAttempts");
+    request.maximum_record_age = r.number("MaximumRecordAgeInSeconds");
+    if (r.find("BisectBatchOnFunctionError"))
+        request.bisect_batch_on_function_error = r.flag("BisectBatchOnFunctionError");
+    request.on_failure = on_failure(r);
+}
+
+/// Seconds since 1970, perhaps with a fraction.
+std::optional<std::int64_t> milliseconds(const reader& r, std::string_view name) {
+    const json::value* v = r.find(name);
+    if (!v) return std::nullopt;
+    boost::system::error_code ec;
+    const double seconds = v->to_number<double>(ec);
+    constexpr double most = 9e12;  // milliseconds of it are a whole number still
+    if (ec || !(seconds >= 0 && seconds <= most)) wrong_type(name, "a time in seconds since 1970");
+    return static_cast<std::int64_t>(std::llround(seconds * 1000));
 }
 
 /// An empty ScalingConfig takes away what there was: zero.
@@ -76,7 +113,12 @@ shaped<create_event_source_mapping_request> read_create(std::string_view body) {
         request.function_name = r.required_text("FunctionName", "functionName");
         // A source of another kind is refused for itself, and not for what belongs to it.
         request.event_source_arn = r.text("EventSourceArn").value_or("");
-        if (request.event_source_arn.starts_with("arn:aws:sqs:")) refuse_others(r);
+        if (request.event_source_arn.starts_with("arn:aws:sqs:") ||
+            request.event_source_arn.starts_with("arn:aws:kinesis:"))
+            refuse_others(r);
+        request.starting_position = r.text("StartingPosition").value_or("");
+        request.starting_position_timestamp = milliseconds(r, "StartingPositionTimestamp");
+        read_stream_members(r, request);
         request.batch_size = count(r, "BatchSize", "batchSize");
         request.maximum_batching_window =
             count(r, "MaximumBatchingWindowInSeconds", "maximumBatchingWindowInSeconds");
@@ -95,6 +137,7 @@ shaped<update_event_source_mapping_request> read_update(std::string_view body) {
     return read_document(body, [](const reader& r) {
         refuse_others(r);
         update_event_source_mapping_request request;
+        read_stream_members(r, request);
         request.function_name = r.text("FunctionName");
         request.batch_size = count(r, "BatchSize", "batchSize");
         request.maximum_batching_window =
@@ -122,6 +165,20 @@ json::object shown(const event_source_mapping& m) {
                    {"StateTransitionReason", "USER_INITIATED"}};
     if (m.maximum_concurrency)
         o["ScalingConfig"] = json::object{{"MaximumConcurrency", *m.maximum_concurrency}};
+    if (!m.starting_position.empty()) {
+        o["StartingPosition"] = m.starting_position;
+        if (m.starting_position == "AT_TIMESTAMP")
+            o["StartingPositionTimestamp"] =
+                static_cast<double>(m.starting_position_timestamp) / 1000;
+        o["ParallelizationFactor"] = m.parallelization_factor;
+        o["MaximumRetryAttempts"] = m.maximum_retry_attempts;
+        o["MaximumRecordAgeInSeconds"] = m.maximum_record_age;
+        o["BisectBatchOnFunctionError"] = m.bisect_batch_on_function_error;
+        o["TumblingWindowInSeconds"] = 0;
+        json::object destinations;
+        if (!m.on_failure.empty()) destinations["OnFailure"] = {{"Destination", m.on_failure}};
+        o["DestinationConfig"] = std::move(destinations);
+    }
     if (!m.filters.empty()) {
         json::array patterns;
         for (const std::string& each : m.filters)

@@ -146,8 +146,8 @@ void write_functions(page& out, const metrics& m) {
     plain("hearth_provisioned_environments", "gauge",
           "Execution environments that are provisioned concurrency, whatever their state.",
           [](const auto& f) { return f.environments.provisioned; });
-    plain("hearth_async_events_received_total", "counter",
-          "Asynchronous invocations accepted.", [](const auto& f) { return f.async.received; });
+    plain("hearth_async_events_received_total", "counter", "Asynchronous invocations accepted.",
+          [](const auto& f) { return f.async.received; });
     plain("hearth_async_events_dropped_total", "counter",
           "Asynchronous invocations given up without success.",
           [](const auto& f) { return f.async.dropped; });
@@ -178,24 +178,36 @@ void write_event_sources(page& out, const metrics& m) {
                           count event_source_metrics::*value) {
         out.family(name, type, help);
         for (const event_source_metrics& s : m.event_sources)
-            out.sample({{"uuid", s.uuid}, {"source", s.event_source_arn},
-                        {"function", s.function_arn}},
-                       s.*value);
+            out.sample(
+                {{"uuid", s.uuid}, {"source", s.event_source_arn}, {"function", s.function_arn}},
+                s.*value);
     };
     each("hearth_event_source_polled_total", "counter",
-         "Messages that event source mappings received.", &event_source_metrics::polled);
+         "Messages and records that event source mappings received.",
+         &event_source_metrics::polled);
     each("hearth_event_source_filtered_out_total", "counter",
-         "Messages deleted because no filter of the mapping wanted them.",
+         "Messages and records passed over because no filter of the mapping wanted them.",
          &event_source_metrics::filtered_out);
     each("hearth_event_source_invoked_total", "counter",
-         "Messages that functions were given, each time counted.", &event_source_metrics::invoked);
+         "Messages and records that functions were given, each time counted.",
+         &event_source_metrics::invoked);
     each("hearth_event_source_failed_total", "counter",
-         "Messages that were left in their queue after an invocation.",
+         "Messages and records that were not done with after an invocation.",
          &event_source_metrics::failed_invoke);
     each("hearth_event_source_deleted_total", "counter", "Messages deleted from their queue.",
          &event_source_metrics::deleted);
+    each("hearth_event_source_dropped_total", "counter",
+         "Records given up, because they were tried too often or too old.",
+         &event_source_metrics::dropped);
     each("hearth_event_source_batches", "gauge", "Batches with functions now.",
          &event_source_metrics::in_flight);
+    out.family("hearth_event_source_iterator_age_seconds", "gauge",
+               "How old the last record of a stream's last batch was when its function got it.");
+    for (const event_source_metrics& s : m.event_sources)
+        if (s.event_source_arn.starts_with("arn:aws:kinesis:"))
+            out.sample(
+                {{"uuid", s.uuid}, {"source", s.event_source_arn}, {"function", s.function_arn}},
+                std::chrono::duration<double>(s.iterator_age).count());
 }
 
 void write_starts(page& out, const metrics& m) {
@@ -282,9 +294,10 @@ void write_pool(page& out, const metrics& m) {
     one("hearth_shells_destroyed_total", "counter", "VM shells destroyed.", s.destroyed);
 
     one("hearth_functions", "gauge", "Functions deployed.", m.functions);
-    one("hearth_rules_fired_total", "counter", "Times of scheduled rules that came.", m.rules_fired);
-    one("hearth_rule_events_delivered_total", "counter",
-        "Events of rules that their targets took.", m.rule_events_delivered);
+    one("hearth_rules_fired_total", "counter", "Times of scheduled rules that came.",
+        m.rules_fired);
+    one("hearth_rule_events_delivered_total", "counter", "Events of rules that their targets took.",
+        m.rule_events_delivered);
     one("hearth_rule_events_failed_total", "counter", "Events of rules that were given up.",
         m.rule_events_failed);
     one("hearth_async_events_queued", "gauge",

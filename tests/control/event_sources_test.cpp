@@ -131,8 +131,12 @@ TEST_CASE("what event source mappings refuse") {
        "SQS Error Code: AWS.SimpleQueueService.NonExistentQueue");
     is(w.refusal({.event_source_arn = "arn:aws:sqs:eu-west-1:000000000000:jobs"}),
        errc::invalid_argument, "NonExistentQueue");
-    is(w.refusal({.event_source_arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s"}),
-       errc::unsupported, "Amazon Kinesis");
+    is(w.refusal({.event_source_arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s",
+                  .starting_position = "LATEST"}),
+       errc::invalid_argument, "Stream not found");
+    is(w.refusal(
+           {.event_source_arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1"}),
+       errc::unsupported, "enhanced fan-out");
     is(w.refusal({.event_source_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/1"}),
        errc::unsupported, "Amazon DynamoDB");
     is(w.refusal({.event_source_arn = "arn:aws:kafka:us-east-1:000000000000:cluster/c/1"}),
@@ -163,6 +167,18 @@ TEST_CASE("what event source mappings refuse") {
        "Invalid filter pattern definition.");
     is(w.refusal({.filters = std::vector<std::string>(6, R"({"a":[1]})")}), errc::invalid_argument,
        "Invalid filter pattern definition.");
+    is(w.refusal({.starting_position = "LATEST"}), errc::invalid_argument,
+       "Unsupported StartingPosition parameter");
+    is(w.refusal({.parallelization_factor = 2}), errc::invalid_argument,
+       "Unsupported ParallelizationFactor parameter");
+    is(w.refusal({.maximum_retry_attempts = 2}), errc::invalid_argument,
+       "Unsupported MaximumRetryAttempts parameter");
+    is(w.refusal({.maximum_record_age = 60}), errc::invalid_argument,
+       "Unsupported MaximumRecordAgeInSeconds parameter");
+    is(w.refusal({.bisect_batch_on_function_error = true}), errc::invalid_argument,
+       "Unsupported BisectBatchOnFunctionError parameter");
+    is(w.refusal({.on_failure = w.queues().arn_of("jobs")}), errc::invalid_argument,
+       "Unsupported DestinationConfig parameter");
     const auto made = w.map({});
     is(w.refusal({}), errc::already_exists,
        ("already exists. Please update or delete the existing mapping with UUID " + made.uuid)

@@ -26,6 +26,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
 
@@ -190,8 +191,13 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         return r;
     }
     if (how == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    r.payload = spec_.code->in_process() ? spec_.code->in_process()(input.payload)
-                                         : std::move(input.payload);
+    try {
+        r.payload = spec_.code->in_process() ? spec_.code->in_process()(input.payload)
+                                             : std::move(input.payload);
+    } catch (const std::exception& e) {
+        r.function_error = "Unhandled";
+        r.payload = std::string(R"({"errorMessage":")") + e.what() + R"("})";
+    }
     if (input.stream) {
         input.stream->set_executed_version(spec_.version);
         input.stream->write(std::exchange(r.payload, {}));
