@@ -124,7 +124,8 @@ std::string_view stream_member_of(const Request& r) {
 
 /// What needs neither the source nor the function.
 result<void> check(const event_source_mapping& m) {
-    const bool is_fifo = m.event_source_arn.ends_with(".fifo");
+    // A stream's name may end so too.
+    const bool is_fifo = !is_stream(m) && m.event_source_arn.ends_with(".fifo");
     HEARTH_CHECK(check_range("batchSize", m.batch_size, 1, 10'000));
     HEARTH_CHECK(check_range("maximumBatchingWindowInSeconds", m.maximum_batching_window, 0, 300));
     if (m.maximum_concurrency)
@@ -259,8 +260,8 @@ result<void> check_alone(const control::event_sources& all, const event_source_m
 result<void> take_stream_members(const create_event_source_mapping_request& r,
                                  event_source_mapping& m) {
     if (!is_stream(m)) {
-        if (!r.starting_position.empty()) return foreign("StartingPosition");
-        if (r.starting_position_timestamp) return foreign("StartingPositionTimestamp");
+        if (!r.starting_position.empty() || r.starting_position_timestamp)
+            return refused("StartingPosition is not valid for SQS event sources.");
         if (const auto member = stream_member_of(r); !member.empty()) return foreign(member);
         return {};
     }

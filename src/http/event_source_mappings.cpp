@@ -27,15 +27,19 @@ std::optional<std::uint64_t> count(const reader& r, std::string_view name, std::
     return static_cast<std::uint64_t>(*n);
 }
 
-/// Of brokers, in AWS's words; and what a mapping may have at AWS and not here.
+/// In AWS's words.
+[[noreturn]] void refuse_foreign(std::string_view member) {
+    refuse(errc::invalid_argument, "Unsupported " + std::string(member) +
+                                       " parameter for given event source mapping type.");
+}
+
+/// Of brokers; and what a mapping may have at AWS and not here.
 void refuse_others(const reader& r) {
     for (const std::string_view each :
          {"Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource",
           "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig",
           "DocumentDBEventSourceConfig"})
-        if (r.says_something(each))
-            refuse(errc::invalid_argument, "Unsupported " + std::string(each) +
-                                               " parameter for given event source mapping type.");
+        if (r.says_something(each)) refuse_foreign(each);
     for (const std::string_view each :
          {"KMSKeyArn", "MetricsConfig", "LoggingConfig", "ProvisionedPollerConfig"})
         if (r.says_something(each))
@@ -52,9 +56,7 @@ void refuse_others(const reader& r) {
 std::optional<std::string> on_failure(const reader& r) {
     const auto config = r.object("DestinationConfig");
     if (!config) return std::nullopt;
-    if (config->says_something("OnSuccess"))
-        refuse(errc::invalid_argument,
-               "Unsupported OnSuccess destination for given event source mapping type.");
+    if (config->says_something("OnSuccess")) refuse_foreign("DestinationConfig");
     const auto failure = config->object("OnFailure");
     return failure ? failure->text("Destination").value_or("") : std::string();
 }
@@ -113,9 +115,10 @@ shaped<create_event_source_mapping_request> read_create(std::string_view body) {
         request.function_name = r.required_text("FunctionName", "functionName");
         // A source of another kind is refused for itself, and not for what belongs to it.
         request.event_source_arn = r.text("EventSourceArn").value_or("");
-        if (request.event_source_arn.starts_with("arn:aws:sqs:") ||
-            request.event_source_arn.starts_with("arn:aws:kinesis:"))
-            refuse_others(r);
+        const bool is_queue = request.event_source_arn.starts_with("arn:aws:sqs:");
+        if (is_queue && r.number("TumblingWindowInSeconds").value_or(0) != 0)
+            refuse_foreign("TumblingWindowInSeconds");
+        if (is_queue || request.event_source_arn.starts_with("arn:aws:kinesis:")) refuse_others(r);
         request.starting_position = r.text("StartingPosition").value_or("");
         request.starting_position_timestamp = milliseconds(r, "StartingPositionTimestamp");
         read_stream_members(r, request);
@@ -152,17 +155,18 @@ shaped<update_event_source_mapping_request> read_update(std::string_view body) {
 
 json::object shown(const event_source_mapping& m) {
     const std::string_view state = to_string(m.state);
-    json::object o{{"UUID", m.uuid},
-                   {"EventSourceMappingArn", m.arn},
-                   {"EventSourceArn", m.event_source_arn},
-                   {"FunctionArn", m.function_arn},
-                   {"BatchSize", m.batch_size},
-                   {"MaximumBatchingWindowInSeconds", m.maximum_batching_window},
-                   {"FunctionResponseTypes", json::value_from(m.function_response_types)},
-                   {"LastModified", static_cast<double>(m.last_modified) / 1000},
-                   {"LastProcessingResult", m.last_processing_result},
-                   {"State", json::string_view(state.data(), state.size())},
-                   {"StateTransitionReason", "USER_INITIATED"}};
+    json::object o{
+        {"UUID", m.uuid},
+        {"EventSourceMappingArn", m.arn},
+        {"EventSourceArn", m.event_source_arn},
+        {"FunctionArn", m.function_arn},
+        {"BatchSize", m.batch_size},
+        {"MaximumBatchingWindowInSeconds", m.maximum_batching_window},
+        {"FunctionResponseTypes", json::value_from(m.function_response_types)},
+        {"LastModified", static_cast<double>(m.last_modified) / 1000},
+        {"LastProcessingResult", m.last_processing_result},
+        {"State", json::string_view(state.data(), state.size())},
+        {"StateTransitionReason", m.starting_position.empty() ? "USER_INITIATED" : "User action"}};
     if (m.maximum_concurrency)
         o["ScalingConfig"] = json::object{{"MaximumConcurrency", *m.maximum_concurrency}};
     if (!m.starting_position.empty()) {

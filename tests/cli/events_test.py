@@ -1,6 +1,7 @@
 """hearth serve, killed at random moments while events are accepted and delivered: each that was answered with 202
-reaches its function, at least once; so do the messages of a queue that is mapped to it. HEARTH_KILLS is how often (by hand: 100), HEARTH_SEED where the moments come from."""
+reaches its function, at least once; so do the messages of a queue and the records of a stream that are mapped to it. HEARTH_KILLS is how often (by hand: 100), HEARTH_SEED where the moments come from."""
 
+import base64
 import http.client
 import io
 import json
@@ -43,7 +44,8 @@ class witness(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def saw(self, event):
-        events = [json.loads(record["body"]) for record in event["Records"]] if "Records" in event else [event]
+        events = [json.loads(record["body"] if "body" in record else base64.b64decode(record["kinesis"]["data"]))
+                  for record in event["Records"]] if "Records" in event else [event]
         with self.lock:
             for each in events:
                 self.repeated += each["id"] in self.seen
@@ -89,7 +91,21 @@ class queue_sender(sender):
         return sqs("SendMessage", QueueUrl=QUEUE, MessageBody=json.dumps(event))
 
 
+class stream_sender(sender):
+    """Puts into the stream instead."""
+
+    expected = 200
+
+    def request(self, event):
+        data = base64.b64encode(json.dumps(event).encode()).decode()
+        return kinesis("PutRecord", StreamName="clicks", Data=data, PartitionKey=str(event["id"] % 7))
+
+
 QUEUE = "http://localhost/000000000000/jobs"
+
+
+def kinesis(operation, **arguments):
+    return json.dumps(arguments), {"X-Amz-Target": "Kinesis_20131202." + operation, "Content-Type": "application/x-amz-json-1.1"}
 
 
 def sqs(operation, **arguments):
@@ -144,10 +160,13 @@ class events(test_case):
         self.assertEqual(code, 200, answer)
         return json.loads(answer or b"{}")
 
-    def map_queue(self, front, name, **more):
+    def map_source(self, front, name, source, **more):
         code, _, answer = front.request("POST", "/2015-03-31/event-source-mappings", json.dumps({
-            "FunctionName": name, "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:jobs", **more}).encode())
+            "FunctionName": name, "EventSourceArn": f"arn:aws:{source}", **more}).encode())
         self.assertEqual(code, 202, answer)
+
+    def map_queue(self, front, name, **more):
+        self.map_source(front, name, "sqs:us-east-1:000000000000:jobs", **more)
 
     def in_queue(self, front, url=QUEUE):
         """Messages: to be had, and with somebody."""
@@ -167,6 +186,10 @@ class events(test_case):
                 self.create(front, "f", seen.server_address[1])
                 self.ask_sqs(front, "CreateQueue", QueueName="jobs", Attributes={"VisibilityTimeout": "30"})
                 self.map_queue(front, "f")
+                body, headers = kinesis("CreateStream", StreamName="clicks", ShardCount=2)
+                self.assertEqual(front.request("POST", "/", body.encode(), headers=headers)[0], 200)
+                self.map_source(front, "f", "kinesis:us-east-1:000000000000:stream/clicks",
+                                StartingPosition="TRIM_HORIZON", ParallelizationFactor=2)
                 # So that what a kill leaves comes again soon.
                 self.ask_sqs(front, "SetQueueAttributes", QueueUrl=QUEUE, Attributes={"VisibilityTimeout": "3"})
                 self.assertEqual(front.stop(), 0)
@@ -176,7 +199,7 @@ class events(test_case):
                     # f:$LATEST is a queue of its own.
                     senders = [sender(front, ids, "/2015-03-31/functions/f/invocations" +
                                       ("?Qualifier=$LATEST" if i % 2 else "")) for i in range(SENDERS)]
-                    senders.append(queue_sender(front, ids, "/"))
+                    senders += [queue_sender(front, ids, "/"), stream_sender(front, ids, "/")]
                     for each in senders:
                         each.start()
                     time.sleep(choose.uniform(0.0, 0.4))
@@ -190,7 +213,7 @@ class events(test_case):
                     left += len(accepted - seen.seen)
             with server("--data", data) as front:
                 for _ in range(1200):
-                    if self.queued(front) == 0 and self.in_queue(front) == (0, 0):
+                    if self.queued(front) == 0 and self.in_queue(front) == (0, 0) and accepted <= seen.seen:
                         break
                     time.sleep(0.1)
                 self.assertEqual(self.queued(front), 0)

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <mutex>
+#include <set>
 
 using namespace hearth;
 using namespace hearth::test;
@@ -168,7 +169,9 @@ TEST_CASE("what event source mappings refuse") {
     is(w.refusal({.filters = std::vector<std::string>(6, R"({"a":[1]})")}), errc::invalid_argument,
        "Invalid filter pattern definition.");
     is(w.refusal({.starting_position = "LATEST"}), errc::invalid_argument,
-       "Unsupported StartingPosition parameter");
+       "StartingPosition is not valid for SQS event sources.");
+    is(w.refusal({.starting_position_timestamp = 1}), errc::invalid_argument,
+       "StartingPosition is not valid for SQS event sources.");
     is(w.refusal({.parallelization_factor = 2}), errc::invalid_argument,
        "Unsupported ParallelizationFactor parameter");
     is(w.refusal({.maximum_retry_attempts = 2}), errc::invalid_argument,
@@ -192,6 +195,16 @@ TEST_CASE("what event source mappings refuse") {
        errc::invalid_argument, "Maximum batch window");
     is(w.control->update_event_source_mapping({.uuid = made.uuid, .function_name = "none"}).error(),
        errc::invalid_argument, "Function does not exist");
+}
+
+TEST_CASE("a stream with a FIFO queue's name is none") {
+    mapping_world w;
+    data_stream clicks = w.control->streams().create("clicks.fifo", {.shards = 1}).value();
+    w.create("f");
+    const auto made = w.map({.event_source_arn = clicks.arn(),
+                             .maximum_batching_window = 1,
+                             .starting_position = "LATEST"});
+    CHECK(made.batch_size == 100);
 }
 
 TEST_CASE("mappings are made, listed, changed and deleted") {

@@ -2,6 +2,7 @@
 Exits 77 (skipped) where boto3 is not installed."""
 
 import base64
+import datetime
 import hashlib
 import io
 import json
@@ -521,7 +522,7 @@ try:
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
             EventSourceArn=jobs_arn + "-absent", text="The specified queue does not exist")
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
-            EventSourceArn="arn:aws:kinesis:us-east-1:000000000000:stream/s", StartingPosition="LATEST", text="Amazon Kinesis")
+            EventSourceArn="arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/1", StartingPosition="LATEST", text="Amazon DynamoDB")
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, FunctionName=name,
             EventSourceArn=jobs_arn.replace("-jobs", "-short"), text="Queue visibility timeout: 9 seconds is less than Function timeout")
     refused("InvalidParameterValueException", 400, client.update_event_source_mapping, UUID=uid,
@@ -555,6 +556,50 @@ try:
     for each in (uid, other["UUID"]):
         assert client.delete_event_source_mapping(UUID=each)["State"] == "Deleting"
         until(lambda: each not in [m["UUID"] for m in client.list_event_source_mappings()["EventSourceMappings"]])
+
+    # Streams that invoke it.
+    kinesis = boto3.client("kinesis", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+    clicks = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    for i in range(3):
+        kinesis.put_record(StreamName=name, Data=json.dumps({"kind": "ab"[i % 2]}).encode(), PartitionKey=str(i))
+    start = datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc)
+    mapping = client.create_event_source_mapping(
+        EventSourceArn=clicks, FunctionName=name, StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=start,
+        ParallelizationFactor=2, MaximumRetryAttempts=3, MaximumRecordAgeInSeconds=3600, BisectBatchOnFunctionError=True,
+        DestinationConfig={"OnFailure": {"Destination": jobs_arn}},
+        FilterCriteria={"Filters": [{"Pattern": json.dumps({"data": {"kind": ["a"]}})}]})
+    uid = mapping["UUID"]
+    shown = {"BatchSize": 100, "StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": start, "ParallelizationFactor": 2,
+             "MaximumRetryAttempts": 3, "MaximumRecordAgeInSeconds": 3600, "BisectBatchOnFunctionError": True,
+             "DestinationConfig": {"OnFailure": {"Destination": jobs_arn}}, "TumblingWindowInSeconds": 0}
+    assert shown.items() <= mapping.items(), mapping
+    until(lambda: state() == "Enabled")
+    until(lambda: client.get_event_source_mapping(UUID=uid)["LastProcessingResult"] == "OK")
+
+    def counted(what):
+        page = urllib.request.urlopen(signed_get("/metrics")).read().decode()
+        return float(re.search(f'\nhearth_event_source_{what}{{uuid="{uid}",.*}} (.*)\n', page).group(1))
+
+    until(lambda: counted("invoked_total") == 2)
+    assert (counted("polled_total"), counted("filtered_out_total"), counted("dropped_total")) == (3, 1, 0)
+    assert counted("iterator_age_seconds") >= 0
+    changed = client.update_event_source_mapping(UUID=uid, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1, BatchSize=10_000,
+                                                 BisectBatchOnFunctionError=False, DestinationConfig={"OnFailure": {}})
+    assert (changed["MaximumRetryAttempts"], changed["BatchSize"], changed["DestinationConfig"]) == (-1, 10_000, {}), changed
+    refused("ResourceConflictException", 409, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
+            StartingPosition="LATEST", text=f"Please update or delete the existing mapping with UUID {uid}")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
+            text="StartingPosition must not be null")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks + "-absent",
+            FunctionName=name, StartingPosition="LATEST", text="Stream not found")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
+            StartingPosition="LATEST", TumblingWindowInSeconds=30, text="TumblingWindowInSeconds")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
+            StartingPosition="LATEST", DestinationConfig={"OnFailure": {"Destination": arn}}, text="names a function")
+    assert client.delete_event_source_mapping(UUID=uid)["State"] == "Deleting"
+    until(lambda: uid not in [m["UUID"] for m in client.list_event_source_mappings()["EventSourceMappings"]])
+    kinesis.delete_stream(StreamName=name)
     for each in (jobs, short):
         sqs.delete_queue(QueueUrl=each)
 finally:
