@@ -188,6 +188,10 @@ result<std::string> function_arn_of(const control_plane::impl& impl, std::string
     return impl.arn_of(parsed.name, parsed.qualifier);
 }
 
+error no_stream(const event_source_mapping& m) {
+    return refused("Stream not found: " + m.event_source_arn);
+}
+
 result<void> check_stream_ends(const control_plane::impl& impl, const event_source_mapping& m) {
     if (!m.on_failure.empty()) HEARTH_CHECK(impl.check_outcome_target(m.on_failure, {}));
     const std::string stream = impl.streams_.name_of(m.event_source_arn);
@@ -196,7 +200,7 @@ result<void> check_stream_ends(const control_plane::impl& impl, const event_sour
     if (!found.has_error()) return {};
     if (found.error().code() != make_error_code(stream_errc::resource_not_found))
         return found.error();
-    return refused("Stream not found: " + m.event_source_arn);
+    return no_stream(m);
 }
 
 /// That both are there and that a message is not given to another while the function has it.
@@ -269,10 +273,10 @@ result<void> take_stream_members(const create_event_source_mapping_request& r,
         return refused(
             "StartingPosition must not be null for an event source that is a stream: "
             "TRIM_HORIZON, LATEST or AT_TIMESTAMP");
-    if ((r.starting_position == "AT_TIMESTAMP") != r.starting_position_timestamp.has_value())
-        return refused(
-            "StartingPositionTimestamp belongs to StartingPosition AT_TIMESTAMP, and "
-            "must be said with it");
+    if (r.starting_position != "AT_TIMESTAMP" && r.starting_position_timestamp)
+        return refused("Timestamp only valid with StartingPosition AT_TIMESTAMP");
+    if (r.starting_position == "AT_TIMESTAMP" && !r.starting_position_timestamp)
+        return refused("Need to specify a timestamp");
     m.starting_position = r.starting_position;
     m.starting_position_timestamp = r.starting_position_timestamp.value_or(0);
     m.parallelization_factor = r.parallelization_factor.value_or(1);
@@ -306,7 +310,11 @@ result<void> begin(stream_service& streams, const event_source_mapping& m) {
     if (m.starting_position == "AT_TIMESTAMP")
         from = {.from = kind::at_time,
                 .time = stream_time(std::chrono::milliseconds(m.starting_position_timestamp))};
-    return streams.start_consumer(streams.name_of(m.event_source_arn), m.uuid, from);
+    const auto begun = streams.start_consumer(streams.name_of(m.event_source_arn), m.uuid, from);
+    if (begun.has_error() &&
+        begun.error().code() == make_error_code(stream_errc::resource_not_found))
+        return no_stream(m);
+    return begun;
 }
 
 std::int64_t now_ms() {

@@ -1,6 +1,6 @@
 #include "control/kinesis_event.hpp"
 
-#include "base/base64.hpp"
+#include "control/base64.hpp"
 
 #include <boost/json.hpp>
 

@@ -179,9 +179,9 @@ json::object shown(const event_source_mapping& m) {
         o["MaximumRecordAgeInSeconds"] = m.maximum_record_age;
         o["BisectBatchOnFunctionError"] = m.bisect_batch_on_function_error;
         o["TumblingWindowInSeconds"] = 0;
-        json::object destinations;
-        if (!m.on_failure.empty()) destinations["OnFailure"] = {{"Destination", m.on_failure}};
-        o["DestinationConfig"] = std::move(destinations);
+        json::object destination;
+        if (!m.on_failure.empty()) destination["Destination"] = m.on_failure;
+        o["DestinationConfig"] = json::object{{"OnFailure", std::move(destination)}};
     }
     if (!m.filters.empty()) {
         json::array patterns;

@@ -1,8 +1,6 @@
 #pragma once
 
-/// Small conversions of the wire: percent-encoding, JSON validity. Pure.
-
-#include "base/base64.hpp"
+/// Small conversions of the wire: base64, percent-encoding, JSON validity. Pure.
 
 #include <cstddef>
 #include <optional>
@@ -10,6 +8,10 @@
 #include <string_view>
 
 namespace hearth::http {
+
+std::string to_base64(std::string_view bytes);
+/// RFC 4648 with padding, nothing else: no line breaks, no URL alphabet.
+std::optional<std::string> from_base64(std::string_view text);
 
 /// "%41" → "A"; '+' stays. Nothing when an escape is malformed.
 std::optional<std::string> percent_decode(std::string_view text);

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using how = shard_poller::outcome;
-using why = shard_poller::condition;
+using cause = shard_poller::condition;
 
 std::string sequence(int n) { return write_sequence_number(n); }
 
@@ -218,7 +218,7 @@ TEST_CASE("what was tried too often is given up") {
         w.answer(how::failed);
         REQUIRE(w.discarded.size() == 1);
         const auto& d = w.discarded[0];
-        CHECK(d.why == why::retry_attempts_exhausted);
+        CHECK(d.why == cause::retry_attempts_exhausted);
         CHECK(d.first == sequence(1));
         CHECK(d.last == sequence(2));
         CHECK(d.records == 2);
@@ -232,8 +232,8 @@ TEST_CASE("what was tried too often is given up") {
         CHECK(w.last_kept() == sequence(2));
         CHECK(w.poller.counted().dropped == 2);
     }
-    CHECK(to_string(why::retry_attempts_exhausted) == "RetryAttemptsExhausted");
-    CHECK(to_string(why::record_age_exceeded) == "RecordAgeExceeded");
+    CHECK(to_string(cause::retry_attempts_exhausted) == "RetryAttemptsExhausted");
+    CHECK(to_string(cause::record_age_exceeded) == "RecordAgeExceeded");
 }
 
 TEST_CASE("bisecting finds the one bad record, and gives up that alone") {
@@ -292,7 +292,7 @@ TEST_CASE("records that are too old are given up, and only those") {
     w.answer(how::failed);
     w.pass(11s);
     REQUIRE(w.discarded.size() == 1);
-    CHECK(w.discarded[0].why == why::record_age_exceeded);
+    CHECK(w.discarded[0].why == cause::record_age_exceeded);
     CHECK(w.discarded[0].last == sequence(2));
     CHECK(w.discarded[0].invocations == 1);
     CHECK(w.invoked.empty());

@@ -139,9 +139,9 @@ TEST_CASE("what mappings of streams refuse") {
     const auto bad = errc::invalid_argument;
     is({}, bad, "StartingPosition must not be null");
     is({.starting_position = "EARLIEST"}, bad, "[LATEST, AT_TIMESTAMP, TRIM_HORIZON]");
-    is({.starting_position = "AT_TIMESTAMP"}, bad, "StartingPositionTimestamp");
+    is({.starting_position = "AT_TIMESTAMP"}, bad, "Need to specify a timestamp");
     is({.starting_position = "LATEST", .starting_position_timestamp = 1}, bad,
-       "StartingPositionTimestamp");
+       "Timestamp only valid with StartingPosition AT_TIMESTAMP");
     is({.function_name = "none", .starting_position = "LATEST"}, bad, "Function does not exist");
     is({.batch_size = 10'001, .starting_position = "LATEST"}, bad, "less than or equal to 10000");
     is({.maximum_batching_window = 301, .starting_position = "LATEST"}, bad, "equal to 300");

@@ -147,7 +147,7 @@ TEST_CASE("bodies that are no text come in base64, and none leaves no trace") {
     const std::string binary("\x00\xFF\x01", 3);
     auto e = f.ask("PUT", "/", binary, "Content-Type: application/octet-stream\r\n").json();
     CHECK(e.at("isBase64Encoded") == true);
-    CHECK(e.at("body").as_string() == to_base64(binary));
+    CHECK(e.at("body").as_string() == http::to_base64(binary));
     e = f.ask("PUT", "/", binary, "Content-Type: text/plain\r\n").json();  // but is no text
     CHECK(e.at("isBase64Encoded") == true);
     e = f.ask("PUT", "/", "a=b", "Content-Type: application/x-www-form-urlencoded\r\n").json();

@@ -586,7 +586,7 @@ try:
     assert counted("iterator_age_seconds") >= 0
     changed = client.update_event_source_mapping(UUID=uid, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1, BatchSize=10_000,
                                                  BisectBatchOnFunctionError=False, DestinationConfig={"OnFailure": {}})
-    assert (changed["MaximumRetryAttempts"], changed["BatchSize"], changed["DestinationConfig"]) == (-1, 10_000, {}), changed
+    assert (changed["MaximumRetryAttempts"], changed["BatchSize"], changed["DestinationConfig"]) == (-1, 10_000, {"OnFailure": {}}), changed
     refused("ResourceConflictException", 409, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
             StartingPosition="LATEST", text=f"Please update or delete the existing mapping with UUID {uid}")
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
