@@ -54,11 +54,15 @@ shard_poller::lane* shard_poller::lane_of(std::uint64_t id) {
     return found == lanes_.end() ? nullptr : &*found;
 }
 
+void shard_poller::let_go(std::uint64_t number) {
+    std::string& text = at(number).what.text;
+    bytes_ -= text.size();
+    std::string().swap(text);  // an assignment would keep the memory
+}
+
 void shard_poller::finish(std::uint64_t number) {
-    entry& e = at(number);
-    bytes_ -= e.what.text.size();
-    e.what.text = {};
-    e.is_done = true;
+    let_go(number);
+    at(number).is_done = true;
 }
 
 std::optional<std::size_t> shard_poller::first_failure(const batch& b, std::string_view said) {
@@ -229,9 +233,11 @@ void shard_poller::step_back(std::vector<action>& todo) {
     if (reading_ && !std::exchange(cancelled_, true)) todo.emplace_back(cancel_read{});
     for (lane& l : lanes_) {
         waiting_ -= l.waiting.size();
+        for (const std::uint64_t each : l.waiting) let_go(each);
         l.waiting.clear();
         const bool is_busy = !l.batches.empty() && l.batches.front().is != batch::state::ready;
-        l.batches.resize(is_busy ? 1 : 0);
+        for (; l.batches.size() > (is_busy ? 1 : 0); l.batches.pop_back())
+            for (const std::uint64_t each : l.batches.back().records) let_go(each);
     }
 }
 

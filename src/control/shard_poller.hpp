@@ -155,6 +155,7 @@ class shard_poller {
     enum class progress { reading, read, ending, kept };
 
     [[nodiscard]] entry& at(std::uint64_t number) { return window_[number - base_]; }
+    void let_go(std::uint64_t number);  ///< its text
     void finish(std::uint64_t number);
     void form_batch(lane& l, time_point now);
     void run(lane& l, time_point now, std::vector<action>& todo);
