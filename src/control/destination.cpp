@@ -134,6 +134,11 @@ result<destination> parse_destination(std::string_view arn) {
                      "(arn:aws:s3:::BUCKET) and HTTP endpoints (arn:aws:http:::HOST:PORT/PATH)");
 }
 
+std::string record_time(event_time t) {
+    const auto since = t.time_since_epoch() % std::chrono::seconds(1);
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds_of(t)), since.count());
+}
+
 std::string invocation_record(const queued_event& e,
                               const event_ending& ending,
                               std::string_view qualified_arn,
@@ -144,10 +149,9 @@ std::string invocation_record(const queued_event& e,
         {"condition", to_string(ending.how).data()},
         {"approximateInvokeCount", ending.deliveries}};
     const answer a = answer_of(ending);
-    const auto since = now.time_since_epoch() % std::chrono::seconds(1);
-    std::string record = fmt::format(
-        R"({{"version":"1.0","timestamp":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","requestContext":{},"requestPayload":{})",
-        fmt::gmtime(seconds_of(now)), since.count(), json::serialize(context), as_json(e.payload));
+    std::string record =
+        fmt::format(R"({{"version":"1.0","timestamp":"{}","requestContext":{},"requestPayload":{})",
+                    record_time(now), json::serialize(context), as_json(e.payload));
     if (a.status != 0) {
         json::object response{{"statusCode", a.status}};
         if (!a.version.empty()) response["executedVersion"] = a.version;

@@ -8,9 +8,9 @@
 ///   arn:aws:http:::HOST:PORT/PATH                             a POST to http://HOST:PORT/PATH
 ///
 /// A file's path below DATA/destinations/BUCKET is the key that AWS gives the object:
-/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID, or with MAPPING/SHARD in the place
-/// of async/FUNCTION. The last is ours, in a form that AWS's clients let pass. Other services are not served, and refused when they are configured.
-/// Pure, but for `write_record`.
+/// aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID, or with MAPPING/SHARD in the
+/// place of async/FUNCTION. The last is ours, in a form that AWS's clients let pass. Other services
+/// are not served, and refused when they are configured. Pure, but for `write_record`.
 
 #include "control/event.hpp"
 #include "control/event_dispatcher.hpp"
@@ -43,6 +43,9 @@ using destination =
 
 /// @errors errc::invalid_argument: a service that is not served, or no bucket's name or endpoint
 result<destination> parse_destination(std::string_view arn);
+
+/// A moment as AWS's records say it: "2019-11-14T00:38:06.021Z".
+std::string record_time(event_time t);
 
 /// AWS's record of an invocation's end, for destinations.
 std::string invocation_record(const queued_event& e,

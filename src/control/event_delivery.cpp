@@ -1,5 +1,7 @@
 #include "control/event_delivery.hpp"
 
+#include "control/backoff.hpp"
+
 #include <boost/asio/error.hpp>
 
 namespace hearth::control {
@@ -33,9 +35,7 @@ bool too_old(const queued_event& e, const event_limits& limits, event_time now) 
 }
 
 std::chrono::milliseconds backoff(const event_policy& policy, std::size_t times) {
-    auto wait = policy.min_backoff;
-    for (std::size_t i = 1; i < times && wait < policy.max_backoff; ++i) wait *= 2;
-    return std::min(wait, policy.max_backoff);
+    return backoff(policy.min_backoff, policy.max_backoff, times);
 }
 
 verdict judge(const queued_event& e,

@@ -11,6 +11,17 @@ namespace hearth::control {
 
 namespace asio = boost::asio;
 
+std::string_view service_of(std::string_view arn) {
+    if (!arn.starts_with("arn:")) return {};
+    arn.remove_prefix(4);
+    arn.remove_prefix(std::min(arn.find(':'), arn.size() - 1) + 1);
+    return arn.substr(0, arn.find(':'));
+}
+
+bool is_stream(const event_source_mapping& m) {
+    return service_of(m.event_source_arn) == "kinesis";
+}
+
 event_source::event_source(event_source_context& all,
                            event_source_mapping m,
                            std::vector<event_pattern> filters)
@@ -51,8 +62,14 @@ void event_source::say(const error& why) {
     mapping_.last_processing_result = "PROBLEM: " + why.message();
 }
 
-void event_source::say_answered(bool is_good) {
-    mapping_.last_processing_result = is_good ? "OK" : "PROBLEM: Function call failed";
+void event_source::say(const error& failed, bool is_answered) {
+    if (failed.code()) return say(failed);
+    mapping_.last_processing_result = is_answered ? "OK" : "PROBLEM: Function call failed";
+}
+
+std::string event_source::function_arn() const {
+    const std::scoped_lock lock(all_.mutex);
+    return mapping_.function_arn;
 }
 
 bool event_source::wants(const boost::json::object& form) const {

@@ -20,9 +20,15 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hearth::control {
+
+/// arn:aws:SERVICE:…; empty: it is no ARN.
+std::string_view service_of(std::string_view arn);
+/// Its source is a stream, not a queue.
+bool is_stream(const event_source_mapping& m);
 
 class event_source;
 using event_source_ptr = std::shared_ptr<event_source>;
@@ -79,12 +85,14 @@ class event_source : public std::enable_shared_from_this<event_source> {
     /// Decides what is to be done now, and when there will be something by itself. On the thread.
     virtual std::optional<time_point> plan(time_point now, bool has_room) = 0;
     void say(const error& why);
-    void say_answered(bool is_good);
+    /// Of an invocation.
+    void say(const error& failed, bool is_answered);
     [[nodiscard]] bool wants(const boost::json::object& form) const;
     [[nodiscard]] bool has_filters() const { return !filters_.empty(); }
     [[nodiscard]] event_source_metrics metrics_head() const;
 
     // On the thread, without the mutex.
+    [[nodiscard]] std::string function_arn() const;
     /// Does what was planned.
     virtual void act() = 0;
     void pump();

@@ -11,11 +11,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
 namespace hearth {
 
+using control::is_stream;
+using control::service_of;
 using control::violation;
 
 std::string_view to_string(event_source_state s) noexcept {
@@ -45,10 +48,11 @@ constexpr std::size_t max_filters = 5;
 
 error refused(std::string why) { return {errc::invalid_argument, std::move(why)}; }
 
+template <class Number>
 result<void> check_range(std::string_view member,
-                         std::uint64_t value,
-                         std::uint64_t least,
-                         std::uint64_t most) {
+                         Number value,
+                         std::type_identity_t<Number> least,
+                         std::type_identity_t<Number> most) {
     if (value < least)
         return violation(member, std::to_string(value),
                          fmt::format("Member must have value greater than or equal to {}", least));
@@ -56,29 +60,6 @@ result<void> check_range(std::string_view member,
         return violation(member, std::to_string(value),
                          fmt::format("Member must have value less than or equal to {}", most));
     return {};
-}
-
-/// arn:aws:SERVICE:…
-std::string_view service_of(std::string_view arn) {
-    if (!arn.starts_with("arn:")) return {};
-    arn.remove_prefix(4);
-    arn.remove_prefix(std::min(arn.find(':'), arn.size() - 1) + 1);
-    return arn.substr(0, arn.find(':'));
-}
-
-bool is_stream(const event_source_mapping& m) {
-    return service_of(m.event_source_arn) == "kinesis";
-}
-
-result<void> check_signed_range(std::string_view member,
-                                std::int64_t value,
-                                std::int64_t least,
-                                std::int64_t most) {
-    if (value >= least && value <= most) return {};
-    return violation(member, std::to_string(value),
-                     value < least
-                         ? fmt::format("Member must have value greater than or equal to {}", least)
-                         : fmt::format("Member must have value less than or equal to {}", most));
 }
 
 /// In AWS's words.
@@ -94,9 +75,8 @@ result<void> check_stream(const event_source_mapping& m) {
                          "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, "
                          "TRIM_HORIZON]");
     HEARTH_CHECK(check_range("parallelizationFactor", m.parallelization_factor, 1, 10));
-    HEARTH_CHECK(check_signed_range("maximumRetryAttempts", m.maximum_retry_attempts, -1, 10'000));
-    HEARTH_CHECK(
-        check_signed_range("maximumRecordAgeInSeconds", m.maximum_record_age, -1, 604'800));
+    HEARTH_CHECK(check_range("maximumRetryAttempts", m.maximum_retry_attempts, -1, 10'000));
+    HEARTH_CHECK(check_range("maximumRecordAgeInSeconds", m.maximum_record_age, -1, 604'800));
     if (m.maximum_record_age >= 0 && m.maximum_record_age < 60)
         return refused("MaximumRecordAgeInSeconds is -1, or from 60 to 604800");
     if (m.maximum_concurrency) return foreign("ScalingConfig");

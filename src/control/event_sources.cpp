@@ -17,10 +17,6 @@ const std::string document_kind = "event-source-mapping";
 
 error no_mapping() { return {errc::not_found, "The resource you requested does not exist."}; }
 
-bool is_of_stream(const event_source_mapping& m) {
-    return m.event_source_arn.starts_with("arn:aws:kinesis:");
-}
-
 result<std::vector<event_pattern>> filters_of(const event_source_mapping& m) {
     std::vector<event_pattern> filters;
     for (const std::string& each : m.filters) {
@@ -33,7 +29,7 @@ result<std::vector<event_pattern>> filters_of(const event_source_mapping& m) {
 }  // namespace
 
 event_source_ptr event_sources::make(event_source_mapping m, std::vector<event_pattern> filters) {
-    if (is_of_stream(m))
+    if (is_stream(m))
         return std::make_shared<stream_source>(all_, std::move(m), std::move(filters));
     return std::make_shared<queue_source>(all_, std::move(m), std::move(filters));
 }
@@ -97,7 +93,7 @@ result<event_source_mapping> event_sources::remove(std::string_view uuid) {
     HEARTH_TRY(event_source_mapping m, get(uuid));
     HEARTH_CHECK(all_.owner.storage_->remove_document(document_kind, m.uuid));
     // Should a batch that is still under way leave a place behind, that goes with its shard.
-    if (is_of_stream(m)) HEARTH_CHECK(all_.owner.streams_.remove_consumer(m.uuid));
+    if (is_stream(m)) HEARTH_CHECK(all_.owner.streams_.remove_consumer(m.uuid));
     const std::scoped_lock lock(all_.mutex);
     if (const auto at = all_.sources.find(uuid); at != all_.sources.end()) {
         at->second->remove();

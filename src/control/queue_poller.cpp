@@ -1,5 +1,6 @@
 #include "control/queue_poller.hpp"
 
+#include "control/backoff.hpp"
 #include "control/item_failures.hpp"
 
 #include <algorithm>
@@ -8,12 +9,6 @@
 #include <utility>
 
 namespace hearth::control {
-
-namespace {
-
-constexpr std::string_view head = "{\"Records\":[", tail = "]}";
-
-}  // namespace
 
 std::size_t queue_poller::allowed() const { return std::min(allowed_, settings_.concurrency); }
 
@@ -60,10 +55,7 @@ void queue_poller::on_invoked(std::uint64_t id,
     if (how == outcome::throttled) {
         allowed_ = std::max<std::size_t>(allowed() / 2, 1);
         no_growth_before_ = now + throttle_memory;
-        const auto pause = std::min<std::chrono::milliseconds>(
-            max_backoff, min_backoff * (1u << std::min<std::size_t>(b.attempts, 10)));
-        ++b.attempts;
-        b.retry_at = now + pause;
+        b.retry_at = now + backoff(min_backoff, max_backoff, ++b.attempts);
         const auto first = std::ranges::min(b.messages, {}, &message::hidden_until).hidden_until;
         // Somebody else may get them by then.
         if (*b.retry_at >= first) {
@@ -97,7 +89,7 @@ void queue_poller::on_invoked(std::uint64_t id,
 }
 
 std::size_t queue_poller::ready(time_point now) const {
-    std::size_t n = 0, size = head.size() + tail.size();
+    std::size_t n = 0, size = records_frame;
     bool is_due = false;
     for (const arrival& each : waiting_) {
         // It was shown again while one of its group is with the function: after that one.
@@ -109,19 +101,6 @@ std::size_t queue_poller::ready(time_point now) const {
         ++n;
     }
     return is_due || n == settings_.batch_size ? n : 0;
-}
-
-std::string queue_poller::payload_of(const batch& b) {
-    std::string payload(head);
-    std::size_t size = head.size() + tail.size();
-    for (const message& m : b.messages) size += m.record.size() + 1;
-    payload.reserve(size);
-    for (const message& m : b.messages) {
-        if (&m != &b.messages.front()) payload += ',';
-        payload += m.record;
-    }
-    payload += tail;
-    return payload;
 }
 
 void queue_poller::take_back(std::vector<message>& messages, std::vector<action>& to) {
@@ -164,7 +143,10 @@ std::vector<queue_poller::action> queue_poller::step(time_point now, bool may_re
 
     const auto send = [&](std::uint64_t id, const batch& b) {
         counted_.invoked += b.messages.size();
-        todo.emplace_back(invoke{id, b.messages.size(), payload_of(b)});
+        todo.emplace_back(
+            invoke{id, b.messages.size(),
+                   records_event(b.messages,
+                                 [](const message& m) -> const std::string& { return m.record; })});
     };
     for (auto& [id, b] : running_) {
         if (!b.retry_at) continue;

@@ -15,6 +15,8 @@
 /// Source: Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings" and
 /// "Handling errors for an SQS event source in Lambda". How fast it backs off is not said there.
 
+#include "control/records_event.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +38,7 @@ class queue_poller {
     static constexpr std::chrono::seconds growth_interval{1};  // 300 a minute
     static constexpr std::size_t max_concurrency = 1250;       // AWS's, of one mapping
     static constexpr std::size_t max_receive = 10;             // what a queue gives at once
-    static constexpr std::size_t max_payload = std::size_t{6} << 20;
+    static constexpr std::size_t max_payload = max_records_event;
     /// A throttled batch is tried again after the first of these, then after twice as long each
     /// time, up to the second.
     static constexpr std::chrono::milliseconds min_backoff{100}, max_backoff{5000};
@@ -139,7 +141,6 @@ class queue_poller {
     [[nodiscard]] std::size_t ready(time_point now) const;
     [[nodiscard]] bool has_group(std::string_view group) const;
     void forget(std::map<std::uint64_t, batch>::iterator b);
-    static std::string payload_of(const batch& b);
 
     settings settings_;
     bool stopped_ = false;

@@ -99,12 +99,8 @@ void queue_source::hold(const error& why) {
 }
 
 void queue_source::perform(queue_poller::receive r) {
-    std::string function;
-    {
-        const std::scoped_lock lock(mutex());
-        function = mapping().function_arn;
-    }
-    if (const auto there = check_function(function); there.has_error()) return hold(there.error());
+    if (const auto there = check_function(function_arn()); there.has_error())
+        return hold(there.error());
     owner().queues_.async_receive(
         queue_, {.max_messages = r.max, .wait = long_poll},
         asio::bind_cancellation_slot(
@@ -149,12 +145,7 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
 }
 
 void queue_source::perform(queue_poller::invoke i) {
-    std::string function;
-    {
-        const std::scoped_lock lock(mutex());
-        function = mapping().function_arn;
-    }
-    owner().async_invoke(function, std::move(i.payload), {}, {},
+    owner().async_invoke(function_arn(), std::move(i.payload), {}, {},
                          asio::bind_executor(thread(), [s = self(), batch = i.batch](
                                                            const error& e, const response& r) {
                              s->on_invoked(batch, e, r);
@@ -169,10 +160,7 @@ void queue_source::on_invoked(std::uint64_t batch, const error& failed, const re
     {
         const std::scoped_lock lock(mutex());
         poller_.on_invoked(batch, how, r.payload, steady::now());
-        if (failed.code())
-            say(failed);
-        else
-            say_answered(how == outcome::answered);
+        say(failed, how == outcome::answered);
     }
     pump();
 }

@@ -1,24 +1,13 @@
 #include "control/shard_poller.hpp"
 
+#include "control/backoff.hpp"
 #include "control/item_failures.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 #include <utility>
 
 namespace hearth::control {
-
-namespace {
-
-constexpr std::string_view records_head = "{\"Records\":[", records_tail = "]}";
-
-std::chrono::milliseconds pause_after(std::size_t failures) {
-    return std::min(shard_poller::max_backoff,
-                    shard_poller::min_backoff * (1u << std::min<std::size_t>(failures, 10)));
-}
-
-}  // namespace
 
 std::string_view to_string(shard_poller::condition c) noexcept {
     return c == shard_poller::condition::retry_attempts_exhausted ? "RetryAttemptsExhausted"
@@ -65,6 +54,20 @@ void shard_poller::finish(std::uint64_t number) {
     at(number).is_done = true;
 }
 
+void shard_poller::finish_batch(lane& l) {
+    for (const std::uint64_t each : l.batches.front().records) finish(each);
+    l.batches.pop_front();
+}
+
+void shard_poller::split_batch(lane& l, std::size_t n) {
+    batch& front = l.batches.front();
+    batch rest = front;
+    const auto end = static_cast<std::ptrdiff_t>(n);
+    rest.records.erase(rest.records.begin(), rest.records.begin() + end);
+    front.records.resize(n);
+    l.batches.insert(l.batches.begin() + 1, std::move(rest));
+}
+
 std::optional<std::size_t> shard_poller::first_failure(const batch& b, std::string_view said) {
     std::set<std::string, std::less<>> ids;
     for (const std::uint64_t each : b.records) ids.insert(at(each).what.sequence_number);
@@ -85,7 +88,7 @@ void shard_poller::on_invoked(std::uint64_t id, answer a, time_point now) {
     --running_, --busy_;
     b.is = batch::state::ready;
     if (a.how == outcome::throttled) {
-        b.not_before = now + pause_after(b.throttles++);
+        b.not_before = now + backoff(min_backoff, max_backoff, ++b.throttles);
         return;
     }
     ++b.invocations;
@@ -95,11 +98,10 @@ void shard_poller::on_invoked(std::uint64_t id, answer a, time_point now) {
         first = 0;
     else if (settings_.reports_items)
         first = first_failure(b, a.payload);
+    std::string().swap(a.payload);  // nobody asks for it again
     b.last = std::move(a);
-    b.last.payload.clear();
     if (first) return fail(*l, *first, now);
-    for (const std::uint64_t each : b.records) finish(each);
-    l->batches.pop_front();
+    finish_batch(*l);
 }
 
 void shard_poller::fail(lane& l, std::size_t first, time_point now) {
@@ -107,17 +109,13 @@ void shard_poller::fail(lane& l, std::size_t first, time_point now) {
     for (std::size_t i = 0; i < first; ++i) finish(b.records[i]);
     b.records.erase(b.records.begin(), b.records.begin() + static_cast<std::ptrdiff_t>(first));
     counted_.failed += b.records.size();
-    b.not_before = now + pause_after(b.retries);
+    b.not_before = now + backoff(min_backoff, max_backoff, b.retries + 1);
     if (settings_.bisects && first > 0) return;  // where the function said
     if (!settings_.bisects || b.records.size() == 1) {
         ++b.retries;
         return;
     }
-    batch rest = b;
-    const auto half = static_cast<std::ptrdiff_t>(b.records.size() / 2);
-    b.records.resize(static_cast<std::size_t>(half));
-    rest.records.erase(rest.records.begin(), rest.records.begin() + half);
-    l.batches.insert(l.batches.begin() + 1, std::move(rest));
+    split_batch(l, b.records.size() / 2);
 }
 
 void shard_poller::on_discarded(std::uint64_t id, bool is_kept) {
@@ -130,8 +128,7 @@ void shard_poller::on_discarded(std::uint64_t id, bool is_kept) {
         return;
     }
     counted_.dropped += b.records.size();
-    for (const std::uint64_t each : b.records) finish(each);
-    l->batches.pop_front();
+    finish_batch(*l);
 }
 
 void shard_poller::on_checkpoint(std::optional<time_point> again) {
@@ -148,18 +145,13 @@ void shard_poller::on_checkpoint(std::optional<time_point> again) {
 // ---- What is to be done ----
 
 std::string shard_poller::payload_of(const batch& b) {
-    std::string payload(records_head);
-    for (const std::uint64_t each : b.records) {
-        if (each != b.records.front()) payload += ',';
-        payload += at(each).what.text;
-    }
-    payload += records_tail;
-    return payload;
+    return records_event(
+        b.records, [&](std::uint64_t each) -> const std::string& { return at(each).what.text; });
 }
 
 void shard_poller::form_batch(lane& l, time_point now) {
     if (l.waiting.empty()) return;
-    std::size_t n = 0, size = records_head.size() + records_tail.size();
+    std::size_t n = 0, size = records_frame;
     bool is_full = false;
     for (const std::uint64_t each : l.waiting) {
         size += at(each).what.text.size() + 1;
@@ -177,15 +169,7 @@ void shard_poller::form_batch(lane& l, time_point now) {
 }
 
 void shard_poller::give_up(lane& l, std::size_t n, condition why, std::vector<action>& todo) {
-    batch& all = l.batches.front();
-    if (n < all.records.size()) {
-        batch rest = all;
-        const auto end = all.records.begin() + static_cast<std::ptrdiff_t>(n);
-        rest.records.erase(rest.records.begin(),
-                           rest.records.begin() + static_cast<std::ptrdiff_t>(n));
-        all.records.erase(end, all.records.end());
-        l.batches.insert(l.batches.begin() + 1, std::move(rest));
-    }
+    if (n < l.batches.front().records.size()) split_batch(l, n);
     batch& b = l.batches.front();
     b.id = ++last_batch_;
     b.is = batch::state::being_discarded;

@@ -15,6 +15,9 @@
 /// Source: Lambda Developer Guide, "Using Lambda with Kinesis Data Streams" and its pages on error
 /// handling and partial batch responses. How fast it tries again is not said there.
 
+#include "control/records_event.hpp"
+
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +34,7 @@ class shard_poller {
   public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    static constexpr std::size_t max_payload = std::size_t{6} << 20;
+    static constexpr std::size_t max_payload = max_records_event;
     /// Before a batch is tried again: the first of these, then twice as long each time, up to the
     /// second.
     static constexpr std::chrono::milliseconds min_backoff{100}, max_backoff{10'000};
@@ -98,6 +101,10 @@ class shard_poller {
 
     struct counts {
         std::uint64_t invoked = 0, failed = 0, dropped = 0;  ///< records
+        counts& operator+=(const counts& more) {
+            invoked += more.invoked, failed += more.failed, dropped += more.dropped;
+            return *this;
+        }
     };
 
     explicit shard_poller(settings s) : settings_(s), lanes_(s.lanes) {}
@@ -157,6 +164,9 @@ class shard_poller {
     [[nodiscard]] entry& at(std::uint64_t number) { return window_[number - base_]; }
     void let_go(std::uint64_t number);  ///< its text
     void finish(std::uint64_t number);
+    void finish_batch(lane& l);  ///< the first
+    /// The first becomes two, the first of them of `n` records.
+    static void split_batch(lane& l, std::size_t n);
     void form_batch(lane& l, time_point now);
     void run(lane& l, time_point now, std::vector<action>& todo);
     void give_up(lane& l, std::size_t records, condition why, std::vector<action>& todo);

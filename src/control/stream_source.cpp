@@ -9,13 +9,14 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
 #include <variant>
 
 namespace hearth::control {
@@ -45,13 +46,6 @@ std::string renewed(const std::string& iterator) {
     return streams::write_iterator(*at);
 }
 
-std::string in_words(stream_time t) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(t);
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                       fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                       (t - seconds).count());
-}
-
 /// Of the function that is there now, or what stands for it.
 std::string role_of(const control_plane::impl& impl, const std::string& function_arn) {
     if (const auto name = impl.parse(function_arn, {}); name.has_value())
@@ -70,7 +64,7 @@ std::string failure_record(const shard_poller::discard& d,
                            bool with_payload) {
     const auto now = wall_now();
     const auto arrived = [&](steady::time_point t) {
-        return in_words(now + std::chrono::round<std::chrono::milliseconds>(t - steady::now()));
+        return record_time(now + std::chrono::round<std::chrono::milliseconds>(t - steady::now()));
     };
     json::object record{
         {"requestContext",
@@ -79,7 +73,7 @@ std::string failure_record(const shard_poller::discard& d,
           {"condition", to_string(d.why).data()},
           {"approximateInvokeCount", d.invocations}}},
         {"version", "1.0"},
-        {"timestamp", in_words(now)},
+        {"timestamp", record_time(now)},
         {"KinesisBatchInfo",
          {{"shardId", json::string_view(shard_id.data(), shard_id.size())},
           {"startSequenceNumber", d.first},
@@ -146,20 +140,12 @@ std::size_t stream_source::bytes() const {
     return all;
 }
 
-void stream_source::forget(const shard& s) {
-    const auto counted = s.poller.counted();
-    counted_.invoked += counted.invoked, counted_.failed += counted.failed;
-    counted_.dropped += counted.dropped;
-}
-
 event_source_metrics stream_source::metrics() const {
     event_source_metrics m = metrics_head();
     m.polled = polled_, m.filtered_out = filtered_out_;
     auto all = counted_;
     for (const auto& [id, s] : shards_) {
-        const auto counted = s->poller.counted();
-        all.invoked += counted.invoked, all.failed += counted.failed;
-        all.dropped += counted.dropped;
+        all += s->poller.counted();
         m.in_flight += s->poller.in_flight();
         m.iterator_age = std::max(m.iterator_age, s->poller.iterator_age());
     }
@@ -177,7 +163,7 @@ std::optional<stream_source::time_point> stream_source::plan(time_point now, boo
         for (auto& action : s->poller.step(now, has_room)) todo_.emplace_back(s, std::move(action));
         wake_at(s->poller.wake());
         if (s->poller.finished()) {
-            forget(*s);
+            counted_ += s->poller.counted();
             each = shards_.erase(each);
             must_list_ = true;  // for its children
         } else {
@@ -185,7 +171,7 @@ std::optional<stream_source::time_point> stream_source::plan(time_point now, boo
         }
     }
     if (clearing_ && idle()) {
-        for (const auto& [id, s] : shards_) forget(*s);
+        for (const auto& [id, s] : shards_) counted_ += s->poller.counted();
         shards_.clear();
         clearing_ = false;
         must_list_ = true;
@@ -209,12 +195,7 @@ void stream_source::act() {
 // ---- Shards ----
 
 void stream_source::list() {
-    std::string function;
-    {
-        const std::scoped_lock lock(mutex());
-        function = mapping().function_arn;
-    }
-    std::string role = role_of(owner(), function);
+    std::string role = role_of(owner(), function_arn());
     {
         const std::scoped_lock lock(mutex());
         role_ = std::move(role);
@@ -312,12 +293,7 @@ void stream_source::on_read(const shard_ptr& at, const error& failed, record_pag
 // ---- Batches ----
 
 void stream_source::perform(const shard_ptr& at, shard_poller::invoke i) {
-    std::string function;
-    {
-        const std::scoped_lock lock(mutex());
-        function = mapping().function_arn;
-    }
-    owner().async_invoke(function, std::move(i.payload), {}, {},
+    owner().async_invoke(function_arn(), std::move(i.payload), {}, {},
                          asio::bind_executor(thread(), [s = self(), at, batch = i.batch](
                                                            const error& e, const response& r) {
                              s->on_invoked(at, batch, e, r);
@@ -342,10 +318,7 @@ void stream_source::on_invoked(const shard_ptr& at,
     {
         const std::scoped_lock lock(mutex());
         at->poller.on_invoked(batch, std::move(answer), steady::now());
-        if (failed.code())
-            say(failed);
-        else
-            say_answered(how == outcome::answered);
+        say(failed, how == outcome::answered);
     }
     pump();
 }

@@ -52,7 +52,6 @@ class stream_source final : public event_source {
     // Under the mutex.
     /// All shards are to stop and then to go.
     void clear();
-    void forget(const shard& s);
     [[nodiscard]] shard_poller::settings settings() const;
 
     void list();

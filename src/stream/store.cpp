@@ -690,9 +690,7 @@ result<void> store::start_consumer(std::string_view name,
     HEARTH_TRY(const stream* s, stream_of(name));
     for (const shard& each : s->shards) {
         HEARTH_TRY(const cursor c, cursor_at(*s, each, from, now));
-        put(set_place_, 1, consumer), put(set_place_, 2, each.row);
-        put(set_place_, 3, c.next), put(set_place_, 4, std::int64_t{0});
-        HEARTH_CHECK(database_.run(set_place_));
+        HEARTH_CHECK(set_place(consumer, each, c.next, false));
     }
     return {};
 }
@@ -740,8 +738,15 @@ result<void> store::checkpoint(std::string_view name,
             return bad_argument(fmt::format("{} is no record's sequence number.", last));
         next = *n + 1;
     }
-    put(set_place_, 1, consumer), put(set_place_, 2, at->row);
-    put(set_place_, 3, next), put(set_place_, 4, std::int64_t{last.empty()});
+    return set_place(consumer, *at, next, last.empty());
+}
+
+result<void> store::set_place(std::string_view consumer,
+                              const shard& at,
+                              std::int64_t next,
+                              bool is_done) {
+    put(set_place_, 1, consumer), put(set_place_, 2, at.row);
+    put(set_place_, 3, next), put(set_place_, 4, std::int64_t{is_done});
     return database_.run(set_place_);
 }
 

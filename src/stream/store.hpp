@@ -147,6 +147,10 @@ class store {
                              const shard& at,
                              const shard_position& from,
                              stream_time now);
+    result<void> set_place(std::string_view consumer,
+                           const shard& at,
+                           std::int64_t next,
+                           bool is_done);
     result<void> add_shard(std::int64_t stream_row, const shard& s);
     result<void> close_shard(const shard& s, stream_time now);
     result<void> check_room(std::size_t more);
