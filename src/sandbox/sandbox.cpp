@@ -103,7 +103,8 @@ result<void> sandbox::load(const program& what) {
     give_random(random_record::source::at_random, request.random);
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
-    guest::vfs::programs programs(*options_.filesystem, {kernel_->state(), process, *this, memory()});
+    guest::vfs::programs programs(*options_.filesystem,
+                                  {kernel_->state(), process, *this, memory()});
     guest::mm::address_space space(process.mm, kernel_->state().frames, memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {
@@ -270,21 +271,26 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         if (std::holds_alternative<vmm::syscall_exit>(exit)) {
             registers_ = vcpu().state();
             ++system_calls_;
+            const guest::pid caller = kernel_->state().running;
             step = kernel_->on_syscall(registers_);
             // A parked task is served in apply(), which then tries it again.
-            if (options_.services && step.what != guest::step::kind::parked &&
-                ++calls_since_service_ >= calls_per_service) {
-                calls_since_service_ = 0;
-                options_.services->serve(*kernel_);
+            if (options_.services && step.what != guest::step::kind::parked) {
+                if (kernel_->state().running != caller && waits_for_service()) [[unlikely]]
+                    kick();
+                if (++calls_since_service_ >= calls_per_service) {
+                    calls_since_service_ = 0;
+                    if (options_.services->serve(*kernel_)) kernel_->yield();
+                }
             }
         } else if (const auto* exception = std::get_if<vmm::exception_exit>(&exit)) {
             registers_ = vcpu().state();
             step = kernel_->on_exception(registers_, *exception);
         } else if (std::holds_alternative<vmm::interrupted_exit>(exit)) {
-            // The owner's kick, or the guest's timer: both are looked after.
+            // The owner's kick, the guest's timer, or our own: all are looked after.
             registers_ = vcpu().state();
-            if (options_.services && kernel_->state().tasks.size() > 1)
-                options_.services->serve(*kernel_);  // for tasks that wait while this one runs
+            if (options_.services && kernel_->state().tasks.size() > 1 &&
+                options_.services->serve(*kernel_))
+                kernel_->yield();  // to those that wait for it while this one runs
             step = kernel_->on_interrupt(registers_);
             watch_timer();
             if (step.what == guest::step::kind::run_on) return run_interrupted{};
@@ -306,6 +312,18 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         }
         if (auto end = apply(step)) return *end;
     }
+}
+
+/// A task that gave way has turned to a service or asked for an event, which must not wait until
+/// the others have had their slices, nor may the owner, for whom the guest may be done.
+bool sandbox::waits_for_service() const noexcept {
+    return kernel_->state().native.waiting || kernel_->has_service_activity();
+}
+
+void sandbox::wake() noexcept {
+    if (parked_) return;
+    kernel_->yield();
+    kick();
 }
 
 /// Carries a step over to the vCPU; the outcome when that ends the run.

@@ -140,6 +140,9 @@ class sandbox final : private guest::host {
     /// the shell's kick signal.
     run_outcome run(const vmm::run_scope& scope);
 
+    /// Some task may have news: it has its turn before one that computes.
+    void wake() noexcept;
+
     /// Ends a run under way, or the next, with `run_interrupted`. Any thread.
     void kick() noexcept { shell_.vm.vcpu().kick(); }
     void clear_kick() noexcept { shell_.vm.vcpu().clear_kick(); }
@@ -174,6 +177,7 @@ class sandbox final : private guest::host {
     vmm::vvar& vvar_page() noexcept;
     void refresh_clock();
     void watch_timer();
+    [[nodiscard]] bool waits_for_service() const noexcept;
     void close_gone_sockets();
     std::optional<run_outcome> apply(guest::step step);
     run_outcome park();

@@ -115,11 +115,10 @@ result<void> environment::load(resources r) {
 }
 
 result<void> environment::restore(resources r, const version_snapshot& from) {
-    vm_time_ = r.vm_time;
-    start_ = start_kind::restored;
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     HEARTH_CHECK(reset(from));
+    vm_time_ = r.vm_time;
     boot_time_ = steady_clock::now() - start;
     return {};
 }
@@ -143,7 +142,9 @@ result<void> environment::reset(const version_snapshot& to) {
     if (stored_log_.stream() != to.log_stream) stored_log_.open_stream(to.log_stream);
     api_ = to.api;
     phase_ = api_.waiting_for_restore() ? phase::restore_point : phase::idle;
-    init_time_ = {};
+    start_ = start_kind::restored;
+    init_time_ = boot_time_ = vm_time_ = snapshot_time_ = {};
+    log_.clear();
     return {};
 }
 
@@ -208,7 +209,10 @@ std::optional<detail::shell> environment::give_up() {
 
 void environment::begin_init() {
     hooks_ = phase_ == phase::restore_point;
-    if (hooks_) api_.restored();
+    if (hooks_) {
+        api_.restored();
+        sandbox_->wake();
+    }
     phase_ = phase::init;
     stopped_ = false;
     started_ = steady_clock::now();
@@ -250,6 +254,7 @@ void environment::begin_invocation(invocation& input, start_kind start) {
         native.event = std::move(event);
     else
         api_.offer(std::move(event), stream_ != nullptr);
+    sandbox_->wake();
     calls_at_begin_ = system_calls();
     started_ = steady_clock::now();
     watch_.arm(*this, started_ + spec_.timeout);
@@ -271,14 +276,16 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
         network_news_.store(false);
         auto outcome = sandbox_->run(scope);
         if (const auto* parked = std::get_if<detail::run_parked>(&outcome)) {
-            on_parked();
-            if (phase_ != phase::init && phase_ != phase::running) return std::nullopt;
+            if (phase_is_over()) return std::nullopt;
             if (parked->deadline && *parked->deadline <= steady_clock::now()) continue;
             stored_log_.settle();
             return pause{parked->deadline, false};
         }
-        if (std::holds_alternative<detail::run_interrupted>(outcome))
+        if (std::holds_alternative<detail::run_interrupted>(outcome)) {
+            // A task that computes on does not keep the others' phase from ending: it is frozen.
+            if (phase_is_over()) return std::nullopt;
             continue;  // the flags say why
+        }
         if (const auto* exited = std::get_if<detail::run_exited>(&outcome))
             on_end(exit_failure(exited->status, log_.last_line()));
         else if (std::holds_alternative<detail::run_out_of_memory>(outcome))
@@ -312,8 +319,8 @@ void environment::collect_reply() {
     answered_ = true;
 }
 
-/// Every task is parked: the phase may be over.
-void environment::on_parked() {
+/// Looks what the guest has said, where it stands between two of its instructions.
+bool environment::phase_is_over() {
     if (phase_ == phase::init) {
         if (auto posted = api_.take_init_error()) {
             init_failure_ = failure{
@@ -331,10 +338,11 @@ void environment::on_parked() {
             sandbox_->kernel().native().reply.reset();  // an answer to nothing
             finish(phase::idle);
         }
-        return;
+    } else {
+        collect_reply();
+        if (answered_ && asks_for_event()) finish(phase::idle);
     }
-    collect_reply();
-    if (answered_ && asks_for_event()) finish(phase::idle);
+    return phase_ != phase::init && phase_ != phase::running;
 }
 
 /// The guest is gone.

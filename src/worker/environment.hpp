@@ -82,7 +82,8 @@ class environment final : private detail::sandbox_streams,
     /// Idle: from the initialised environment the version's snapshot, whose first clone it goes on
     /// as: so it can be detached like the others. @errors as sandbox::snapshot
     result<std::shared_ptr<const version_snapshot>> snapshot();
-    /// Idle: becomes a fresh clone of the snapshot, in the shell it has.
+    /// Idle: becomes a fresh clone of the snapshot, in the shell it has. Unless it is `initialised`
+    /// then, its next start is a restored one, whose hooks are to come.
     result<void> reset(const version_snapshot& to);
     /// Idle: gives its shell back and keeps what it wrote since the snapshot.
     /// @errors as sandbox::snapshot; it keeps the shell then
@@ -200,7 +201,7 @@ class environment final : private detail::sandbox_streams,
     void pump();
     void end_stream() noexcept;
     bool on_interrupt();
-    void on_parked();
+    bool phase_is_over();
     void on_end(failure f);
     void finish(phase next);
     void report_init(std::chrono::nanoseconds duration);

@@ -108,6 +108,7 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
         if (!take_environment(std::move(got->env))) return fail(errc::shutting_down);
         stage_ = stage::run;
         if (!env_->initialised()) {
+            if (start_ == start_kind::warm) start_ = start_kind::restored;  // its hooks are to come
             env_->begin_init();
             stage_ = stage::init;
         } else if (input_) {

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "spinner.h"
+
 static char* body;   /* of the last answer */
 static size_t body_length;
 static char head[16384];
@@ -185,6 +187,7 @@ static void wait_for_restore(int s, const char* how) {
 int main(void) {
     setvbuf(stdout, 0, _IONBF, 0);
     printf("init\n");
+    if (getenv("SPIN")) start_spinner(getenv("SPIN"));
     int s = dial();
     if (getenv("HOOKS")) wait_for_restore(s, getenv("HOOKS"));
     for (;;) {
@@ -197,6 +200,9 @@ int main(void) {
         if (!strcmp(event, "\"count\"")) {
             snprintf(text, sizeof text, "%d", ++count);
             reply = text, n = strlen(text);
+        } else if (!strncmp(event, "\"spin ", 6)) {
+            n = (size_t)snprintf(text, sizeof text, "%d", start_spinner(event + 6));
+            reply = text;
         } else if (!strcmp(event, "\"seed\"")) {
             snprintf(text, sizeof text, "%u", seed);
             reply = text, n = strlen(text);

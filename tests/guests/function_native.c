@@ -1,5 +1,5 @@
 /* A function on the native path, by the bare system call. The event's first word says what to do:
- * "count" a global grows, "fail", "large N", else the event comes back. */
+ * "count" a global grows, "spin HOW", "fail", "large N", else the event comes back. */
 #define HEARTH_GUEST_ABI_ONLY
 #include <hearth/guest.h>
 
@@ -8,11 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "spinner.h"
+
 static char buffer[(6 << 20) + 4096];
 static char answer[7 << 20];
 static int count;
 
 int main(void) {
+    if (getenv("SPIN")) start_spinner(getenv("SPIN"));
     struct hearth_exchange x;
     memset(&x, 0, sizeof x);
     x.size = sizeof x;
@@ -29,6 +32,9 @@ int main(void) {
         x.reply_length = (uint64_t)n;
         if (!strcmp(buffer, "\"count\"")) {
             x.reply_length = (uint64_t)sprintf(answer, "%d", ++count);
+            x.reply = (uint64_t)(uintptr_t)answer;
+        } else if (!strncmp(buffer, "\"spin ", 6)) {
+            x.reply_length = (uint64_t)sprintf(answer, "%d", start_spinner(buffer + 6));
             x.reply = (uint64_t)(uintptr_t)answer;
         } else if (!strcmp(buffer, "\"fail\"")) {
             x.flags |= HEARTH_EXCHANGE_FAILED;

@@ -45,6 +45,8 @@ def fill():
 def grow():
     kept = []
     while True: kept.append(bytearray(16 << 20))
+def spin():
+    while True: pass
 def lambda_handler(event, context):
     global count
     count += 1
@@ -85,6 +87,8 @@ PYTHON_CASES = [
     ("subprocess.Popen(['sleep', '1000'])", None, None, "START", True),
     ("threading.Thread(target=time.sleep, args=(1000,)).start()", None, None, "START", True),
     ("sys.stdout.close()", None, None, "START", True),
+    ("subprocess.Popen(['yes'], stdout=subprocess.DEVNULL)", None, None, "START", True),
+    ("threading.Thread(target=spin).start()", None, None, "START", True),
     ("while True: pass", "Sandbox.Timedout", "Task timed out after 2.00 seconds", "Task timed out", False),
 ]
 
@@ -137,6 +141,7 @@ NODE_CASES = [
     ("fill()", "Error", "ENOSPC: no space left on device, write", "ENOSPC", True),
     ("grow()", "Runtime.OutOfMemory", "Runtime exited with error: signal: killed…", "Runtime.OutOfMemory", False),
     ("child_process.spawn('sleep', ['1000'], {stdio: 'ignore'}).unref()", None, None, "START", True),
+    ("child_process.spawn('yes', [], {stdio: 'ignore'}).unref()", None, None, "START", True),
     ("await sleep(100000)", "Sandbox.Timedout", "Task timed out after 2.00 seconds", "Task timed out after 2.00 seconds", False),
 ]
 

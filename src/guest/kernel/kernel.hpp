@@ -82,6 +82,8 @@ class kernel {
     using connection = std::uint32_t;
     /// Connections with something new since the last call: bytes, or the guest closed its end.
     std::vector<connection> take_service_activity();
+    /// The next take_service_activity() has something.
+    [[nodiscard]] bool has_service_activity() const noexcept;
     /// Bytes the guest has sent and nobody consumed; consume by erasing. Null: no such connection.
     std::string* service_input(connection c);
     [[nodiscard]] bool service_peer_closed(connection c) const;
@@ -149,7 +151,7 @@ class kernel {
     pid fresh_id();
     /// Wakes up to `count` waiters of a futex, first come first. @return how many
     std::int64_t wake(const futex_wait& word, std::uint32_t count);
-    /// The running task lets others go first (sched_yield).
+    /// The running task lets others go first (sched_yield; or they have news from outside).
     void yield() noexcept {
         slice_end_ = {};
         contended_ = true;

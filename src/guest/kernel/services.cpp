@@ -44,6 +44,10 @@ bool kernel::waits_for_input() const {
 std::vector<kernel::connection> kernel::take_service_activity() {
     return vfs::take_service_activity(state_.vfs);
 }
+bool kernel::has_service_activity() const noexcept {
+    return std::ranges::any_of(state_.vfs.connections,
+                               [](const auto& entry) { return entry.second.active; });
+}
 std::string* kernel::service_input(connection c) { return vfs::service_input(state_.vfs, c); }
 bool kernel::service_peer_closed(connection c) const {
     return vfs::service_peer_closed(state_.vfs, c);
