@@ -193,7 +193,10 @@ void transition::compare(const leaf& t) {
     page_entry* const live = t.live ? entries_at(memory_, t.frame) : nullptr;
     const std::byte* const bytes = t.wanted ? page(t.frame) : nullptr;
     const page_entry* const want = bytes ? entries_of(bytes) : no_entries;
+    const bool skips = live && !several_ && left_written_.empty();
     for (std::size_t i = 0; i < table_entries; ++i) {
+        while (skips && i % entries_at_once == 0 && all_alike(live + i, want + i))
+            if ((i += entries_at_once) == table_entries) return;
         const page_entry was = live ? live[i] : page_entry{};
         const page_entry now = want[i];
         if (!differ(was, now)) [[likely]] {

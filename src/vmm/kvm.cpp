@@ -8,6 +8,7 @@
 #include "vmm/x86_64/arch.hpp"
 #include "vmm/x86_64/bring_up.hpp"
 #include "vmm/x86_64/cache_descriptors.hpp"
+#include "vmm/x86_64/fpu_loader.hpp"
 #include "vmm/x86_64/syscall_stub.hpp"
 #include "vmm/x86_64/system_area.hpp"
 
@@ -162,6 +163,7 @@ result<void> kvm::probe() {
     HEARTH_TRY(auto vcpu, x86_64::bring_up(*this, vm, 0));
     guest_cr4_ = vcpu.control.cr4;
     guest_xcr0_ = vcpu.control.xcr0;
+    loadable_xsave_size_ = x86_64::loadable_xsave_size(guest_xcr0_);
 
     kvm_run& run = vcpu.run();
     run.kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;

@@ -42,6 +42,8 @@ class kvm {
     /// CR4 and XCR0 of every guest: the best this KVM accepted at the probe. XCR0 0: none, left as it is.
     [[nodiscard]] std::uint64_t guest_cr4() const noexcept { return guest_cr4_; }
     [[nodiscard]] std::uint64_t guest_xcr0() const noexcept { return guest_xcr0_; }
+    /// 0: vector state goes into a vCPU by KVM_SET_XSAVE alone (x86_64/fpu_loader.hpp).
+    [[nodiscard]] std::size_t loadable_xsave_size() const noexcept { return loadable_xsave_size_; }
 
   private:
     kvm();
@@ -55,6 +57,7 @@ class kvm {
     std::uint64_t host_xcr0_ = 0;
     std::uint64_t guest_cr4_ = 0;
     std::uint64_t guest_xcr0_ = 0;
+    std::size_t loadable_xsave_size_ = 0;
     std::unique_ptr<cpuid_table> cpuid_;
 };
 

@@ -6,6 +6,7 @@
 #include "vmm/kvm_api.hpp"
 #include "vmm/x86_64/arch.hpp"
 #include "vmm/x86_64/bring_up.hpp"
+#include "vmm/x86_64/fpu_loader.hpp"
 #include "vmm/x86_64/syscall_stub.hpp"
 #include "vmm/x86_64/system_area.hpp"
 
@@ -74,6 +75,7 @@ struct vcpu::impl {
     bare_vcpu bare;
     vmm::flavour flavour;
     std::byte* exception_stack;  ///< host address of the frame page
+    fpu_loader loader;
     std::size_t xsave_size;
     int kick_signal;
     std::int64_t guest_tsc_offset = 0;
@@ -94,10 +96,16 @@ struct vcpu::impl {
     bool signalled = false;
     std::optional<pthread_t> runner;
 
-    impl(bare_vcpu b, vmm::flavour f, std::byte* stack, std::size_t xsave, int signal) noexcept
+    impl(bare_vcpu b,
+         vmm::flavour f,
+         std::byte* stack,
+         fpu_loader load,
+         std::size_t xsave,
+         int signal) noexcept
         : bare(std::move(b)),
           flavour(f),
           exception_stack(stack),
+          loader(load),
           xsave_size(xsave),
           kick_signal(signal) {}
 
@@ -120,6 +128,9 @@ struct vcpu::impl {
     void resume_at(std::uint64_t rip, std::uint64_t rflags) noexcept;
     void select_user_segments(std::uint64_t fs_base, std::uint64_t gs_base) noexcept;
     [[nodiscard]] vcpu_state state() const noexcept;
+    void set_state(const vcpu_state& state) noexcept;
+    result<void> send_to_loader();
+    result<void> write_xsave(std::span<const std::byte> xsave);
 };
 
 result<vcpu> vcpu::create(
@@ -131,8 +142,10 @@ result<vcpu> vcpu::create(
     HEARTH_TRY(auto bare, bring_up(kvm, vm_fd, vcpu_id));
     std::byte* stack = memory.at(layout::exception_stack, page_size);
     HEARTH_ASSERT(stack);  // the system area is written, so it is there
-    auto i = std::make_unique<impl>(std::move(bare), kvm.flavour(), stack, kvm.xsave_size(),
-                                    kick_signal);
+    const std::span<std::byte, page_size> page(memory.at(layout::fpu_loader, page_size), page_size);
+    auto i = std::make_unique<impl>(std::move(bare), kvm.flavour(), stack,
+                                    fpu_loader(page, kvm.guest_xcr0(), kvm.loadable_xsave_size()),
+                                    kvm.xsave_size(), kick_signal);
     const int khz = kvm_call(i->bare.fd, KVM_GET_TSC_KHZ);
     if (khz <= 0) return system_failure(errc::kvm_failed, "KVM_GET_TSC_KHZ", khz < 0 ? -khz : EIO);
     i->guest_tsc_khz = static_cast<std::uint32_t>(khz);
@@ -179,9 +192,26 @@ int vcpu::impl::use_mask(std::uint64_t mask) noexcept {
     return 0;
 }
 
+/// What is pending goes with the registers of user code, which those in a call are not yet. The
+/// trap flag would trap in the loader.
+result<void> vcpu::impl::send_to_loader() {
+    if (regs().rflags & flag_trap) {
+        const auto image = loader.image();
+        const std::vector<std::byte> state(image.begin(), image.end());
+        loader.forget();
+        return write_xsave(state);
+    }
+    loader.send(regs());
+    page().kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    return {};
+}
+
 vm_exit vcpu::impl::run(std::uint64_t mask) {
+    if (loader.pending() && at != boundary::user) set_state(state());
     if (auto refused = refuse_wild_rip()) return *refused;
     if (int rc = use_mask(mask); rc < 0) return classify(rc);
+    if (loader.pending())
+        if (auto sent = send_to_loader(); sent.has_error()) return unusable(KVM_EXIT_UNKNOWN, 0);
 
     // Not even entered: what return_from_syscall or set_state wrote stays in the run page.
     if (!enlist(true)) return interrupted_exit{};
@@ -189,6 +219,8 @@ vm_exit vcpu::impl::run(std::uint64_t mask) {
         const int rc = kvm_call(bare.fd, KVM_RUN);
         discharge();
         at = boundary::stopped;
+        // In an exception's stub it may still be on its way from there: see take_exception.
+        if (!exception_vector_at(regs().rip)) loader.found_at(regs().rip);
         if (rc != -EINTR) return classify(rc);
 
         // Inside an exception's delivery there is no boundary, and no set of registers that would
@@ -324,6 +356,12 @@ vm_exit vcpu::impl::take_exception(std::uint8_t vector) noexcept {
         page().kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
     }
     gva fault_address;
+    // Only a program that jumped there by itself meets an exception in the loader.
+    if (loader.loading() && fpu_loader::inside(frame.rip)) {
+        loader.show(regs());
+        frame.rip = regs().rip;
+    }
+    loader.found_at(0);
     if (vector == vector_page_fault) {
         fault_address.value = sregs().cr2;
         code = user_fault(static_cast<std::uint32_t>(code), fault_address.value);
@@ -367,12 +405,14 @@ void vcpu::impl::select_user_segments(std::uint64_t fs_base, std::uint64_t gs_ba
 
 vcpu_state vcpu::impl::state() const noexcept {
     vcpu_state s;
-    copy_general(s, regs());
+    kvm_regs general = regs();
+    if (loader.loading()) loader.show(general);
+    copy_general(s, general);
     s.fs_base = sregs().fs.base;
     s.gs_base = sregs().gs.base;
-    const bool inside_call =
-        at == boundary::syscall || (at == boundary::stopped && in_stub(s.rip) &&
-                                    (flavour == flavour::software || sregs().cs.dpl == 0));
+    const bool inside_call = at == boundary::syscall ||
+                             (at == boundary::stopped && !loader.loading() && in_stub(s.rip) &&
+                              (flavour == flavour::software || sregs().cs.dpl == 0));
     if (inside_call) {
         const bool answered = at == boundary::syscall || s.rip == stub_after_out.value;
         constexpr std::uint64_t syscall_length = 2;
@@ -401,38 +441,52 @@ void vcpu::set_root(gpa pml4) noexcept {
 }
 gpa vcpu::root() const noexcept { return {impl_->bare.user_sregs.cr3}; }
 
-void vcpu::set_state(const vcpu_state& state) noexcept {
-    copy_general(impl_->regs(), state);
-    impl_->resume_at(state.rip, state.rflags);
-    impl_->select_user_segments(to_canonical(state.fs_base), to_canonical(state.gs_base));
+void vcpu::impl::set_state(const vcpu_state& state) noexcept {
+    loader.again();
+    copy_general(regs(), state);
+    resume_at(state.rip, state.rflags);
+    select_user_segments(to_canonical(state.fs_base), to_canonical(state.gs_base));
 }
+
+void vcpu::set_state(const vcpu_state& state) noexcept { impl_->set_state(state); }
 
 result<fpu_state> vcpu::fpu() const {
     fpu_state state;
     state.xsave.resize(impl_->xsave_size);
+    if (const auto image = impl_->loader.image(); !image.empty()) {
+        std::ranges::copy(image, state.xsave.begin());
+        return state;
+    }
     if (int rc = kvm_call(impl_->bare.fd, KVM_GET_XSAVE2, state.xsave.data()); rc < 0)
         return system_failure(errc::kvm_failed, "KVM_GET_XSAVE2", -rc);
     return state;
 }
 
 result<void> vcpu::set_fpu(const fpu_state& state) {
+    if (state.xsave.size() <= impl_->xsave_size && impl_->loader.put(state.xsave)) return {};
+    HEARTH_CHECK(impl_->write_xsave(state.xsave));
+    impl_->loader.forget();
+    return {};
+}
+
+result<void> vcpu::impl::write_xsave(std::span<const std::byte> xsave) {
     // SDM vol. 1, "XSAVE Area": 512 bytes of legacy region, 64 of header, then the extended
     // components.
     constexpr std::size_t smallest = 512 + 64;
-    std::vector<std::byte> image(impl_->xsave_size);
-    if (state.xsave.empty()) {
+    std::vector<std::byte> image(xsave_size);
+    if (xsave.empty()) {
         // XSTATE_BV 0 makes every component initial; these two are read all the same.
         constexpr std::uint16_t control_word = 0x37f;
         constexpr std::uint32_t mxcsr = 0x1f80;
         std::memcpy(image.data(), &control_word, sizeof control_word);
         std::memcpy(image.data() + 24, &mxcsr, sizeof mxcsr);
-    } else if (state.xsave.size() < smallest || state.xsave.size() > image.size()) {
+    } else if (xsave.size() < smallest || xsave.size() > image.size()) {
         return error(errc::invalid_argument,
-                     "an XSAVE image of " + std::to_string(state.xsave.size()) + " bytes");
+                     "an XSAVE image of " + std::to_string(xsave.size()) + " bytes");
     } else {
-        std::ranges::copy(state.xsave, image.begin());
+        std::ranges::copy(xsave, image.begin());
     }
-    const int rc = kvm_call(impl_->bare.fd, KVM_SET_XSAVE, image.data());
+    const int rc = kvm_call(bare.fd, KVM_SET_XSAVE, image.data());
     if (rc == -EINVAL)
         return error(errc::invalid_argument, "the XSAVE image has reserved bits set");
     if (rc < 0) return system_failure(errc::kvm_failed, "KVM_SET_XSAVE", -rc);

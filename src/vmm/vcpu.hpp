@@ -81,7 +81,7 @@ class vcpu {
 
     [[nodiscard]] result<fpu_state> fpu() const;
     /// Empty: the initial state. Shorter images (at least 576 bytes) are extended by zeroes. Reserved fields
-    /// are checked by KVM; bytes from a guest (a signal frame) may be refused, and then nothing changes.
+    /// are checked, by KVM or here; bytes from a guest (a signal frame) may be refused, and then nothing changes.
     /// @errors errc::invalid_argument
     result<void> set_fpu(const fpu_state& state);
 

@@ -100,7 +100,7 @@ TEST_CASE("two openings of KVM stand side by side") {
     CHECK(other->guest_xcr0() == the_kvm().guest_xcr0());
     std::cout << to_string(other->flavour()) << ", CR4 " << std::hex << other->guest_cr4()
               << ", XCR0 " << other->guest_xcr0() << std::dec << ", XSAVE " << other->xsave_size()
-              << " bytes\n";
+              << " bytes, " << other->loadable_xsave_size() << " by the loader\n";
 }
 
 TEST_CASE("the floor is measured") {

@@ -21,6 +21,7 @@ inline constexpr gpa syscall_stub{0x9000};
 inline constexpr gpa vvar{0xa000};        ///< read by vDSO and stub: vvar.hpp
 inline constexpr gpa vdso{0xb000};        ///< up to vdso_pages
 inline constexpr std::uint64_t vdso_pages = 4;
+inline constexpr gpa fpu_loader{0xf000};  ///< fpu_loader.hpp
 inline constexpr gpa first_free{0x10000};
 
 // Guest-virtual.

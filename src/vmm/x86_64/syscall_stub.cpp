@@ -1,46 +1,16 @@
 #include "vmm/x86_64/syscall_stub.hpp"
 
-#include "base/assert.hpp"
 #include "vmm/x86_64/arch.hpp"
+#include "vmm/x86_64/assembler.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 
 namespace hearth::vmm::x86_64 {
-namespace {
-
-/// Puts machine code into the page, knowing its own address.
-class assembler {
-  public:
-    explicit assembler(std::span<std::byte, page_size> page) noexcept : page_(page) {}
-
-    void seek(gva where) noexcept { at_ = where - stub_entry; }
-    void emit(std::initializer_list<int> code) noexcept {
-        for (int byte : code) put(byte);
-    }
-    /// A little-endian 32-bit value.
-    void emit32(std::uint64_t value) noexcept {
-        for (int i = 0; i < 4; i++) put(static_cast<int>(value >> (8 * i) & 0xff));
-    }
-    /// The displacement from the end of this instruction, of which it is the last part.
-    void relative_to(gva target) noexcept { emit32(target.value - (stub_entry.value + at_ + 4)); }
-
-  private:
-    void put(int byte) noexcept {
-        HEARTH_ASSERT(at_ < page_size);
-        page_[at_++] = static_cast<std::byte>(byte);
-    }
-    std::span<std::byte, page_size> page_;
-    std::uint64_t at_ = 0;
-};
-
-}  // namespace
-
 void write_syscall_stub(std::span<std::byte, page_size> page, flavour flavour, bool fast) noexcept {
     const bool software = flavour == flavour::software;
     // Where nothing is written, a wild jump traps (INT3).
     std::ranges::fill(page, std::byte{0xcc});
-    assembler code(page);
+    assembler code(page, stub_entry);
 
     code.seek(stub_entry);
     if (fast) {

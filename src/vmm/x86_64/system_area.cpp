@@ -1,6 +1,7 @@
 #include "vmm/x86_64/system_area.hpp"
 
 #include "vmm/x86_64/arch.hpp"
+#include "vmm/x86_64/fpu_loader.hpp"
 #include "vmm/x86_64/syscall_stub.hpp"
 
 #include <algorithm>
@@ -39,6 +40,7 @@ void write_tables(guest_memory& memory) {
     map(layout::vvar, pte_user | pte_no_execute);
     for (std::uint64_t i = 0; i < layout::vdso_pages; i++)
         map(layout::vdso + i * page_size, pte_user);
+    map(layout::fpu_loader, pte_user);
 }
 
 void write_gdt_and_tss(guest_memory& memory, flavour flavour) {
@@ -90,9 +92,11 @@ result<void> write_system_area(guest_memory& memory, flavour flavour, bool fast_
     write_tables(memory);
     write_gdt_and_tss(memory, flavour);
     write_idt(memory);
-    write_syscall_stub(
-        std::span<std::byte, page_size>(memory.at(layout::syscall_stub, page_size), page_size),
-        flavour, fast_syscalls);
+    const auto page = [&](gpa frame) {
+        return std::span<std::byte, page_size>(memory.at(frame, page_size), page_size);
+    };
+    write_syscall_stub(page(layout::syscall_stub), flavour, fast_syscalls);
+    write_fpu_loader(page(layout::fpu_loader));
     return {};
 }
 
