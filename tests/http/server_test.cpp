@@ -1,4 +1,5 @@
 #include "front_fixture.hpp"
+#include "pool/decision.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/use_future.hpp>
@@ -84,6 +85,31 @@ TEST_CASE("a streamed response is chunks of events; a refusal is an ordinary ans
     CHECK(events.find(R"("ErrorCode":"Unhandled")") != events.npos);
     CHECK(events.find("exit status 3") != events.npos);
     CHECK(c.ask(stream("echo", "HTTP/1.0")).status == 400);
+}
+
+TEST_CASE("a throttled invocation says which limit it met, whatever its function is called") {
+    front_fixture f;
+    raw_client c(f.front.port());
+    const auto reason_of = [&](const std::string& name, const std::string& why) {
+        auto request = creation(name, "throttle");
+        request.settings.environment["WHY"] = why;
+        f.control->create_function(request).value();
+        settle(*f.control, name);
+        const answer a = c.ask(invocation(name, "{}"));
+        CHECK(a.status == 429);
+        f.control->delete_function(name).value();
+        return std::string(a.json().at("Reason").as_string());
+    };
+    using enum pool::throttle_reason;
+    for (const auto each : {concurrent_invocation_limit, reserved_concurrent_invocation_limit,
+                            invocation_rate_limit, reserved_invocation_rate_limit}) {
+        const std::string reason(pool::to_string(each));
+        CHECK(reason_of("f", reason + ": reserved-x has started 7 of 7 environments") == reason);
+    }
+    CHECK(reason_of("f", "CallerRateLimitExceeded: too many events wait") ==
+          "CallerRateLimitExceeded");
+    CHECK(reason_of("reserved-x", "reserved-x: Reserved") == "ConcurrentInvocationLimitExceeded");
+    CHECK(reason_of("f", "Rate Exceeded.") == "ConcurrentInvocationLimitExceeded");
 }
 
 TEST_CASE("what a function and the worker do appears as AWS shows it") {

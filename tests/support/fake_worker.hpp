@@ -3,7 +3,7 @@
 /// A worker without sandboxes, to test what stands above it. A function's behaviour is chosen by
 /// its environment variable MODE, or by an in-process handler.
 ///   echo (default)  replies with the event          fail      a function error
-///   throttle        errc::throttled                 no_room   errc::no_room
+///   throttle        errc::throttled, saying WHY     no_room   errc::no_room
 ///   slow            echo after 300 ms               init_fail `initialize` fails
 ///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
 ///   flaky           fails `to_fail` times, then echoes
@@ -170,7 +170,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         return error(errc::init_failed, "Runtime exited with error: exit status 3");
     if (how == "busy" && owner_.to_refuse-- > 0) return error(errc::throttled, "Rate Exceeded.");
     if (how == "broken" && owner_.to_refuse-- > 0) return error(errc::io_failed, "a disk");
-    if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
+    if (how == "throttle") return error(errc::throttled, variable("WHY", "Rate Exceeded."));
     if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
     response r;
     r.executed_version = spec_.version;
