@@ -235,6 +235,12 @@ version_ptr find_version(const entry& e, std::string_view qualifier);
 std::string key_of(const function_name& name);
 
 using hearth::make_uuid;
+/// Whether the version has nothing provisioned but by that qualifier, which leads to it.
+/// @errors errc::conflict
+result<void> check_provisioned_once(const function_attributes& a,
+                                    std::string_view qualifier,
+                                    std::string_view version);
+
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".
 std::string timestamp_now();
 
