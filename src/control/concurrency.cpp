@@ -98,8 +98,22 @@ std::size_t control_plane::impl::unreserved() const {
 }
 
 void control_plane::impl::apply_provisioned(entry_ptr e) {
+    {
+        const auto guard = registry_.lock();
+        if (e->provisionings++ != 0) return;
+    }
     boost::asio::post(activations_, [this, e = std::move(e)] {
-        if (!draining_) apply_provisioned_now(e);
+        // Never two at once for a function: the slower would set what is no longer wanted. What is
+        // asked for meanwhile takes another round, which reads the attributes anew.
+        for (std::size_t asked = 0; !draining_;) {
+            {
+                const auto guard = registry_.lock();
+                e->provisionings -= asked;
+                if (e->provisionings == 0) return;
+                asked = e->provisionings;
+            }
+            apply_provisioned_now(e);
+        }
     });
 }
 

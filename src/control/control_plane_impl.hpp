@@ -116,7 +116,7 @@ struct control_plane::impl {
 
     // Concurrency (concurrency.cpp).
     /// In the background: gives each version of the function what is provisioned for it, and loads
-    /// those that have some.
+    /// those that have some. Once at a time for a function; without the registry's lock.
     void apply_provisioned(control::entry_ptr e);
     void apply_provisioned_now(const control::entry_ptr& e);
     /// What all functions but this have reserved, or provisioned without a reservation.

@@ -130,6 +130,23 @@ TEST_CASE("two aliases do not come to provision one version") {
     CHECK(f.control->update_alias(to_one).has_value());
 }
 
+TEST_CASE("provisioned concurrency that is given up while it is made is not there in the end") {
+    fixture f;
+    f.create("f", "provision_held");
+    f.publish("f");
+    f.control->put_provisioned_concurrency("f", "1", 5).value();
+    REQUIRE(eventually([&] { return f.worker.provisioning.load(); }));
+    REQUIRE(f.control->delete_provisioned_concurrency("f", "1").has_value());
+    f.create("g");  // the other thread has come to what was posted before
+    f.worker.release();
+    const auto in_force = [&] {
+        const std::scoped_lock lock(f.worker.last_mutex);
+        return f.worker.provisioned;
+    };
+    REQUIRE(eventually([&] { return in_force().size() == 2; }));
+    CHECK(in_force() == std::vector<std::size_t>{5, 0});
+}
+
 TEST_CASE("provisioned concurrency that cannot be is refused, or failed with its reason") {
     fixture f;
     f.create("f");

@@ -12,6 +12,7 @@
 ///   init_slow       `initialize` takes until `release`
 ///   provision_slow  provisioned environments are ready after `release`
 ///   provision_fail  there is no room for them
+///   provision_held  those of more than none are not accepted before `release`
 ///   stream          writes BODY as it is, in two pieces, of the content type TYPE, where somebody
 ///                   reads meanwhile; or KIBIBYTES of 'x', as fast as they are read; then fails if
 ///                   FAIL is set
@@ -121,7 +122,9 @@ class fake_worker final : public worker::worker {
     std::atomic<int> to_fail = 0, to_refuse = 0;
     std::atomic<std::size_t> streamed_kibibytes = 0;
     std::atomic<bool> stream_waits = false;  ///< for its reader
+    std::atomic<bool> provisioning = false;  ///< one is held
     std::mutex last_mutex;
+    std::vector<std::size_t> provisioned;  ///< as it came into force, under last_mutex
     hearth::worker::invocation last;  ///< the newest one, under last_mutex
     std::vector<std::string> events;  ///< all payloads, under last_mutex
     std::size_t runs() {
@@ -150,7 +153,13 @@ inline result<void> fake_version::initialize() {
 
 inline result<void> fake_version::set_provisioned_concurrency(std::size_t provisioned) {
     if (mode() == "provision_fail") return error(errc::invalid_argument, "no room for it");
+    if (mode() == "provision_held" && provisioned != 0) {
+        owner_.provisioning = true;
+        owner_.wait_for_release();
+    }
     provisioned_ = provisioned;
+    const std::scoped_lock lock(owner_.last_mutex);
+    owner_.provisioned.push_back(provisioned);
     return {};
 }
 
