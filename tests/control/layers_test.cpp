@@ -188,6 +188,32 @@ TEST_CASE("a package and its layers are 250 MB unzipped at most") {
     CHECK(control->create_function(request).error() == errc::invalid_argument);
 }
 
+TEST_CASE("a layer that is deleted while a function is created is refused, or stays with it") {
+    const temporary_directory data;
+    control_options o;
+    o.data_directory = data.path();
+    fake_worker worker;
+    auto control = control_plane::create(o, worker).value();
+    for (int round = 1; round <= 20; ++round) {
+        const std::string name = "f" + std::to_string(round);
+        const auto layer = publish(*control, "l", "lib/" + name);
+        std::atomic<bool> begun = false;
+        std::thread deleting([&] {
+            begun = true;
+            control->delete_layer_version("l", layer.version).value();
+        });
+        while (!begun) std::this_thread::yield();
+        auto request = creation(name);
+        request.settings.layers = {{.arn = layer.version_arn}};
+        const auto created = control->create_function(request);
+        deleting.join();
+        if (created)
+            CHECK(settle(*control, name).state == function_state::active);
+        else
+            CHECK(created.error() == errc::invalid_argument);
+    }
+}
+
 TEST_CASE("layers, their numbers and their policies come back after a restart") {
     const temporary_directory data;
     control_options o;
