@@ -241,6 +241,10 @@ result<void> check_provisioned_once(const function_attributes& a,
                                     std::string_view qualifier,
                                     std::string_view version);
 
+/// @param code  null: its size is not known @errors errc::invalid_argument
+result<void> check_unzipped_size(const std::vector<layer_reference>& layers,
+                                 const image::package_image* code);
+
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".
 std::string timestamp_now();
 

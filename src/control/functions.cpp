@@ -278,6 +278,7 @@ result<function_configuration> control_plane::update_function_code(
                          "not a zip: deploy its new code there");
         next = e->latest->stored.current;
     }
+    HEARTH_CHECK(control::check_unzipped_size(next.settings.layers, code.get()));
     next.code_size = code->code_size();
     next.code_sha256 = code->code_sha256();
     if (request.dry_run) return next;
@@ -307,6 +308,10 @@ result<function_configuration> control_plane::update_function_configuration(
     }
     if (request.role) HEARTH_CHECK(control::check_role(*request.role));
     const bool is_redirected = request.dead_letter_target_arn.has_value();
+    // Not loaded since the last start, or never run: its size counts with the layers' all the same.
+    if (!code && e->durable && request.layers && !request.layers->empty()) {
+        HEARTH_TRY(code, impl_->read_image(next.code_sha256));
+    }
     apply(request, next.settings);
     HEARTH_CHECK(control::check_settings(next.settings));
     if (is_redirected)
