@@ -606,5 +606,8 @@ finally:
     deleted = client.delete_function(FunctionName=name)
     assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204
 refused("ResourceNotFoundException", 404, client.delete_function, FunctionName=name)
-assert len(seen) > 15, seen  # the answers have been looked at
+# All that the model has; what models newer than Debian's add, of which some is not served, may stay out.
+newer = re.compile("CapacityProvider|Durable|Recursion|ResponseStream|Scaling")
+wanted = {each for each in client.meta.service_model.operation_names if not newer.search(each)}
+assert wanted <= seen, wanted - seen
 print("boto3: all passed, held against the model:", len(seen), "operations")
