@@ -148,9 +148,10 @@ struct function_page {
 };
 
 /// What becomes of asynchronous invocations. A destination is a function's ARN, which gets AWS's
-/// record of the invocation as an event; "arn:aws:s3:::BUCKET", a file below
-/// DATA/destinations/BUCKET for each record; or "arn:aws:http:::HOST:PORT/PATH", which the record is
-/// posted to, three times at most. Others are refused. Success and failure both may have any.
+/// record of the invocation as an event; a standard queue's, which gets it as a message;
+/// "arn:aws:s3:::BUCKET", a file below DATA/destinations/BUCKET for each record; or
+/// "arn:aws:http:::HOST:PORT/PATH", which the record is posted to, three times at most. Others are
+/// refused. Success and failure both may have any.
 struct event_invoke_config {
     std::string function_arn{};  ///< with its qualifier
     std::optional<std::uint64_t> maximum_retry_attempts{};
