@@ -54,6 +54,8 @@ struct function_settings {
     /// Gets the events that were given up, in the form of an SQS message: as the destinations of
     /// event_invoke_config.
     std::string dead_letter_target_arn{};
+    /// "PER_TENANT", by CreateFunction alone and for good: isolation::tenant. Empty: not asked for.
+    std::string tenant_isolation{};
     // Accepted, kept and echoed; nothing here acts on them yet.
     vpc_settings vpc{};
     std::string kms_key_arn{};

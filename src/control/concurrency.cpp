@@ -256,6 +256,10 @@ result<provisioned_concurrency> control_plane::put_provisioned_concurrency(
     {
         const auto guard = impl_->registry_.lock();
         next = e->attributes;
+        if (!found.version->stored.current.settings.tenant_isolation.empty())
+            return error(errc::invalid_argument,
+                         "Provisioned concurrency is not supported for functions with tenant "
+                         "isolation mode.");
         reserved = e->reserved();
         sum = provisioned_sum(*e);
         found.version->provisioned_failure.clear();

@@ -38,6 +38,7 @@ stored_function sample(const std::string& name, const std::string& package) {
     c.settings.vpc.subnet_ids = {"subnet-1"};
     c.settings.file_systems = {{"arn:aws:x", "/mnt/a"}};
     c.settings.logging = {"JSON", "INFO", "WARN", "group"};
+    c.settings.tenant_isolation = "PER_TENANT";
     c.code_sha256 = hearth::image::to_base64(hearth::image::sha256_of(package));
     c.code_size = package.size();
     c.state = hearth::function_state::active;

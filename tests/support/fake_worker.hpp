@@ -72,6 +72,7 @@ class fake_worker final : public worker::worker {
             const std::scoped_lock lock(mutex_);
             newest_reserved = spec.pool.reserved_concurrency;
             newest_layers = spec.layers;
+            newest_isolation = spec.isolation;
         }
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
@@ -93,6 +94,7 @@ class fake_worker final : public worker::worker {
     std::optional<std::size_t> newest_reserved;  ///< what the newest version came with
     /// At a moment when nothing is being deployed.
     std::shared_ptr<const hearth::image::package_image> newest_layers;
+    isolation newest_isolation{};  ///< as newest_layers
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
     [[nodiscard]] std::vector<hearth::recent_invocation> recent_invocations(
