@@ -54,6 +54,8 @@ struct function_settings {
     /// Gets the events that were given up, in the form of an SQS message: as the destinations of
     /// event_invoke_config.
     std::string dead_letter_target_arn{};
+    /// "PER_TENANT", by CreateFunction alone and for good: isolation::tenant. Empty: not asked for.
+    std::string tenant_isolation{};
     // Accepted, kept and echoed; nothing here acts on them yet.
     vpc_settings vpc{};
     std::string kms_key_arn{};
@@ -148,9 +150,10 @@ struct function_page {
 };
 
 /// What becomes of asynchronous invocations. A destination is a function's ARN, which gets AWS's
-/// record of the invocation as an event; "arn:aws:s3:::BUCKET", a file below
-/// DATA/destinations/BUCKET for each record; or "arn:aws:http:::HOST:PORT/PATH", which the record is
-/// posted to, three times at most. Others are refused. Success and failure both may have any.
+/// record of the invocation as an event; a standard queue's, which gets it as a message;
+/// "arn:aws:s3:::BUCKET", a file below DATA/destinations/BUCKET for each record; or
+/// "arn:aws:http:::HOST:PORT/PATH", which the record is posted to, three times at most. Others are
+/// refused. Success and failure both may have any.
 struct event_invoke_config {
     std::string function_arn{};  ///< with its qualifier
     std::optional<std::uint64_t> maximum_retry_attempts{};

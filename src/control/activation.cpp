@@ -41,6 +41,7 @@ result<worker::version_spec> control_plane::impl::make_spec(
     const auto checked = control::with_variables(policy, c.settings.environment);
     const control::run_policy& run = checked.has_value() ? *checked : policy;
     HEARTH_TRY(auto runtime, runtimes_.find(c.settings.runtime));
+    const bool is_tenants = !c.settings.tenant_isolation.empty();
     auto environment = c.settings.environment;
     if (const logging_settings& logging = c.settings.logging; logging.log_format == "JSON") {
         environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON";
@@ -59,7 +60,7 @@ result<worker::version_spec> control_plane::impl::make_spec(
                                 .timeout = c.settings.timeout,
                                 .ephemeral_storage = c.settings.ephemeral_storage,
                                 .pool = run.pool,
-                                .isolation = run.isolation,
+                                .isolation = is_tenants ? isolation::tenant : run.isolation,
                                 .snapshot = run.snapshot,
                                 .network = run.network,
                                 .log_group = c.settings.logging.log_group,

@@ -97,10 +97,7 @@ result<alias_configuration> control_plane::update_alias(update_alias_request req
                 return error(errc::invalid_argument,
                              "Provisioned Concurrency Configs cannot be applied to unpublished "
                              "function versions.");
-            if (next.provisioned.contains(a.function_version))
-                return error(errc::conflict,
-                             "Alias can't be used for Provisioned Concurrency configuration on an "
-                             "already Provisioned version");
+            HEARTH_CHECK(control::check_provisioned_once(next, a.name, a.function_version));
         }
         alias = a;
     }

@@ -47,7 +47,8 @@ std::string decoded(std::string_view s) {
 }
 
 /// How well a route matches, the smaller the better: 1 where it is greedy, else 0; then per segment
-/// 0 literal, 1 variable; then 0 its own method, 1 ANY.
+/// 0 literal, 1 variable, 2 greedy, so that of two greedy ones that which says more of the path
+/// comes first; then 0 its own method, 1 ANY.
 using rank = std::string;
 
 std::optional<rank> rank_of(std::string_view key, std::string_view method, std::string_view path) {
@@ -63,6 +64,7 @@ std::optional<rank> rank_of(std::string_view key, std::string_view method, std::
             if (path.size() < 2) return std::nullopt;  // nothing below the slash
             path = {};
             r[0] = '1';
+            r += '2';
             break;
         }
         const std::string_view given = next_segment(path);

@@ -46,6 +46,23 @@ std::size_t provisioned_for(const entry& e, const std::string& version) {
 
 }  // namespace
 
+result<void> control::check_provisioned_once(const function_attributes& a,
+                                             std::string_view qualifier,
+                                             std::string_view version) {
+    for (const auto& [other, each] : a.provisioned) {
+        if (other == qualifier) continue;
+        const auto alias = a.aliases.find(other);
+        const bool is_version = alias == a.aliases.end();
+        if ((is_version ? other : alias->second.function_version) == version)
+            return error(errc::conflict,
+                         is_version
+                             ? "Alias can't be used for Provisioned Concurrency configuration on "
+                               "an already Provisioned version"
+                             : "Version is pointed by a Provisioned Concurrency alias");
+    }
+    return {};
+}
+
 std::string_view to_string(provisioned_status s) noexcept {
     switch (s) {
         case provisioned_status::in_progress:
@@ -81,8 +98,22 @@ std::size_t control_plane::impl::unreserved() const {
 }
 
 void control_plane::impl::apply_provisioned(entry_ptr e) {
+    {
+        const auto guard = registry_.lock();
+        if (e->provisionings++ != 0) return;
+    }
     boost::asio::post(activations_, [this, e = std::move(e)] {
-        if (!draining_) apply_provisioned_now(e);
+        // Never two at once for a function: the slower would set what is no longer wanted. What is
+        // asked for meanwhile takes another round, which reads the attributes anew.
+        for (std::size_t asked = 0; !draining_;) {
+            {
+                const auto guard = registry_.lock();
+                e->provisionings -= asked;
+                if (e->provisionings == 0) return;
+                asked = e->provisionings;
+            }
+            apply_provisioned_now(e);
+        }
     });
 }
 
@@ -225,6 +256,10 @@ result<provisioned_concurrency> control_plane::put_provisioned_concurrency(
     {
         const auto guard = impl_->registry_.lock();
         next = e->attributes;
+        if (!found.version->stored.current.settings.tenant_isolation.empty())
+            return error(errc::invalid_argument,
+                         "Provisioned concurrency is not supported for functions with tenant "
+                         "isolation mode.");
         reserved = e->reserved();
         sum = provisioned_sum(*e);
         found.version->provisioned_failure.clear();
@@ -238,21 +273,10 @@ result<provisioned_concurrency> control_plane::put_provisioned_concurrency(
                          "Provisioned Concurrency Configs cannot be applied to unpublished "
                          "function versions.");
     }
-    const std::string version = found.version->stored.current.version;
-    for (const auto& [other, each] : next.provisioned) {
-        if (other == parsed.qualifier) {
-            before = each.requested;
-            continue;
-        }
-        const auto alias = next.aliases.find(other);
-        if (alias == next.aliases.end() ? other == version
-                                        : alias->second.function_version == version)
-            return error(errc::conflict,
-                         alias == next.aliases.end()
-                             ? "Alias can't be used for Provisioned Concurrency configuration on "
-                               "an already Provisioned version"
-                             : "Version is pointed by a Provisioned Concurrency alias");
-    }
+    HEARTH_CHECK(control::check_provisioned_once(next, parsed.qualifier,
+                                                 found.version->stored.current.version));
+    if (const auto at = next.provisioned.find(parsed.qualifier); at != next.provisioned.end())
+        before = at->second.requested;
     if (requested > before) {
         const std::size_t whole = sum - before + requested;
         const std::size_t others = impl_->carved_without(e->name());

@@ -116,7 +116,7 @@ struct control_plane::impl {
 
     // Concurrency (concurrency.cpp).
     /// In the background: gives each version of the function what is provisioned for it, and loads
-    /// those that have some.
+    /// those that have some. Once at a time for a function; without the registry's lock.
     void apply_provisioned(control::entry_ptr e);
     void apply_provisioned_now(const control::entry_ptr& e);
     /// What all functions but this have reserved, or provisioned without a reservation.
@@ -235,6 +235,16 @@ version_ptr find_version(const entry& e, std::string_view qualifier);
 std::string key_of(const function_name& name);
 
 using hearth::make_uuid;
+/// Whether the version has nothing provisioned but by that qualifier, which leads to it.
+/// @errors errc::conflict
+result<void> check_provisioned_once(const function_attributes& a,
+                                    std::string_view qualifier,
+                                    std::string_view version);
+
+/// @param code  null: its size is not known @errors errc::invalid_argument
+result<void> check_unzipped_size(const std::vector<layer_reference>& layers,
+                                 const image::package_image* code);
+
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".
 std::string timestamp_now();
 

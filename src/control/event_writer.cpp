@@ -23,7 +23,7 @@ result<void> event_writer::submit(event_change change, bool urgent, handler done
             return {};
         case answer::full:
             return error(errc::throttled,
-                         "Rate Exceeded: more events wait for the disk than it can take");
+                         "CallerRateLimitExceeded: more events wait for the disk than it can take");
         case answer::stopped:
             break;
     }

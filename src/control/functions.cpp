@@ -148,7 +148,13 @@ result<function_configuration> control_plane::create_function(create_function_re
     const error exists(errc::already_exists, "Function already exist: " + name.name);
     if (impl_->registry_.find(name.name)) return exists;
     HEARTH_TRY(auto code, unzip(request.zip_file));
+    const std::scoped_lock changes(impl_->changes_);
+    if (impl_->registry_.find(name.name)) return exists;
+    if (!request.code_signing_config_arn.empty())
+        HEARTH_CHECK(get_code_signing_config(request.code_signing_config_arn));
+    // With the lock held: a layer that is deleted takes its package along unless a function has it.
     HEARTH_CHECK(impl_->resolve_layers(request.settings.layers, code.get()));
+    HEARTH_CHECK(impl_->check_code_storage(code->code_size() * (request.publish ? 2 : 1)));
 
     auto e = std::make_shared<entry>();
     version_entry& latest = *e->latest;
@@ -167,30 +173,23 @@ result<function_configuration> control_plane::create_function(create_function_re
     e->attributes.code_signing_config_arn = request.code_signing_config_arn;
     latest.candidate_image = code;
     const function_configuration created = latest.stored.current;
+    HEARTH_CHECK(impl_->storage_->put_package(image::hex_of_base64_digest(created.code_sha256),
+                                              request.zip_file));
     impl::publication publication;
-    {
-        const std::scoped_lock changes(impl_->changes_);
-        if (impl_->registry_.find(name.name)) return exists;
-        if (!request.code_signing_config_arn.empty())
-            HEARTH_CHECK(get_code_signing_config(request.code_signing_config_arn));
-        HEARTH_CHECK(impl_->check_code_storage(created.code_size * (request.publish ? 2 : 1)));
-        HEARTH_CHECK(impl_->storage_->put_package(image::hex_of_base64_digest(created.code_sha256),
-                                                  request.zip_file));
-        if (request.publish) {
-            publication = impl_->prepare_version(*e, created, code, std::nullopt);
-            e->attributes = publication.attributes;
-            e->published.emplace(e->attributes.last_version, publication.version);
-        }
-        const control::stored_function record{latest.stored, e->attributes};
-        const auto stored =
-            request.publish ? impl_->storage_->put_both(record, publication.version->stored.current)
-                            : impl_->storage_->put(record);
-        if (stored.has_error()) {
-            impl_->drop_package_if_unused(created.code_sha256);
-            return stored.error();
-        }
-        impl_->registry_.insert(name.name, e);
+    if (request.publish) {
+        publication = impl_->prepare_version(*e, created, code, std::nullopt);
+        e->attributes = publication.attributes;
+        e->published.emplace(e->attributes.last_version, publication.version);
     }
+    const control::stored_function record{latest.stored, e->attributes};
+    const auto stored = request.publish
+                            ? impl_->storage_->put_both(record, publication.version->stored.current)
+                            : impl_->storage_->put(record);
+    if (stored.has_error()) {
+        impl_->drop_package_if_unused(created.code_sha256);
+        return stored.error();
+    }
+    impl_->registry_.insert(name.name, e);
     impl_->start_activation({e, e->latest}, 0);
     if (!request.publish) return created;
     function_configuration published = publication.version->stored.current;
@@ -279,6 +278,7 @@ result<function_configuration> control_plane::update_function_code(
                          "not a zip: deploy its new code there");
         next = e->latest->stored.current;
     }
+    HEARTH_CHECK(control::check_unzipped_size(next.settings.layers, code.get()));
     next.code_size = code->code_size();
     next.code_sha256 = code->code_sha256();
     if (request.dry_run) return next;
@@ -308,6 +308,10 @@ result<function_configuration> control_plane::update_function_configuration(
     }
     if (request.role) HEARTH_CHECK(control::check_role(*request.role));
     const bool is_redirected = request.dead_letter_target_arn.has_value();
+    // Not loaded since the last start, or never run: its size counts with the layers' all the same.
+    if (!code && e->durable && request.layers && !request.layers->empty()) {
+        HEARTH_TRY(code, impl_->read_image(next.code_sha256));
+    }
     apply(request, next.settings);
     HEARTH_CHECK(control::check_settings(next.settings));
     if (is_redirected)

@@ -138,7 +138,6 @@ result<void> control_plane::impl::resolve_layers(std::vector<layer_reference>& l
         return error(errc::invalid_argument, "You cannot reference more than " +
                                                  std::to_string(image::max_layers) + " layers");
     std::vector<std::string> names;
-    std::uint64_t unzipped = code ? code->unzipped_size() : 0;
     for (layer_reference& each : layers) {
         HEARTH_TRY(const auto name, parse_layer(*this, "layers", each.arn));
         if (name.version.empty())
@@ -159,14 +158,19 @@ result<void> control_plane::impl::resolve_layers(std::vector<layer_reference>& l
         if (found)
             each = {found->layer.version_arn, found->layer.code_sha256, found->layer.code_size,
                     found->layer.unzipped_size};
-        unzipped += each.unzipped_size;
     }
-    if (unzipped > image::max_unzipped)
-        return error(errc::invalid_argument,
-                     "Function code combined with layers exceeds the maximum allowed size of " +
-                         std::to_string(image::max_unzipped) + " bytes. The actual size is " +
-                         std::to_string(unzipped) + " bytes.");
-    return {};
+    return control::check_unzipped_size(layers, code);
+}
+
+result<void> control::check_unzipped_size(const std::vector<layer_reference>& layers,
+                                          const image::package_image* code) {
+    std::uint64_t unzipped = code ? code->unzipped_size() : 0;
+    for (const layer_reference& each : layers) unzipped += each.unzipped_size;
+    if (unzipped <= image::max_unzipped) return {};
+    return error(errc::invalid_argument,
+                 "Function code combined with layers exceeds the maximum allowed size of " +
+                     std::to_string(image::max_unzipped) + " bytes. The actual size is " +
+                     std::to_string(unzipped) + " bytes.");
 }
 
 result<std::shared_ptr<const image::package_image>> control_plane::impl::read_layers(

@@ -24,7 +24,7 @@ void describe_settings(Visitor& v, Settings& s) {
     v("log_format", s.logging.log_format), v("log_group", s.logging.log_group);
     v("application_log_level", s.logging.application_log_level);
     v("system_log_level", s.logging.system_log_level), v("file_systems", s.file_systems);
-    v("layers", s.layers);
+    v("layers", s.layers), v("tenant_isolation", s.tenant_isolation);
 }
 
 template <class Visitor, class Configuration>

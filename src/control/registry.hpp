@@ -53,6 +53,8 @@ struct entry {
     bool durable = true;  ///< the storage knows it; false for packages that are not zips
     version_ptr latest = std::make_shared<version_entry>();  ///< never null
     std::map<std::uint64_t, version_ptr> published;          ///< by number
+    /// How often what is provisioned has changed since it was last given to the versions.
+    std::size_t provisionings = 0;
 
     /// Of the attributes, else of what deploy was given.
     [[nodiscard]] std::optional<std::size_t> reserved() const {

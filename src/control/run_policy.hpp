@@ -1,7 +1,8 @@
 #pragma once
 
-/// How a function's environments are kept and isolated. The API of AWS has no field for it, so a
-/// function may say it in its environment variables; these stand above what `deploy` was given:
+/// How a function's environments are kept and isolated. The API of AWS has a field for tenants
+/// only, so a function may say it in its environment variables; these stand above what `deploy` was
+/// given:
 ///
 ///   HEARTH_SNAPSHOT   on | off
 ///   HEARTH_ISOLATION  environment | invocation | tenant

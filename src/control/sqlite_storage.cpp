@@ -96,27 +96,19 @@ class package_directory {
 
     [[nodiscard]] result<void> put(const std::string& sha256, std::string_view zip) const {
         const std::string name = sha256 + ".zip", temporary = name + ".new";
-        struct stat st {};
-        if (::fstatat(directory_.get(), name.c_str(), &st, 0) == 0 &&
-            static_cast<std::uint64_t>(st.st_size) == zip.size())
-            return {};
-        {
-            const unique_fd file(::openat(directory_.get(), temporary.c_str(),
-                                          O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-            if (!file) return failed("create", temporary);
-            while (!zip.empty()) {
-                const ssize_t n = ::write(file.get(), zip.data(), zip.size());
-                if (n < 0 && errno == EINTR) continue;
-                if (n < 0) return failed("write", temporary);
-                zip.remove_prefix(static_cast<std::size_t>(n));
-            }
-            if (::fsync(file.get()) < 0) return failed("write", temporary);
-        }
+        // Read, for one that is damaged is mended by the same package's coming again.
+        if (get(sha256).has_value()) return {};
+        auto put = write(temporary, zip);
         // The name appears when the content is on disk, and the name itself with the directory's
         // fsync.
-        if (::renameat(directory_.get(), temporary.c_str(), directory_.get(), name.c_str()) < 0 ||
-            ::fsync(directory_.get()) < 0)
-            return failed("store", name);
+        if (put &&
+            ::renameat(directory_.get(), temporary.c_str(), directory_.get(), name.c_str()) < 0)
+            put = failed("store", name);
+        if (put.has_error()) {
+            ::unlinkat(directory_.get(), temporary.c_str(), 0);
+            return put;
+        }
+        if (::fsync(directory_.get()) < 0) return failed("store", name);
         return {};
     }
 
@@ -157,6 +149,20 @@ class package_directory {
     }
 
   private:
+    /// On disk when it returns.
+    [[nodiscard]] result<void> write(const std::string& name, std::string_view content) const {
+        const unique_fd file(::openat(directory_.get(), name.c_str(),
+                                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+        if (!file) return failed("create", name);
+        while (!content.empty()) {
+            const ssize_t n = ::write(file.get(), content.data(), content.size());
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return failed("write", name);
+            content.remove_prefix(static_cast<std::size_t>(n));
+        }
+        if (::fsync(file.get()) < 0) return failed("write", name);
+        return {};
+    }
     [[nodiscard]] error failed(const char* verb, const std::string& name) const {
         return system_failure(errc::storage_failed,
                               std::string("cannot ") + verb + " " + (path_ / name).string());

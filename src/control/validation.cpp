@@ -158,6 +158,25 @@ result<void> check_vpc(const vpc_settings& vpc) {
     return {};
 }
 
+/// Held against what the environment variables say.
+result<void> check_tenancy(const function_settings& s) {
+    run_policy asked;
+    if (!s.tenant_isolation.empty()) asked.isolation = isolation::tenant;
+    HEARTH_TRY(const auto policy, with_variables(asked, s.environment));
+    if (s.tenant_isolation.empty()) return {};
+    HEARTH_CHECK(
+        check_one_of<1>("tenancyConfig.tenantIsolationMode", s.tenant_isolation, {"PER_TENANT"}));
+    if (policy.isolation != isolation::tenant)
+        return error(errc::invalid_argument,
+                     "TenancyConfig is PER_TENANT: the environment variable HEARTH_ISOLATION must "
+                     "not say otherwise");
+    // Lambda Developer Guide, "Tenant isolation": not together.
+    if (s.snap_start != "None")
+        return error(errc::invalid_argument,
+                     "SnapStart is not supported for functions with tenant isolation mode.");
+    return {};
+}
+
 }  // namespace
 
 error violation(std::string_view member, std::string_view value, std::string_view constraint) {
@@ -274,8 +293,7 @@ result<void> check_settings(const function_settings& s) {
     if (s.memory.bytes() % (1 << 20) != 0 || s.ephemeral_storage.bytes() % (1 << 20) != 0)
         return error(errc::invalid_argument, "MemorySize and EphemeralStorage are whole mebibytes");
     HEARTH_CHECK(check_environment(s.environment));
-    HEARTH_TRY(const auto policy, with_variables({}, s.environment));
-    (void)policy;
+    HEARTH_CHECK(check_tenancy(s));
     HEARTH_CHECK(check_vpc(s.vpc));
     HEARTH_CHECK(check_arn("deadLetterConfig.targetArn", s.dead_letter_target_arn));
     HEARTH_CHECK(check_arn("kMSKeyArn", s.kms_key_arn));

@@ -4,7 +4,9 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace hearth::http {
 namespace {
@@ -103,11 +105,19 @@ aws_error kind_of(const error& e) {
     return aws_error::service;
 }
 
-/// AWS's Reason; the worker's sentence names a reserved limit where that is the one reached.
-const char* throttle_reason(std::string_view message) {
-    return message.find("eserved") == message.npos
-               ? "ConcurrentInvocationLimitExceeded"
-               : "ReservedFunctionConcurrentInvocationLimitExceeded";
+/// AWS's Reason, with which the sentence of an `errc::throttled` begins.
+std::string_view throttle_reason(std::string_view message) {
+    // botocore lambda/2015-03-31, the shape ThrottleReason.
+    static constexpr std::string_view reasons[] = {
+        "ConcurrentInvocationLimitExceeded",
+        "FunctionInvocationRateLimitExceeded",
+        "ReservedFunctionConcurrentInvocationLimitExceeded",
+        "ReservedFunctionInvocationRateLimitExceeded",
+        "CallerRateLimitExceeded",
+        "ConcurrentSnapshotCreateLimitExceeded",
+    };
+    const auto* const found = std::ranges::find(reasons, message.substr(0, message.find(": ")));
+    return found == std::end(reasons) ? reasons[0] : *found;
 }
 
 }  // namespace

@@ -21,13 +21,32 @@ std::chrono::milliseconds seconds(std::int64_t n) {
 void refuse_unsupported(const reader& r) {
     static constexpr std::pair<const char*, const char*> absent[] = {
         {"ImageConfig", "Container images (ImageConfig) are not supported by this server yet"},
-        {"TenancyConfig", "TenancyConfig is not supported by this server yet"},
         {"CapacityProviderConfig", "Capacity providers are not supported by this server yet"},
         {"DurableConfig", "Durable functions are not supported by this server yet"},
         {"PublishTo", "PublishTo is not supported by this server yet"},
     };
     for (const auto& [name, why] : absent)
         if (r.says_something(name)) refuse(errc::unsupported, why);
+}
+
+/// botocore 2026: a member of CreateFunction alone.
+void refuse_tenancy(const reader& r) {
+    if (r.says_something("TenancyConfig"))
+        refuse(errc::invalid_argument,
+               "TenancyConfig cannot be changed: it is given when a function is created");
+}
+
+std::string tenant_isolation(const reader& r) {
+    const auto config = r.object("TenancyConfig");
+    if (!config) return {};
+    const auto mode = config->text("TenantIsolationMode");
+    if (!mode) must_not_be_null("tenancyConfig.tenantIsolationMode");
+    if (mode->empty())  // which would be as if nothing had been asked for
+        refuse(
+            errc::invalid_argument,
+            "1 validation error detected: Value '' at 'tenancyConfig.tenantIsolationMode' failed "
+            "to satisfy constraint: Member must satisfy enum value set: [PER_TENANT]");
+    return *mode;
 }
 
 void check_package_type(const reader& r) {
@@ -166,6 +185,7 @@ shaped<create_function_request> read_create_function(std::string_view body) {
         take(given.kms_key_arn, s.kms_key_arn), take(given.tracing_mode, s.tracing_mode);
         take(given.snap_start, s.snap_start), take(given.file_systems, s.file_systems);
         take(given.logging, s.logging), take(given.layers, s.layers);
+        s.tenant_isolation = tenant_isolation(r);
         request.tags = r.text_map("Tags").value_or(std::map<std::string, std::string>());
         request.code_signing_config_arn = r.text("CodeSigningConfigArn").value_or("");
         request.publish = r.flag("Publish");
@@ -177,7 +197,7 @@ shaped<create_function_request> read_create_function(std::string_view body) {
 
 shaped<update_function_code_request> read_update_function_code(std::string_view body) {
     return read_document(body, [](const reader& r) {
-        refuse_unsupported(r);
+        refuse_unsupported(r), refuse_tenancy(r);
         check_architectures(r);
         update_function_code_request request;
         request.revision_id = r.text("RevisionId").value_or("");
@@ -191,6 +211,7 @@ shaped<update_function_code_request> read_update_function_code(std::string_view 
 shaped<update_function_configuration_request> read_update_function_configuration(
     std::string_view body) {
     return read_document(body, [](const reader& r) {
+        refuse_tenancy(r);
         auto request = settings(r);
         request.revision_id = r.text("RevisionId").value_or("");
         return request;

@@ -81,6 +81,8 @@ json::object configuration(const function_configuration& c,
     if (!s.dead_letter_target_arn.empty())
         o["DeadLetterConfig"] = {{"TargetArn", s.dead_letter_target_arn}};
     if (!s.environment.empty()) o["Environment"] = environment(s);
+    if (!s.tenant_isolation.empty())
+        o["TenancyConfig"] = {{"TenantIsolationMode", s.tenant_isolation}};
     if (!s.kms_key_arn.empty()) o["KMSKeyArn"] = s.kms_key_arn;
     if (!s.layers.empty()) {
         json::array& list = o["Layers"].emplace_array();

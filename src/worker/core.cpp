@@ -382,6 +382,8 @@ void core::start_failed(work_order w, std::optional<detail::shell> shell) {
     wake_if_due();
 }
 
+/// The sentence begins with AWS's Reason and a colon, by which the HTTP front knows it: what an
+/// asynchronous call fails with is a code and a text.
 error core::denied(const pool::throttled& t, const version_entry& v) const {
     using enum pool::throttle_reason;
     const auto reason = pool::to_string(t.reason);

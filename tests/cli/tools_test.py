@@ -112,8 +112,10 @@ def main():
             sam.mkdir(parents=True)
             (sam / "app.py").write_text("def handler(event, context):\n    return 'built by ' + event['name']\n")
             printed = shell(setup + deploy + "".join(rest), directory, environment)
-            for expected in ('{"hello": "hearth"}', '{"hello": "alias"}', '{"hello": "world"}', '"built by sam"'):
+            for expected in ('{"hello": "hearth"}', '{"hello": "alias"}', '"MessageId":', '"ShardId":', ' greeting alias\n',
+                             '"built by sam"'):
                 assert expected in printed, f"{expected} was not printed"
+            assert printed.count('{"hello": "world"}') == 2, "the function's URL and the API did not both answer"
             return 0
         shell(setup + deploy, directory, environment)
         if language == "hcl":

@@ -108,6 +108,45 @@ TEST_CASE("what an alias has provisioned moves with it") {
     CHECK(f.control->list_provisioned_concurrency("f").value().configs.empty());
 }
 
+TEST_CASE("two aliases do not come to provision one version") {
+    fixture f;
+    f.create("f");
+    f.publish("f");
+    f.change("f", "two"), f.publish("f");
+    for (const char* version : {"1", "2"}) {
+        const std::string name = std::string("to") + version;
+        f.control->create_alias({.function_name = "f", .name = name, .function_version = version})
+            .value();
+        f.control->put_provisioned_concurrency("f", name, 3).value();
+    }
+    const update_alias_request to_one{.function_name = "f", .name = "to2", .function_version = "1"};
+    const auto refused = f.control->update_alias(to_one);
+    CHECK(refused.error() == errc::conflict);
+    CHECK(refused.error().message() == "Version is pointed by a Provisioned Concurrency alias");
+    CHECK(f.control->get_alias("f", "to2").value().function_version == "2");
+    CHECK(f.control->update_alias({.function_name = "f", .name = "to2", .description = "d"})
+              .has_value());  // where it is already
+    REQUIRE(f.control->delete_provisioned_concurrency("f", "to1").has_value());
+    CHECK(f.control->update_alias(to_one).has_value());
+}
+
+TEST_CASE("provisioned concurrency that is given up while it is made is not there in the end") {
+    fixture f;
+    f.create("f", "provision_held");
+    f.publish("f");
+    f.control->put_provisioned_concurrency("f", "1", 5).value();
+    REQUIRE(eventually([&] { return f.worker.provisioning.load(); }));
+    REQUIRE(f.control->delete_provisioned_concurrency("f", "1").has_value());
+    f.create("g");  // the other thread has come to what was posted before
+    f.worker.release();
+    const auto in_force = [&] {
+        const std::scoped_lock lock(f.worker.last_mutex);
+        return f.worker.provisioned;
+    };
+    REQUIRE(eventually([&] { return in_force().size() == 2; }));
+    CHECK(in_force() == std::vector<std::size_t>{5, 0});
+}
+
 TEST_CASE("provisioned concurrency that cannot be is refused, or failed with its reason") {
     fixture f;
     f.create("f");

@@ -121,6 +121,29 @@ TEST_CASE("an update that a stop interrupted is taken up again, the old code kep
     CHECK(packages_in(data.path()) == 2);
 }
 
+TEST_CASE("a function created PER_TENANT isolates its tenants, after an update and a restart too") {
+    const temporary_directory data;
+    {
+        server s(data.path());
+        auto request = creation("f");
+        request.settings.tenant_isolation = "PER_TENANT";
+        s.control->create_function(request).value();
+        CHECK(settle(*s.control, "f").settings.tenant_isolation == "PER_TENANT");
+        CHECK(s.worker.newest_isolation == isolation::tenant);
+        s.control->update_function_configuration({.function_name = "f", .description = "d"})
+            .value();
+        settle(*s.control, "f");
+        CHECK(s.worker.newest_isolation == isolation::tenant);
+        s.control->publish_version({.function_name = "f"}).value();
+        settle(*s.control, "f:1");
+        CHECK_THAT(s.control->put_provisioned_concurrency("f", "1", 1).error().message(),
+                   Catch::StartsWith("Provisioned concurrency is not supported"));
+    }
+    server s(data.path());
+    CHECK(s.control->invoke("f", "{}").has_value());
+    CHECK(s.worker.newest_isolation == isolation::tenant);
+}
+
 TEST_CASE("packages nobody uses are removed, shared ones stay") {
     const temporary_directory data;
     server s(data.path());

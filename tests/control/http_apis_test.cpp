@@ -67,6 +67,19 @@ TEST_CASE(
     CHECK(chosen(with_routes({"ANY /{proxy+}"}), "GET", "/").empty());
 }
 
+TEST_CASE("of greedy routes that which says more of the path is chosen, whatever its method") {
+    const auto api = with_routes({"GET /{proxy+}", "GET /pets/{proxy+}", "ANY /pets/dog/{proxy+}",
+                                  "GET /{kind}/cat/{proxy+}", "ANY /{kind}/{proxy+}"});
+    CHECK(chosen(api, "GET", "/pets/x") == "GET /pets/{proxy+}");
+    CHECK(chosen(api, "GET", "/pets/dog/1") == "ANY /pets/dog/{proxy+}");
+    CHECK(chosen(api, "GET", "/pets/cat/1") == "GET /pets/{proxy+}");  // its first segment decides
+    CHECK(chosen(api, "GET", "/toys/cat/1") == "GET /{kind}/cat/{proxy+}");
+    CHECK(chosen(api, "GET", "/toys/dog/1") == "ANY /{kind}/{proxy+}");
+    CHECK(chosen(api, "GET", "/pets") == "GET /{proxy+}");
+    CHECK(match_api(api, "GET", "/pets/x/y").value().path_parameters ==
+          std::map<std::string, std::string>{{"proxy", "x/y"}});
+}
+
 TEST_CASE("path parameters are decoded") {
     const auto api = with_routes({"GET /p/{id}", "GET /q/{a}/x/{rest+}", "GET /l it"});
     auto m = match_api(api, "GET", "/p/a%2Fb%20c%zz").value();

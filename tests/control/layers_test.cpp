@@ -166,26 +166,87 @@ TEST_CASE("a package and its layers are 250 MB unzipped at most") {
     {
         // As if they had been unzipped: the sizes are on record.
         auto storage = control::open_sqlite_storage(data.path()).value();
-        for (const char* name : {"big1", "big2"}) {
+        for (const auto& [name, megabytes] :
+             {std::pair("big1", 130u), {"big2", 130u}, {"huge", 249u}}) {
             control::stored_layer l;
             l.layer.name = name, l.layer.version = 1;
             l.layer.version_arn = layer_arn + name + ":1";
-            l.layer.unzipped_size = 130u << 20;
+            l.layer.unzipped_size = megabytes << 20;
             storage->put_layer(l).value();
         }
     }
+    const std::string two_megabytes = zip_maker()
+                                          .file("bootstrap", "#!/bin/sh\n", 0755)
+                                          .file("more", std::string(2u << 20, 'x'))
+                                          .bytes();
+    const auto too_large = Catch::StartsWith(
+        "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. "
+        "The actual size is 2");
     control_options o;
     o.data_directory = data.path();
     fake_worker worker;
     auto control = control_plane::create(o, worker).value();
-    control->create_function(creation("f")).value();
-    settle(*control, "f");
-    CHECK_THAT(use(*control, {layer_arn + "big1:1", layer_arn + "big2:1"}).error().message(),
-               Catch::StartsWith("Function code combined with layers exceeds the maximum allowed "
-                                 "size of 262144000 bytes. The actual size is 2726"));
-    auto request = creation("g");
-    request.settings.layers = {{.arn = layer_arn + "big1:1"}, {.arn = layer_arn + "big2:1"}};
-    CHECK(control->create_function(request).error() == errc::invalid_argument);
+    SECTION("the layers alone") {
+        control->create_function(creation("f")).value();
+        settle(*control, "f");
+        CHECK_THAT(use(*control, {layer_arn + "big1:1", layer_arn + "big2:1"}).error().message(),
+                   too_large);
+        auto request = creation("g");
+        request.settings.layers = {{.arn = layer_arn + "big1:1"}, {.arn = layer_arn + "big2:1"}};
+        CHECK_THAT(control->create_function(request).error().message(), too_large);
+    }
+    SECTION("new code to layers that are there") {
+        auto request = creation("f");
+        request.settings.layers = {{.arn = layer_arn + "huge:1"}};
+        control->create_function(request).value();
+        settle(*control, "f");
+        for (const bool dry_run : {true, false})
+            CHECK_THAT(
+                control
+                    ->update_function_code(
+                        {.function_name = "f", .zip_file = two_megabytes, .dry_run = dry_run})
+                    .error()
+                    .message(),
+                too_large);
+        CHECK(control->update_function_code({.function_name = "f", .zip_file = script_zip("2")})
+                  .has_value());
+    }
+    SECTION("new layers to code that is not in memory") {
+        auto request = creation("f");
+        request.zip_file = two_megabytes;
+        control->create_function(request).value();
+        settle(*control, "f");
+        control.reset();
+        control = control_plane::create(o, worker).value();
+        CHECK_THAT(use(*control, {layer_arn + "huge:1"}).error().message(), too_large);
+        CHECK(use(*control, {layer_arn + "big1:1"}).has_value());
+    }
+}
+
+TEST_CASE("a layer that is deleted while a function is created is refused, or stays with it") {
+    const temporary_directory data;
+    control_options o;
+    o.data_directory = data.path();
+    fake_worker worker;
+    auto control = control_plane::create(o, worker).value();
+    for (int round = 1; round <= 20; ++round) {
+        const std::string name = "f" + std::to_string(round);
+        const auto layer = publish(*control, "l", "lib/" + name);
+        std::atomic<bool> begun = false;
+        std::thread deleting([&] {
+            begun = true;
+            control->delete_layer_version("l", layer.version).value();
+        });
+        while (!begun) std::this_thread::yield();
+        auto request = creation(name);
+        request.settings.layers = {{.arn = layer.version_arn}};
+        const auto created = control->create_function(request);
+        deleting.join();
+        if (created)
+            CHECK(settle(*control, name).state == function_state::active);
+        else
+            CHECK(created.error() == errc::invalid_argument);
+    }
 }
 
 TEST_CASE("layers, their numbers and their policies come back after a restart") {

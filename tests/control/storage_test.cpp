@@ -7,9 +7,11 @@
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 
 using hearth::errc;
@@ -36,6 +38,7 @@ stored_function sample(const std::string& name, const std::string& package) {
     c.settings.vpc.subnet_ids = {"subnet-1"};
     c.settings.file_systems = {{"arn:aws:x", "/mnt/a"}};
     c.settings.logging = {"JSON", "INFO", "WARN", "group"};
+    c.settings.tenant_isolation = "PER_TENANT";
     c.code_sha256 = hearth::image::to_base64(hearth::image::sha256_of(package));
     c.code_size = package.size();
     c.state = hearth::function_state::active;
@@ -55,6 +58,26 @@ void sql(const fs::path& database, const char* text) {
     REQUIRE(sqlite3_exec(db, text, nullptr, nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(db);
 }
+
+/// While it lives, this process writes no file beyond so many bytes.
+class small_files {
+  public:
+    explicit small_files(rlim_t bytes) : signal_(std::signal(SIGXFSZ, SIG_IGN)) {
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit now{bytes, before_.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_FSIZE, &now) == 0);
+    }
+    ~small_files() {
+        ::setrlimit(RLIMIT_FSIZE, &before_);
+        std::signal(SIGXFSZ, signal_);
+    }
+    small_files(const small_files&) = delete;
+    small_files& operator=(const small_files&) = delete;
+
+  private:
+    void (*signal_)(int);
+    rlimit before_{};
+};
 
 void check_storage_failure(const fs::path& directory, const char* why) {
     auto opened = open_sqlite_storage(directory);
@@ -326,7 +349,7 @@ TEST_CASE("what a crash left in the packages is swept at the next start") {
     CHECK(s->get_package(hex("kept")).value() == "kept");
 }
 
-TEST_CASE("a package that changed on disk is not handed out") {
+TEST_CASE("a package that changed on disk is not handed out, and mended by its coming again") {
     const temporary_directory dir;
     auto s = open_sqlite_storage(dir.path()).value();
     REQUIRE(s->put_package(hex("good"), "good").has_value());
@@ -334,6 +357,22 @@ TEST_CASE("a package that changed on disk is not handed out") {
     auto r = s->get_package(hex("good"));
     REQUIRE(r.has_error());
     CHECK_THAT(r.error().message(), Catch::Contains("damaged"));
+    REQUIRE(s->put_package(hex("good"), "good").has_value());
+    CHECK(s->get_package(hex("good")).value() == "good");
+}
+
+TEST_CASE("a package that cannot be written leaves nothing behind") {
+    const temporary_directory dir;
+    auto s = open_sqlite_storage(dir.path()).value();
+    const std::string package(8192, 'p');
+    {
+        const small_files limit(4096);
+        CHECK_THAT(s->put_package(hex(package), package).error().message(),
+                   Catch::Contains(".zip.new") && Catch::Contains("File too large"));
+    }
+    CHECK(fs::is_empty(dir.path() / "packages"));
+    REQUIRE(s->put_package(hex(package), package).has_value());
+    CHECK(s->get_package(hex(package)).value() == package);
 }
 
 TEST_CASE("two servers on one data directory: the second is told") {

@@ -70,6 +70,17 @@ TEST_CASE("the environment has 4 KB, proper names, and none of Lambda's own") {
 TEST_CASE("words outside the model's enumerations are refused") {
     CHECK(with([](auto& s) { s.tracing_mode = "Loud"; }).has_error());
     CHECK(with([](auto& s) { s.snap_start = "Always"; }).has_error());
+    CHECK(with([](auto& s) { s.tenant_isolation = "PER_USER"; }).has_error());
+    CHECK(with([](auto& s) {
+              s.tenant_isolation = "PER_TENANT", s.environment = {{"HEARTH_ISOLATION", "tenant"}};
+          }).has_value());
+    CHECK(
+        with([](auto& s) {
+            s.tenant_isolation = "PER_TENANT", s.environment = {{"HEARTH_ISOLATION", "invocation"}};
+        }).has_error());
+    CHECK(with([](auto& s) {
+              s.tenant_isolation = "PER_TENANT", s.snap_start = "PublishedVersions";
+          }).has_error());
     CHECK(with([](auto& s) { s.logging.log_format = "XML"; }).has_error());
     CHECK(with([](auto& s) { s.logging.application_log_level = "INFO"; }).has_error());
     CHECK(with([](auto& s) { s.logging = {"JSON", "INFO", "WARN", "/aws/lambda/x"}; }).has_value());

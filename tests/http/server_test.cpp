@@ -1,4 +1,6 @@
 #include "front_fixture.hpp"
+#include "http/text.hpp"
+#include "pool/decision.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/use_future.hpp>
@@ -84,6 +86,65 @@ TEST_CASE("a streamed response is chunks of events; a refusal is an ordinary ans
     CHECK(events.find(R"("ErrorCode":"Unhandled")") != events.npos);
     CHECK(events.find("exit status 3") != events.npos);
     CHECK(c.ask(stream("echo", "HTTP/1.0")).status == 400);
+}
+
+TEST_CASE("tenants are isolated as CreateFunction asks for it, and nothing changes that") {
+    front_fixture f;
+    raw_client c(f.front.port());
+    const auto create = [&](const std::string& tenancy) {
+        return c.ask(request("POST", "/2015-03-31/functions",
+                             R"({"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r",)"
+                             R"("Runtime":"provided.al2023","Handler":"h","Code":{"ZipFile":")" +
+                                 http::to_base64(script_zip()) + R"("},"TenancyConfig":)" +
+                                 tenancy + "}"));
+    };
+    for (const char* bad : {R"({})", R"({"TenantIsolationMode":"PER_USER"})",
+                            R"({"TenantIsolationMode":""})", R"({"TenantIsolationMode":1})", "7"}) {
+        INFO(bad);
+        CHECK(create(bad).status == 400);
+    }
+    const boost::json::value per_tenant{{"TenantIsolationMode", "PER_TENANT"}};
+    const answer made = create(serialize(per_tenant));
+    CHECK(made.status == 201);
+    CHECK(made.json().at("TenancyConfig") == per_tenant);
+    settle(*f.control, "f");
+    CHECK(f.worker.newest_isolation == isolation::tenant);
+    const std::string configuration = "/2015-03-31/functions/f/configuration";
+    CHECK(c.ask(request("GET", configuration)).json().at("TenancyConfig") == per_tenant);
+    const answer refused = c.ask(
+        request("PUT", configuration, R"({"TenancyConfig":{"TenantIsolationMode":"PER_TENANT"}})"));
+    CHECK(refused.status == 400);
+    CHECK(refused.header("x-amzn-ErrorType") == "InvalidParameterValueException");
+    f.create("g");
+    CHECK_FALSE(c.ask(request("GET", "/2015-03-31/functions/g/configuration"))
+                    .json()
+                    .as_object()
+                    .contains("TenancyConfig"));
+}
+
+TEST_CASE("a throttled invocation says which limit it met, whatever its function is called") {
+    front_fixture f;
+    raw_client c(f.front.port());
+    const auto reason_of = [&](const std::string& name, const std::string& why) {
+        auto request = creation(name, "throttle");
+        request.settings.environment["WHY"] = why;
+        f.control->create_function(request).value();
+        settle(*f.control, name);
+        const answer a = c.ask(invocation(name, "{}"));
+        CHECK(a.status == 429);
+        f.control->delete_function(name).value();
+        return std::string(a.json().at("Reason").as_string());
+    };
+    using enum pool::throttle_reason;
+    for (const auto each : {concurrent_invocation_limit, reserved_concurrent_invocation_limit,
+                            invocation_rate_limit, reserved_invocation_rate_limit}) {
+        const std::string reason(pool::to_string(each));
+        CHECK(reason_of("f", reason + ": reserved-x has started 7 of 7 environments") == reason);
+    }
+    CHECK(reason_of("f", "CallerRateLimitExceeded: too many events wait") ==
+          "CallerRateLimitExceeded");
+    CHECK(reason_of("reserved-x", "reserved-x: Reserved") == "ConcurrentInvocationLimitExceeded");
+    CHECK(reason_of("f", "Rate Exceeded.") == "ConcurrentInvocationLimitExceeded");
 }
 
 TEST_CASE("what a function and the worker do appears as AWS shows it") {

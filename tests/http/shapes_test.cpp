@@ -55,7 +55,7 @@ TEST_CASE("every member of CreateFunction that AWS echoes is read and echoed") {
 TEST_CASE("what was never set is left out") {
     const auto o = boost::json::parse(http::write_configuration({})).as_object();
     for (const char* name : {"VpcConfig", "DeadLetterConfig", "Environment", "KMSKeyArn",
-                             "FileSystemConfigs", "StateReason"})
+                             "FileSystemConfigs", "StateReason", "TenancyConfig"})
         CHECK_FALSE(o.contains(name));
 }
 

@@ -3,7 +3,7 @@
 /// A worker without sandboxes, to test what stands above it. A function's behaviour is chosen by
 /// its environment variable MODE, or by an in-process handler.
 ///   echo (default)  replies with the event          fail      a function error
-///   throttle        errc::throttled                 no_room   errc::no_room
+///   throttle        errc::throttled, saying WHY     no_room   errc::no_room
 ///   slow            echo after 300 ms               init_fail `initialize` fails
 ///   cold_fail       errc::init_failed               init_timeout  `initialize` says it timed out
 ///   flaky           fails `to_fail` times, then echoes
@@ -12,6 +12,7 @@
 ///   init_slow       `initialize` takes until `release`
 ///   provision_slow  provisioned environments are ready after `release`
 ///   provision_fail  there is no room for them
+///   provision_held  those of more than none are not accepted before `release`
 ///   stream          writes BODY as it is, in two pieces, of the content type TYPE, where somebody
 ///                   reads meanwhile; or KIBIBYTES of 'x', as fast as they are read; then fails if
 ///                   FAIL is set
@@ -71,6 +72,7 @@ class fake_worker final : public worker::worker {
             const std::scoped_lock lock(mutex_);
             newest_reserved = spec.pool.reserved_concurrency;
             newest_layers = spec.layers;
+            newest_isolation = spec.isolation;
         }
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
@@ -92,6 +94,7 @@ class fake_worker final : public worker::worker {
     std::optional<std::size_t> newest_reserved;  ///< what the newest version came with
     /// At a moment when nothing is being deployed.
     std::shared_ptr<const hearth::image::package_image> newest_layers;
+    isolation newest_isolation{};  ///< as newest_layers
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
     [[nodiscard]] std::vector<hearth::recent_invocation> recent_invocations(
@@ -121,7 +124,9 @@ class fake_worker final : public worker::worker {
     std::atomic<int> to_fail = 0, to_refuse = 0;
     std::atomic<std::size_t> streamed_kibibytes = 0;
     std::atomic<bool> stream_waits = false;  ///< for its reader
+    std::atomic<bool> provisioning = false;  ///< one is held
     std::mutex last_mutex;
+    std::vector<std::size_t> provisioned;  ///< as it came into force, under last_mutex
     hearth::worker::invocation last;  ///< the newest one, under last_mutex
     std::vector<std::string> events;  ///< all payloads, under last_mutex
     std::size_t runs() {
@@ -150,7 +155,13 @@ inline result<void> fake_version::initialize() {
 
 inline result<void> fake_version::set_provisioned_concurrency(std::size_t provisioned) {
     if (mode() == "provision_fail") return error(errc::invalid_argument, "no room for it");
+    if (mode() == "provision_held" && provisioned != 0) {
+        owner_.provisioning = true;
+        owner_.wait_for_release();
+    }
     provisioned_ = provisioned;
+    const std::scoped_lock lock(owner_.last_mutex);
+    owner_.provisioned.push_back(provisioned);
     return {};
 }
 
@@ -170,7 +181,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
         return error(errc::init_failed, "Runtime exited with error: exit status 3");
     if (how == "busy" && owner_.to_refuse-- > 0) return error(errc::throttled, "Rate Exceeded.");
     if (how == "broken" && owner_.to_refuse-- > 0) return error(errc::io_failed, "a disk");
-    if (how == "throttle") return error(errc::throttled, "Rate Exceeded.");
+    if (how == "throttle") return error(errc::throttled, variable("WHY", "Rate Exceeded."));
     if (how == "no_room") return error(errc::no_room, "128 MiB were needed, 64 MiB were free");
     response r;
     r.executed_version = spec_.version;

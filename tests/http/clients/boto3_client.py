@@ -382,7 +382,9 @@ try:
     assert urllib.request.urlopen(one["Content"]["Location"]).read() == content
     two = client.publish_layer_version(LayerName=layer, Content={"ZipFile": zip_of({"bin/x": "y"})})
     got = client.get_layer_version(LayerName=layer, VersionNumber=1)
-    assert {k: got[k] for k in got if k != "ResponseMetadata"} == {k: v for k, v in one.items() if k != "ResponseMetadata"}
+    assert urllib.request.urlopen(got["Content"].pop("Location")).read() == content  # each link has its own time
+    del one["Content"]["Location"], one["ResponseMetadata"], got["ResponseMetadata"]
+    assert got == one, (got, one)
     assert client.get_layer_version_by_arn(Arn=two["LayerVersionArn"])["Version"] == 2
     listed = [each["Version"] for page in client.get_paginator("list_layer_versions").paginate(
         LayerName=layer, PaginationConfig={"PageSize": 1}) for each in page["LayerVersions"]]
@@ -606,5 +608,8 @@ finally:
     deleted = client.delete_function(FunctionName=name)
     assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204
 refused("ResourceNotFoundException", 404, client.delete_function, FunctionName=name)
-assert len(seen) > 15, seen  # the answers have been looked at
+# All that the model has; what models newer than Debian's add, of which some is not served, may stay out.
+newer = re.compile("CapacityProvider|Durable|Recursion|ResponseStream|Scaling")
+wanted = {each for each in client.meta.service_model.operation_names if not newer.search(each)}
+assert wanted <= seen, wanted - seen
 print("boto3: all passed, held against the model:", len(seen), "operations")
