@@ -132,6 +132,7 @@ result<rows> restored_start(context&);
 result<rows> reset(context&);
 result<rows> invocation_isolation(context&);
 result<rows> http_warm(context&);
+result<rows> control_reads(context&);
 result<rows> run_queue_cost(context&);
 result<rows> placement(context&);
 result<rows> pool_churn(context&);

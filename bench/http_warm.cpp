@@ -1,10 +1,12 @@
 // One keep-alive client on loopback: an invocation through the Lambda API, as it is and signed for
 // a server that verifies it, beside a Beast server in the same process that answers every request
 // with the same fixed response. The difference is Hearth's; the signature is made once, so its
-// price is the server's alone.
+// price is the server's alone. And what one core reads of the control plane in a second, client
+// included.
 
 #include "base/try.hpp"
 #include "bench.hpp"
+#include "data_directory.hpp"
 
 #include <hearth/hearth.hpp>
 #include <hearth/http/server.hpp>
@@ -99,7 +101,7 @@ class client {
     client(std::uint16_t port,
            const std::string& target,
            const std::optional<sigv4::credentials>& signer = {})
-        : stream_(io_) {
+        : stream_(*io_) {
         stream_.connect({asio::ip::address_v4::loopback(), port});
         stream_.socket().set_option(tcp::no_delay(true));
         request_ = {http_::verb::post, target, 11};
@@ -119,13 +121,22 @@ class client {
             request_.set(name, value);
     }
 
+    /// Reads instead, by GET and without a body.
+    static client reading(std::uint16_t port, const std::string& target) {
+        client c(port, target);
+        c.request_ = {http_::verb::get, target, 11};
+        c.request_.set(http_::field::host, "127.0.0.1");
+        c.expected_.reset();
+        return c;
+    }
+
     result<void> call() {
         error_code failed;
         http_::write(stream_, request_, failed);
         http_::response<http_::string_body> response;
         if (!failed) http_::read(stream_, buffer_, response, failed);
         if (failed) return error(failed);
-        if (response.result() != http_::status::ok || response.body() != "{}")
+        if (response.result() != http_::status::ok || (expected_ && response.body() != *expected_))
             return error(
                 errc::invalid_argument,
                 "answered " + std::to_string(response.result_int()) + " " + response.body());
@@ -133,7 +144,8 @@ class client {
     }
 
   private:
-    asio::io_context io_;
+    std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
+    std::optional<std::string> expected_ = "{}";
     beast::tcp_stream stream_;
     beast::flat_buffer buffer_;
     http_::request<http_::string_body> request_;
@@ -177,6 +189,36 @@ result<rows> http_warm(context& ctx) {
                 {"floors_over_fixed", (each->p50_us - raced->back().p50_us) / each->floor_us}};
         signed_one.extra.emplace_back("signature_us", signed_one.p50_us - hearth.p50_us);
     }
+    return raced;
+}
+
+result<rows> control_reads(context& ctx) {
+    const pinned here;
+    const data_directory data(ctx);
+    runtime_options options;
+    options.data_directory = data.path();
+    HEARTH_TRY(runtime rt, runtime::create(options));
+    constexpr int functions = 50;  // a page of ListFunctions
+    for (int i = 0; i < functions; ++i) {
+        function_config config;
+        config.name = "native" + std::to_string(i);
+        config.package = package::elf(ctx.guest("native_empty"));
+        HEARTH_CHECK(rt.deploy(config));
+    }
+    loop front_loop;
+    http::server front(front_loop.io.get_executor(), rt, {.address = "127.0.0.1", .port = 0});
+    HEARTH_CHECK(front.listen());
+    const std::string path = "/2015-03-31/functions";
+    client configuration = client::reading(front.port(), path + "/native7/configuration");
+    client function = client::reading(front.port(), path + "/native7");
+    client list = client::reading(front.port(), path + "/");
+    HEARTH_TRY(auto raced,
+               ctx.race("control_reads",
+                        {{"GetFunctionConfiguration", [&] { return configuration.call(); }},
+                         {"GetFunction", [&] { return function.call(); }},
+                         {"ListFunctions, 50", [&] { return list.call(); }}},
+                        4000, 20));
+    for (row& each : raced) each.extra = {{"per_second", 1e6 / each.p50_us}};
     return raced;
 }
 

@@ -42,6 +42,8 @@ constexpr workload workloads[] = {
      invocation_isolation},
     {"http_warm", "invoking a warm function through HTTP, beside a fixed response from Beast",
      http_warm},
+    {"control_reads", "what one core reads of the control plane over HTTP, client included",
+     control_reads},
     {"run_queue", "choosing who runs next on a vCPU thread, with up to 10,000 waiting",
      run_queue_cost},
     {"placement",
@@ -93,7 +95,8 @@ int main(int argc, char** argv) {
                    "Write WORKLOAD.svg into this directory for workloads that draw one")
         ->type_name("DIR");
     app.add_option("--n", how_many,
-                   "How many system calls, clones, sleepers, idle environments or soak's invocations instead of "
+                   "How many system calls, clones, sleepers, idle environments or soak's "
+                   "invocations instead of "
                    "the workload's own number; for scheduler_fairness, milliseconds")
         ->check(CLI::PositiveNumber);
     app.add_flag("--list", list, "Name the workloads and what each measures");
