@@ -56,8 +56,10 @@ sysret execute(task& t,
     if (request.arguments.empty()) request.arguments.emplace_back();  // as Linux since 5.18
     request.environment = std::move(*envp);
     kernel.host().random(request.random);
-    request.uid = p.ids.euid;
-    request.gid = p.ids.egid;
+    request.uid = p.uid;
+    request.euid = p.ids.euid;
+    request.gid = p.gid;
+    request.egid = p.ids.egid;
     request.hwcap = exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
 
@@ -86,6 +88,8 @@ sysret execute(task& t,
     p.timers.posix.clear();
     p.vforked = false;
     p.dumpable = true;
+    p.ids.suid = p.ids.fsuid = p.ids.euid;
+    p.ids.sgid = p.ids.fsgid = p.ids.egid;
     auto& ts = t.state();
     ts.signals.alternate_stack = ts.signals.alternate_size = 0;
     ts.signals.alternate_flags = abi::ss_disable;
