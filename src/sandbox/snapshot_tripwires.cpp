@@ -22,9 +22,9 @@ HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
 HEARTH_PINNED(kernel_state, 1216);
-HEARTH_PINNED(process_state, 2816);
+HEARTH_PINNED(process_state, 2808);
 HEARTH_PINNED(job_state, 8);
-HEARTH_PINNED(task_state, 600);
+HEARTH_PINNED(task_state, 608);
 HEARTH_PINNED(task_waiting, 248);
 HEARTH_PINNED(task_exited, 4);
 HEARTH_PINNED(wait_state, 248);

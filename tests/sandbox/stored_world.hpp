@@ -211,6 +211,7 @@ struct stored_world : world {
         p.mm.windows[9].live = 2;
         task_state& t = task();
         t.signals.blocked = 0xff00;
+        t.nice = 7;
         t.signals.pending.push_back({.number = 40, .address = 99});
         t.registers.r15 = 0x1234'5678'9abc'def0;
         auto& native = kernel->state().native;

@@ -52,7 +52,8 @@ struct task_state {
     std::chrono::nanoseconds cpu_time{};  ///< used until it last left the vCPU
     std::uint64_t clear_child_tid = 0;
     std::uint64_t robust_list = 0;
-    std::string name;  ///< comm, at most 15 bytes
+    std::int32_t nice = 0;  ///< of the thread, as in Linux
+    std::string name;       ///< comm, at most 15 bytes
     bool operator==(const task_state&) const = default;
 };
 
@@ -130,7 +131,6 @@ struct process_state {
     bool no_new_privileges = false, keep_capabilities = false, child_subreaper = false,
          no_huge_pages = false;
     std::int32_t parent_death_signal = 0;
-    std::int32_t nice = 0;
     std::uint32_t personality = 0;
     std::uint64_t timer_slack = 50'000;  ///< nanoseconds; kept, not acted on
     bool operator==(const process_state&) const = default;
