@@ -88,17 +88,28 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
     for (const auto& [id, child] : state_.processes)
         if (child.parent == p.id) note(child.group);
     p.ended = encoded;
+    const pid guardian = reaper_for(p);
     for (auto& [id, child] : state_.processes) {
         if (child.parent != p.id) continue;
         if (child.parent_death_signal && !child.ended)
             post_signal(child, {.number = child.parent_death_signal, .code = abi::si_user});
-        child.parent = state_.processes.begin()->first;
+        child.parent = guardian;
+        child.exit_signal = abi::sigchld;  // whatever its maker wanted (reparent_leader)
         if (child.ended) tell_parent(child);
     }
     for (const pid group : groups)
         if (orphaned(group)) hang_up_orphans(group);
     tell_parent(p);
     contended_ = true;
+}
+
+/// Who gets the children of one that ends: the nearest ancestor that asked for them
+/// (PR_SET_CHILD_SUBREAPER), or the first process (kernel/exit.c, find_new_reaper).
+pid kernel::reaper_for(const process_state& p) const {
+    const auto& all = state_.processes;
+    for (auto it = all.find(p.parent); it != all.end(); it = all.find(it->second.parent))
+        if (it->second.child_subreaper && !it->second.ended) return it->first;
+    return all.begin()->first;
 }
 
 void kernel::tell_parent(process_state& p) {

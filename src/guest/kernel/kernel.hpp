@@ -183,6 +183,7 @@ class kernel {
     [[nodiscard]] bool stopped(const task_state& ts) const;
     // exit.cpp
     void release_thread(process_state& p, task_state& ts);
+    [[nodiscard]] pid reaper_for(const process_state& p) const;
     void tell_parent(process_state& p);
     [[nodiscard]] bool wait_is_over(task_state& ts, const wait_state& wait);
     int floating_point_code(std::uint8_t vector);

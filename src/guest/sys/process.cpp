@@ -359,7 +359,7 @@ sysret sys_prctl(
             return set_name(t, gva{a2});
         case abi::pr_get_name:
             return get_name(t, gva{a2});
-        case abi::pr_set_pdeathsig:  // kept; there is no parent inside to die
+        case abi::pr_set_pdeathsig:
             if (a2 > signal_count) return sysret::error(EINVAL);
             p.parent_death_signal = static_cast<std::int32_t>(a2);
             return 0;

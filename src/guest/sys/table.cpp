@@ -203,7 +203,7 @@ constexpr syscall_row table[] = {
     {154, "modify_ldt", refused, none, "ENOSYS: no local descriptor table; 64-bit programs need none"},
     {155, "pivot_root", refused, refuse<EPERM>, "EPERM: the tree is fixed"},
     {156, "_sysctl", refused, none, "ENOSYS: removed in Linux 5.5"},
-    {157, "prctl", partial, bind<sys_prctl>, "names, signals of parents, dumpable, capabilities, no_new_privs, timer slack; others EINVAL"},
+    {157, "prctl", partial, bind<sys_prctl>, "names, signals of parents, subreapers, dumpable, capabilities, no_new_privs, timer slack; others EINVAL"},
     {158, "arch_prctl", partial, bind<sys_arch_prctl>, "ARCH_SET_CPUID: ENODEV; no permissions for AMX"},
     {159, "adjtimex", partial, bind<sys_adjtimex>, "reads; EPERM: the clock is the host's"},
     {160, "setrlimit", partial, bind<sys_setrlimit>, "raising a hard limit: EPERM; only RLIMIT_NOFILE and RLIMIT_CPU are enforced"},
