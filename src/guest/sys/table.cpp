@@ -74,7 +74,7 @@ constexpr syscall_row table[] = {
     { 25, "mremap", partial, bind<sys_mremap>, "an old size of zero (a second view of shared memory) is for files, not for anonymous memory"},
     { 26, "msync", full, bind<sys_msync>},
     { 27, "mincore", full, bind<sys_mincore>},
-    { 28, "madvise", partial, bind<sys_madvise>, "DONTNEED, FREE, POPULATE and (on files) REMOVE act, other advice is accepted and has no effect"},
+    { 28, "madvise", partial, bind<sys_madvise>, "DONTNEED, FREE, POPULATE, WIPEONFORK, KEEPONFORK and (on files) REMOVE act, other advice is accepted and has no effect"},
     { 29, "shmget", refused, none, "ENOSYS: no System V IPC"},
     { 30, "shmat", refused, none, "ENOSYS: no System V IPC"},
     { 31, "shmctl", refused, none, "ENOSYS: no System V IPC"},
