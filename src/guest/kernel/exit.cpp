@@ -36,10 +36,7 @@ void kernel::release_thread(process_state& p, task_state& ts) {
     vmm::vcpu_state registers = ts.registers;
     task t(*this, p, ts, registers);
     walk_robust_list(t);
-    if (const gva at{ts.clear_child_tid}; at.value) {
-        if (t.write(guest_ptr<std::int32_t>{at}, 0)) wake(futex_at(t, at), 1);
-        ts.clear_child_tid = 0;
-    }
+    clear_child_tid(t);
 }
 
 void kernel::exit_task(task& t, int code) {
@@ -139,7 +136,10 @@ void kernel::reap(process_state& p) {
 void kernel::end_other_threads(task& t) {
     auto& p = t.process();
     for (auto& [tid, ts] : state_.tasks)
-        if (ts.process == p.id && tid != t.state().tid) ts.run = task_exited{};
+        if (ts.process == p.id && tid != t.state().tid) {
+            if (!std::holds_alternative<task_exited>(ts.run)) release_thread(p, ts);
+            ts.run = task_exited{};
+        }
     if (t.state().tid == p.id) return;
     // The leader's number is the process's: the caller takes it.
     const pid old = t.state().tid;

@@ -3,6 +3,7 @@
 #include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/sys/futex.hpp"
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/open.hpp"
 #include "guest/vfs/programs.hpp"
@@ -73,7 +74,12 @@ sysret execute(task& t,
         kernel.exit_process(p, {.code = 0, .signal = abi::sigkill});
         return sysret::exited();
     };
+    // The memory may be others' too, or have parts of a file that others map (exec_mm_release); the
+    // caller has its new number by now.
+    walk_robust_list(t);
+    auto& ts = t.state();
     if (p.memory_of || kernel.memory_is_lent(p)) {
+        clear_child_tid(t);
         kernel.leave_memory(p);
         if (!kernel.new_memory(p.mm)) return fatal();
     }
@@ -90,10 +96,9 @@ sysret execute(task& t,
     p.dumpable = true;
     p.ids.suid = p.ids.fsuid = p.ids.euid;
     p.ids.sgid = p.ids.fsgid = p.ids.egid;
-    auto& ts = t.state();
     ts.signals.alternate_stack = ts.signals.alternate_size = 0;
     ts.signals.alternate_flags = abi::ss_disable;
-    ts.clear_child_tid = ts.robust_list = 0;
+    ts.clear_child_tid = 0;
     ts.name = loaded->name;
     kernel.set_running_fpu({});
     kernel.contend();  // a parent that waited for this
