@@ -69,8 +69,12 @@ bool queue(std::vector<signal_info>& pending, const signal_info& info) {
         if (!first_of(pending, info.number)) pending.push_back(info);
         return true;
     }
-    if (pending.size() >= queue_limit) return false;
-    pending.push_back(info);
+    if (pending.size() < queue_limit) {
+        pending.push_back(info);
+        return true;
+    }
+    if (info.code != abi::si_user) return false;
+    if (!first_of(pending, info.number)) pending.push_back({.number = info.number});
     return true;
 }
 
