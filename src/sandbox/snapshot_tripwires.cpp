@@ -86,7 +86,7 @@ HEARTH_PINNED(vfs::event_counter, 24);
 HEARTH_PINNED(vfs::timer_descriptor, 40);
 HEARTH_PINNED(vfs::signal_descriptor, 8);
 HEARTH_PINNED(vfs::process_descriptor, 16);
-HEARTH_PINNED(vfs::epoll_set, 48);
+HEARTH_PINNED(vfs::epoll_set, 56);
 HEARTH_PINNED(vfs::epoll_set::item, 40);
 HEARTH_PINNED(vfs::standard_stream, 4);
 HEARTH_PINNED(vfs::device, 56);

@@ -159,6 +159,8 @@ struct stored_world : world {
         put_value(buffer, epoll_event{EPOLLOUT | EPOLLET, {.u64 = 77}});
         REQUIRE(call(SYS_epoll_ctl, {fd_of(poll_set), EPOLL_CTL_ADD, fd_of(pipe_out), buffer}) ==
                 0);
+        for (auto& [id, d] : state().descriptions)
+            if (auto* set = std::get_if<vfs::epoll_set>(&d.body)) set->last = {3, id};
         REQUIRE(call(SYS_eventfd2, {5, 0}) > 0);
         const auto timer = call(SYS_timerfd_create, {CLOCK_MONOTONIC, 0});
         put_value(buffer, std::array<timespec, 2>{timespec{1, 0}, timespec{2, 500}});
