@@ -17,11 +17,10 @@
 namespace hearth::guest {
 
 pid kernel::fresh_id() {
-    constexpr pid most = 4'194'304;  // PID_MAX_LIMIT
     auto& last = state_.last_id;
     for (;;) {
         last = std::max(last, state_.processes.begin()->first);
-        last = last >= most ? state_.processes.begin()->first + 1 : last + 1;
+        last = last >= pid_max - 1 ? state_.processes.begin()->first + 1 : last + 1;
         if (state_.tasks.contains(last) || state_.processes.contains(last)) continue;
         const bool named = std::ranges::any_of(state_.processes, [&](const auto& entry) {
             return entry.second.group == last || entry.second.session == last;

@@ -29,6 +29,9 @@ namespace hearth::guest {
 
 using pid = std::int32_t;
 
+/// No process or thread has this number or one above: /proc/sys/kernel/pid_max.
+inline constexpr pid pid_max = 32'768;
+
 struct task_running {
     bool operator==(const task_running&) const = default;
 };
