@@ -211,6 +211,8 @@ struct stored_world : world {
         p.timers.posix[3] = {
             .schedule = {.deadline = 3000s, .interval = {}}, .clock = 1, .signal = 34};
         p.mm.windows[9].live = 2;
+        p.mm.vmas.rbegin()->second.wipe_on_fork = true;
+        p.executed = p.child_subreaper = true;
         task_state& t = task();
         t.signals.blocked = 0xff00;
         t.nice = 7;

@@ -130,6 +130,7 @@ struct process_state {
     std::uint32_t umask = 022;
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
+    bool executed = false;  ///< another program since it was made
     bool dumpable = true;
     bool no_new_privileges = false, keep_capabilities = false, child_subreaper = false,
          no_huge_pages = false;

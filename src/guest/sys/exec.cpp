@@ -93,7 +93,7 @@ sysret execute(task& t,
         if (action.handler != abi::sig_ign) action = {};
     p.timers.posix.clear();
     p.vforked = false;
-    p.dumpable = true;
+    p.executed = p.dumpable = true;
     p.ids.suid = p.ids.fsuid = p.ids.euid;
     p.ids.sgid = p.ids.fsgid = p.ids.egid;
     ts.signals.alternate_stack = ts.signals.alternate_size = 0;

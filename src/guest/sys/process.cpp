@@ -99,6 +99,7 @@ sysret sys_setpgid(task& t, int process, int group) {
     const auto self = t.process().id;
     if (!p || (p->id != self && p->parent != self)) return sysret::error(ESRCH);
     if (p->session != t.process().session) return sysret::error(EPERM);
+    if (p->id != self && p->executed) return sysret::error(EACCES);
     if (p->session == p->id) return sysret::error(EPERM);  // a session leader stays
     const auto wanted = group == 0 ? p->id : group;
     const bool known =
