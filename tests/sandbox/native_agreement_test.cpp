@@ -19,7 +19,7 @@ TEST_CASE("a guest program prints and ends as it does natively") {
                  "threads", "threads_dynamic", "processes", "processes_dynamic", "sockets",
                  "timer_descriptors", "shared_files", "file_locks", "cpu_timers", "process_memory",
                  "fifos", "waiting", "jobs", "proc_files", "interfaces", "identities", "priorities",
-                 "subreapers", "fork_advice", "robust", "full_queues", "restarts", "turns",
+                 "subreapers", "fork_advice", "robust", "full_queues", "restarts", "turns", "rows",
 #ifdef HEARTH_HAVE_MUSL
                  "hello_musl", "files_musl",
 #endif
