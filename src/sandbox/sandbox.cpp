@@ -123,25 +123,25 @@ result<void> sandbox::load(const program& what) {
 /// A page of this guest's own for stub and vDSO.
 void sandbox::show_ids() noexcept {
     vvar_page() = {};
-    shown_ = 0;
     enter_running_task();
 }
 
-/// What the vCPU needs to know of the task that runs on it: the answers of the calls that the stub
-/// page gives.
+/// What the vCPU needs to know of the task that runs on it: its memory, and the answers of the
+/// calls that the stub page gives. Whatever changes one of them ends in a full return and so comes
+/// by here: the task's own calls (full_return in sys/process.cpp), and another task's turn before
+/// this one's.
 void sandbox::enter_running_task() noexcept {
     const guest::task_state& task = kernel_->running_task();
-    guest::process_state& process_of_task = kernel_->process_of(task);
-    vcpu().set_root(guest::memory_of(kernel_->state(), process_of_task).root);
-    if (task.tid == shown_) return;
-    shown_ = task.tid;
-    const guest::process_state& process = kernel_->process_of(task);
+    guest::process_state& process = kernel_->process_of(task);
+    vcpu().set_root(guest::memory_of(kernel_->state(), process).root);
     auto& page = vvar_page();
     page.pid = static_cast<std::uint32_t>(process.id);
     page.tid = static_cast<std::uint32_t>(task.tid);
     page.ppid = static_cast<std::uint32_t>(process.parent);
     page.uid = process.uid;
     page.gid = process.gid;
+    page.euid = process.ids.euid;
+    page.egid = process.ids.egid;
 }
 
 result<std::shared_ptr<const snapshot_image>> sandbox::snapshot() {

@@ -204,7 +204,6 @@ class sandbox final : private guest::host {
     std::chrono::nanoseconds cpu_time_{};
     std::chrono::nanoseconds run_started_{};
     bool running_ = false;
-    guest::pid shown_ = 0;  // the task whose ids the guest's page shows
 };
 
 }  // namespace hearth::detail

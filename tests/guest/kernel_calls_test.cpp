@@ -148,6 +148,19 @@ TEST_CASE("one CPU is to be seen") {
     CHECK(w.call(SYS_setpriority, {0, 0, 0}) == -EACCES);
 }
 
+TEST_CASE("numbers of processes and threads stay below pid_max") {
+    world w;
+    constexpr std::uint64_t thread = 0x1'0f00;  // CLONE_THREAD, _SIGHAND, _FILES, _FS, _VM
+    auto& state = w.kernel->state();
+    state.last_id = pid_max - 3;
+    // Whichever of the threads runs then makes the next.
+    for (int i = 0; i < 3; ++i) w.step(SYS_clone, {thread, world::stack_top, 0, 0, 0});
+    CHECK(state.tasks.size() == 4);
+    CHECK(state.tasks.rbegin()->first == pid_max - 1);
+    CHECK(std::next(state.tasks.rbegin())->first == pid_max - 2);
+    CHECK(std::next(state.tasks.begin())->first == first_process + 1);
+}
+
 TEST_CASE("getrandom fills what it can and checks its flags") {
     world w;
     CHECK(w.call(SYS_getrandom, {scratch, 5000, 0}) == 5000);

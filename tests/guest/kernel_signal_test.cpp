@@ -1,4 +1,5 @@
 #include "guest/abi/signal.hpp"
+#include "guest/kernel/signals.hpp"
 #include "kernel_world.hpp"
 
 #include <sys/syscall.h>
@@ -215,6 +216,28 @@ TEST_CASE("standard signals merge while blocked and real-time ones queue in orde
     sigreturn(w);
     CHECK(w.process().pending.empty());
     CHECK(w.regs.rip < handler);
+}
+
+TEST_CASE("what a full queue refuses is told to its sender") {
+    world w;
+    w.put(scratch, ~0ull);
+    w.call(SYS_rt_sigprocmask, {abi::sig_setmask, scratch, 0, 8});
+    abi::siginfo info{};
+    info.code = abi::si_queue;
+    w.put(scratch + 64, info);
+    for (std::size_t i = 0; i < signals::queue_limit; ++i)
+        REQUIRE(w.call(SYS_rt_sigqueueinfo, {first_process, 40, scratch + 64}) == 0);
+    CHECK(w.call(SYS_rt_sigqueueinfo, {first_process, 40, scratch + 64}) == -EAGAIN);
+    CHECK(w.call(SYS_rt_sigqueueinfo, {first_process, 41, scratch + 64}) == -EAGAIN);
+    CHECK(w.process().pending.size() == signals::queue_limit);
+    for (int i = 0; i < 3; ++i) CHECK(w.call(SYS_kill, {first_process, 41}) == 0);
+    CHECK(w.process().pending.size() == signals::queue_limit + 1);
+    CHECK(w.call(SYS_kill, {first_process, abi::sigusr1}) == 0);
+    CHECK(w.process().pending.size() == signals::queue_limit + 2);
+    // A thread has a queue of its own.
+    for (std::size_t i = 0; i < signals::queue_limit; ++i)
+        REQUIRE(w.call(SYS_tkill, {first_process, 40}) == 0);
+    CHECK(w.call(SYS_tkill, {first_process, 40}) == -EAGAIN);
 }
 
 TEST_CASE("default actions end the guest or are nothing") {

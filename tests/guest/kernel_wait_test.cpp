@@ -1,5 +1,6 @@
 #include "guest/abi/process.hpp"
 #include "guest/abi/signal.hpp"
+#include "guest/kernel/signals.hpp"
 #include "kernel_world.hpp"
 
 #include <sys/syscall.h>
@@ -221,6 +222,27 @@ TEST_CASE("interval timers repeat, and POSIX timers count their overruns") {
     CHECK(w.call(SYS_timer_getoverrun, {id}) == 4);
     CHECK(w.call(SYS_timer_delete, {id}) == 0);
     CHECK(w.call(SYS_timer_delete, {id}) == -EINVAL);
+}
+
+TEST_CASE("a timer's signal comes though the queue is full") {
+    world w;
+    w.put(scratch,
+          abi::sigevent{
+              .value = 7, .signal = 40, .notify = abi::sigev_signal, .thread = 0, .padding = {}});
+    REQUIRE(w.call(SYS_timer_create, {abi::clock_monotonic, scratch, scratch + 64}) == 0);
+    w.put(scratch, ~0ull);
+    w.call(SYS_rt_sigprocmask, {abi::sig_setmask, scratch, 0, 8});
+    auto& pending = w.process().pending;
+    pending.assign(signals::queue_limit, {.number = 41, .code = abi::si_queue});
+    w.put(scratch, abi::itimerspec{{1, 0}, {1, 0}});
+    REQUIRE(w.call(SYS_timer_settime, {0, 0, scratch, 0}) == 0);
+    for (int i = 0; i < 3; ++i) {
+        w.host.advance(1s);
+        w.call(SYS_getpid);
+    }
+    REQUIRE(pending.size() == signals::queue_limit + 1);  // once: then it overruns
+    CHECK(pending.back().number == 40);
+    CHECK(pending.back().address == 7);
 }
 
 namespace {

@@ -102,6 +102,30 @@ TEST_CASE("shared anonymous memory stays one memory") {
     CHECK(read_byte(*w.space, a + 9 * page_size) == '2');
 }
 
+TEST_CASE("memory to be wiped is zeroes in a child, and costs it nothing") {
+    spaces w;
+    const gva a = w.map(mebibyte);
+    for (std::uint64_t i = 0; i < 256; ++i) write_byte(*w.space, a + i * page_size, 'p');
+    const auto areas = w.state.vmas.size();
+    REQUIRE(w.space->advise(a + 16 * page_size, 64 * page_size, MADV_WIPEONFORK));
+    CHECK(w.state.vmas.size() == areas + 2);
+    auto child = w.make();
+    REQUIRE(w.space->fork_into(child->mm));
+    auto c = w.space_of(*child);
+    CHECK(read_byte(c, a + 15 * page_size) == 'p');
+    CHECK(read_byte(c, a + 16 * page_size) == 0);
+    CHECK(read_byte(c, a + 79 * page_size) == 0);
+    CHECK(read_byte(c, a + 80 * page_size) == 'p');
+    CHECK(read_byte(*w.space, a + 16 * page_size) == 'p');
+    // The parent need not share what the child does not have.
+    CHECK(w.entry(a + 40 * page_size)->has(page_entry::writable));
+    CHECK_FALSE(w.entry(a + 100 * page_size)->has(page_entry::writable));
+    REQUIRE(w.space->advise(a, mebibyte, MADV_KEEPONFORK));
+    CHECK(w.state.vmas.size() == areas);
+    c.clear();
+    w.space->clear();
+}
+
 TEST_CASE("the page in which a mapped file ends is each space's own after a fork, and is given back") {
     spaces w;
     const std::uint64_t pages = charge_whole_limit / page_size + 8;

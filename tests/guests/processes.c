@@ -205,6 +205,22 @@ static void groups(void) {
     if (q == 0) _exit(33);
     check(!waitid(P_PID, (id_t)q, &info, WEXITED | WNOWAIT) && info.si_status == 33, "waitid leaves it");
     check(!waitid(P_ALL, 0, &info, WEXITED) && info.si_pid == q && info.si_code == CLD_EXITED, "waitid");
+
+    /* A child that has become another program is left alone. */
+    int running[2];
+    check(!pipe2(running, O_CLOEXEC), "pipe2");
+    q = fork();
+    if (q == 0) {
+        execl("/proc/self/exe", self, "wait", NULL);
+        _exit(99);
+    }
+    close(running[1]);
+    char c;
+    check(read(running[0], &c, 1) == 0, "another program");
+    close(running[0]);
+    check(setpgid(q, q) == -1 && errno == EACCES, "EACCES after exec");
+    kill(q, SIGKILL);
+    check(WTERMSIG(status_of(q)) == SIGKILL, "it ends");
     puts("groups");
 }
 
@@ -233,6 +249,8 @@ int main(int argc, char** argv) {
         check(getenv("COLOUR") && !getenv("PATH"), "the environment given");
         return 7;
     }
+    if (argc > 1 && !strcmp(argv[1], "wait"))
+        for (;;) pause();
     setvbuf(stdout, NULL, _IOLBF, 0);
     memory();
     pipes();

@@ -16,8 +16,10 @@ TEST_CASE("a guest program prints and ends as it does natively") {
         GENERATE(as<std::string>(), "hello", "hello_pie", "hello_dynamic", "arguments", "heap",
                  "heap_dynamic", "streams", "streams_static", "files", "directories", "signals",
                  "pipes", "clocks", "clocks_dynamic", "file_mappings", "vectors", "memory_rights",
-                 "threads", "threads_dynamic", "processes", "processes_dynamic", "sockets", "timer_descriptors",
-                 "shared_files", "file_locks", "cpu_timers", "process_memory", "fifos", "waiting", "jobs", "proc_files", "interfaces",
+                 "threads", "threads_dynamic", "processes", "processes_dynamic", "sockets",
+                 "timer_descriptors", "shared_files", "file_locks", "cpu_timers", "process_memory",
+                 "fifos", "waiting", "jobs", "proc_files", "interfaces", "identities", "priorities",
+                 "subreapers", "fork_advice", "robust", "full_queues", "restarts", "turns", "rows",
 #ifdef HEARTH_HAVE_MUSL
                  "hello_musl", "files_musl",
 #endif

@@ -100,6 +100,15 @@ TEST_CASE("a guest that wants more memory than it may have is ended") {
     CHECK(r->peak_memory.bytes() > (24u << 20));
 }
 
+TEST_CASE("a guest has its thousand processes, and no more") {
+    ended e;
+    auto o = options_for({guest("multitude")}, e);
+    o.memory = hearth::byte_count(2ull << 30);
+    REQUIRE(hearth::run_program(o).has_value());
+    const std::string round = "1023 children, then Resource temporarily unavailable\n1023 ended\n";
+    CHECK(e.output == round + round);
+}
+
 TEST_CASE("no host signal mask or disposition is left changed") {
     sigset_t before, after;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &before);

@@ -159,6 +159,8 @@ struct stored_world : world {
         put_value(buffer, epoll_event{EPOLLOUT | EPOLLET, {.u64 = 77}});
         REQUIRE(call(SYS_epoll_ctl, {fd_of(poll_set), EPOLL_CTL_ADD, fd_of(pipe_out), buffer}) ==
                 0);
+        for (auto& [id, d] : state().descriptions)
+            if (auto* set = std::get_if<vfs::epoll_set>(&d.body)) set->last = {3, id};
         REQUIRE(call(SYS_eventfd2, {5, 0}) > 0);
         const auto timer = call(SYS_timerfd_create, {CLOCK_MONOTONIC, 0});
         put_value(buffer, std::array<timespec, 2>{timespec{1, 0}, timespec{2, 500}});
@@ -209,8 +211,11 @@ struct stored_world : world {
         p.timers.posix[3] = {
             .schedule = {.deadline = 3000s, .interval = {}}, .clock = 1, .signal = 34};
         p.mm.windows[9].live = 2;
+        p.mm.vmas.rbegin()->second.wipe_on_fork = true;
+        p.executed = p.child_subreaper = true;
         task_state& t = task();
         t.signals.blocked = 0xff00;
+        t.nice = 7;
         t.signals.pending.push_back({.number = 40, .address = 99});
         t.registers.r15 = 0x1234'5678'9abc'def0;
         auto& native = kernel->state().native;

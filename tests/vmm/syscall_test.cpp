@@ -60,7 +60,8 @@ TEST_CASE("the trivial calls are answered without an exit, and touch only RAX, R
     machine m;
     auto& v = *reinterpret_cast<vvar*>(m.memory().at(layout::vvar, sizeof(vvar)));
     v.pid = 101, v.tid = 102, v.ppid = 103, v.uid = 104, v.gid = 0xffff'fffe;
-    const std::uint64_t expected[] = {101, 102, 103, 104, 104, 0xffff'fffe, 0xffff'fffe};
+    v.euid = 105, v.egid = 106;
+    const std::uint64_t expected[] = {101, 102, 103, 104, 105, 0xffff'fffe, 106};
     // For each: mov eax, nr ; syscall ; mov [rdi + 8*i], rax.  Then an unknown call.
     std::byte* at = m.host(code_at);
     const auto put = [&](std::initializer_list<int> bytes) {

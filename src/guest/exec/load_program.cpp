@@ -152,10 +152,10 @@ result<loaded_program> load_program(process_state& process,
         {AT_FLAGS, 0},
         {AT_ENTRY, bias.value + program.elf.entry},
         {AT_UID, request.uid},
-        {AT_EUID, request.uid},
+        {AT_EUID, request.euid},
         {AT_GID, request.gid},
-        {AT_EGID, request.gid},
-        {AT_SECURE, 0},
+        {AT_EGID, request.egid},
+        {AT_SECURE, request.uid != request.euid || request.gid != request.egid},
         {AT_HWCAP2, request.hwcap2}};
     if (request.minsigstksz != 0)
         contents.auxiliary.emplace_back(AT_MINSIGSTKSZ, request.minsigstksz);

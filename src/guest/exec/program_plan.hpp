@@ -24,7 +24,7 @@ struct program_request {
     std::vector<std::string> arguments;    ///< argv, argv[0] included
     std::vector<std::string> environment;  ///< "NAME=value"
     std::array<std::byte, 16> random{};    ///< AT_RANDOM: fresh from the host for each program
-    std::uint32_t uid = 0, gid = 0;
+    std::uint32_t uid = 0, euid = 0, gid = 0, egid = 0;
     std::uint64_t hwcap = 0;   ///< AT_HWCAP: CPUID 1 EDX as the guest sees it; see host_hwcap
     std::uint64_t hwcap2 = 0;  ///< AT_HWCAP2: bit 1 when WRFSBASE works in the guest
     std::uint64_t minsigstksz =

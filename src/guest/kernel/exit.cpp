@@ -17,11 +17,10 @@
 namespace hearth::guest {
 
 pid kernel::fresh_id() {
-    constexpr pid most = 4'194'304;  // PID_MAX_LIMIT
     auto& last = state_.last_id;
     for (;;) {
         last = std::max(last, state_.processes.begin()->first);
-        last = last >= most ? state_.processes.begin()->first + 1 : last + 1;
+        last = last >= pid_max - 1 ? state_.processes.begin()->first + 1 : last + 1;
         if (state_.tasks.contains(last) || state_.processes.contains(last)) continue;
         const bool named = std::ranges::any_of(state_.processes, [&](const auto& entry) {
             return entry.second.group == last || entry.second.session == last;
@@ -36,10 +35,7 @@ void kernel::release_thread(process_state& p, task_state& ts) {
     vmm::vcpu_state registers = ts.registers;
     task t(*this, p, ts, registers);
     walk_robust_list(t);
-    if (const gva at{ts.clear_child_tid}; at.value) {
-        if (t.write(guest_ptr<std::int32_t>{at}, 0)) wake(futex_at(t, at), 1);
-        ts.clear_child_tid = 0;
-    }
+    clear_child_tid(t);
 }
 
 void kernel::exit_task(task& t, int code) {
@@ -88,17 +84,28 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
     for (const auto& [id, child] : state_.processes)
         if (child.parent == p.id) note(child.group);
     p.ended = encoded;
+    const pid guardian = reaper_for(p);
     for (auto& [id, child] : state_.processes) {
         if (child.parent != p.id) continue;
         if (child.parent_death_signal && !child.ended)
             post_signal(child, {.number = child.parent_death_signal, .code = abi::si_user});
-        child.parent = state_.processes.begin()->first;
+        child.parent = guardian;
+        child.exit_signal = abi::sigchld;  // whatever its maker wanted (reparent_leader)
         if (child.ended) tell_parent(child);
     }
     for (const pid group : groups)
         if (orphaned(group)) hang_up_orphans(group);
     tell_parent(p);
     contended_ = true;
+}
+
+/// Who gets the children of one that ends: the nearest ancestor that asked for them
+/// (PR_SET_CHILD_SUBREAPER), or the first process (kernel/exit.c, find_new_reaper).
+pid kernel::reaper_for(const process_state& p) const {
+    const auto& all = state_.processes;
+    for (auto it = all.find(p.parent); it != all.end(); it = all.find(it->second.parent))
+        if (it->second.child_subreaper && !it->second.ended) return it->first;
+    return all.begin()->first;
 }
 
 void kernel::tell_parent(process_state& p) {
@@ -128,7 +135,10 @@ void kernel::reap(process_state& p) {
 void kernel::end_other_threads(task& t) {
     auto& p = t.process();
     for (auto& [tid, ts] : state_.tasks)
-        if (ts.process == p.id && tid != t.state().tid) ts.run = task_exited{};
+        if (ts.process == p.id && tid != t.state().tid) {
+            if (!std::holds_alternative<task_exited>(ts.run)) release_thread(p, ts);
+            ts.run = task_exited{};
+        }
     if (t.state().tid == p.id) return;
     // The leader's number is the process's: the caller takes it.
     const pid old = t.state().tid;

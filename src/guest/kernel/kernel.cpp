@@ -190,27 +190,27 @@ step kernel::deliver_signals(task& t) {
     return {step::kind::set_registers, t.registers().rax};
 }
 
-void kernel::post_signal(task_state& to, const signal_info& info) {
+bool kernel::post_signal(task_state& to, const signal_info& info) {
     contended_ = true;
-    if (std::holds_alternative<task_exited>(to.run)) return;
+    if (std::holds_alternative<task_exited>(to.run)) return true;
     const auto bit = signal_bit(info.number);
-    if (!send_job_signal(process_of(to), info.number, !(to.signals.blocked & bit))) return;
+    if (!send_job_signal(process_of(to), info.number, !(to.signals.blocked & bit))) return true;
     const auto* waiting = std::get_if<task_waiting>(&to.run);
     const bool wanted = waiting && (waiting->wait.signals & bit);
     if (!(to.signals.blocked & bit) && !wanted &&
         signals::ignored(process_of(to).actions, info.number))
-        return;
-    signals::queue(to.signals.pending, info);
+        return true;
+    return signals::queue(to.signals.pending, info);
 }
 
-void kernel::post_signal(process_state& to, const signal_info& info) {
+bool kernel::post_signal(process_state& to, const signal_info& info) {
     contended_ = true;
     const auto bit = signal_bit(info.number);
     const bool takes = std::ranges::any_of(state_.tasks, [&](const auto& entry) {
         const task_state& ts = entry.second;
         return ts.process == to.id && !(ts.signals.blocked & bit);
     });
-    if (!send_job_signal(to, info.number, takes)) return;
+    if (!send_job_signal(to, info.number, takes)) return true;
     const bool vanishes =
         signals::ignored(to.actions, info.number) &&
         std::ranges::none_of(state_.tasks, [&](const auto& entry) {
@@ -219,7 +219,7 @@ void kernel::post_signal(process_state& to, const signal_info& info) {
             return ts.process == to.id &&
                    ((ts.signals.blocked & bit) || (waiting && (waiting->wait.signals & bit)));
         });
-    if (!vanishes) signals::queue(to.pending, info);
+    return vanishes || signals::queue(to.pending, info);
 }
 
 void kernel::force_signal(task_state& to, const signal_info& info) {

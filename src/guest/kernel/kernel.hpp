@@ -106,10 +106,10 @@ class kernel {
     // --------------------------------------------------------------------------------------------
     void set_exit_status(guest::exit_status s) noexcept { exit_status_ = s; }
     /// Queues a signal for a task; it is delivered when its call returns, or ends its wait with
-    /// EINTR.
-    void post_signal(task_state& to, const signal_info& info);
+    /// EINTR. False: its queue is full, and the signal lost.
+    bool post_signal(task_state& to, const signal_info& info);
     /// The same for a process: any thread of it that does not block the signal takes it.
-    void post_signal(process_state& to, const signal_info& info);
+    bool post_signal(process_state& to, const signal_info& info);
     /// The task on the vCPU and its process.
     [[nodiscard]] task_state& running_task() noexcept;
     [[nodiscard]] process_state& process_of(const task_state& t) noexcept;
@@ -185,6 +185,7 @@ class kernel {
     [[nodiscard]] bool stopped(const task_state& ts) const;
     // exit.cpp
     void release_thread(process_state& p, task_state& ts);
+    [[nodiscard]] pid reaper_for(const process_state& p) const;
     void tell_parent(process_state& p);
     [[nodiscard]] bool wait_is_over(task_state& ts, const wait_state& wait);
     int floating_point_code(std::uint8_t vector);

@@ -29,6 +29,9 @@ namespace hearth::guest {
 
 using pid = std::int32_t;
 
+/// No process or thread has this number or one above: /proc/sys/kernel/pid_max.
+inline constexpr pid pid_max = 32'768;
+
 struct task_running {
     bool operator==(const task_running&) const = default;
 };
@@ -52,7 +55,8 @@ struct task_state {
     std::chrono::nanoseconds cpu_time{};  ///< used until it last left the vCPU
     std::uint64_t clear_child_tid = 0;
     std::uint64_t robust_list = 0;
-    std::string name;  ///< comm, at most 15 bytes
+    std::int32_t nice = 0;  ///< of the thread, as in Linux
+    std::string name;       ///< comm, at most 15 bytes
     bool operator==(const task_state&) const = default;
 };
 
@@ -126,11 +130,11 @@ struct process_state {
     std::uint32_t umask = 022;
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
+    bool executed = false;  ///< another program since it was made
     bool dumpable = true;
     bool no_new_privileges = false, keep_capabilities = false, child_subreaper = false,
          no_huge_pages = false;
     std::int32_t parent_death_signal = 0;
-    std::int32_t nice = 0;
     std::uint32_t personality = 0;
     std::uint64_t timer_slack = 50'000;  ///< nanoseconds; kept, not acted on
     bool operator==(const process_state&) const = default;

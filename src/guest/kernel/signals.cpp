@@ -69,8 +69,12 @@ bool queue(std::vector<signal_info>& pending, const signal_info& info) {
         if (!first_of(pending, info.number)) pending.push_back(info);
         return true;
     }
-    if (pending.size() >= queue_limit) return false;
-    pending.push_back(info);
+    if (pending.size() < queue_limit) {
+        pending.push_back(info);
+        return true;
+    }
+    if (info.code != abi::si_user) return false;
+    if (!first_of(pending, info.number)) pending.push_back({.number = info.number});
     return true;
 }
 
@@ -160,14 +164,22 @@ bool restartable(std::uint32_t number) noexcept {
         case 61:   // wait4
         case 72:   // fcntl, F_SETLKW
         case 73:   // flock
+        case 85:   // creat
         case 202:  // futex, FUTEX_WAIT
         case 247:  // waitid
         case 257:  // openat
         case 275:  // splice
+        case 276:  // tee
+        case 278:  // vmsplice
         case 288:  // accept4
         case 295:  // preadv
         case 296:  // pwritev
+        case 299:  // recvmmsg
+        case 307:  // sendmmsg
         case 318:  // getrandom
+        case 327:  // preadv2
+        case 328:  // pwritev2
+        case 437:  // openat2
         case sys_hearth_exchange_number:
             return true;
         default:

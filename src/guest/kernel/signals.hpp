@@ -31,8 +31,9 @@ bool stops(const process_state& p, int number) noexcept;
 inline constexpr signal_set stop_signals = signal_bit(abi::sigstop) | signal_bit(abi::sigtstp) |
                                            signal_bit(abi::sigttin) | signal_bit(abi::sigttou);
 
-/// Adds to a queue: a standard signal at most once, a real-time one each time. False when the queue
-/// is full.
+/// Adds to a queue: a standard signal at most once, a real-time one each time. When the queue is
+/// full, one that kill sends still comes, once and without its sender; any other is refused: false
+/// (kernel/signal.c, __send_signal_locked).
 bool queue(std::vector<signal_info>& pending, const signal_info& info);
 signal_set set_of(std::span<const signal_info> pending) noexcept;
 

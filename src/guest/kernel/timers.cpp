@@ -146,10 +146,9 @@ void kernel::send_timer_signal(process_state& p,
     timer.pending_overrun = static_cast<std::int32_t>(std::min<std::int64_t>(
         most, (pending ? timer.pending_overrun : 0) + std::min(overrun, most)));
     if (pending) return;
-    if (owner != state_.tasks.end())
-        post_signal(owner->second, info);
-    else
-        post_signal(p, info);
+    const bool posted =
+        owner != state_.tasks.end() ? post_signal(owner->second, info) : post_signal(p, info);
+    if (!posted) queue.push_back(info);  // a timer's own place, beside the limit
 }
 
 void kernel::set_cpu_limit(process_state& p) {

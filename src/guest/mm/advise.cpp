@@ -51,7 +51,15 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
     if (length > ~std::uint64_t{0} - page_size) return os_error{EINVAL};
     const std::uint64_t bytes = round_up(length);
     if (advice == MADV_HWPOISON || advice == madv_soft_offline) return os_error{EPERM};
-    enum { nothing, discard, discard_anonymous, populate_read, populate_write } act = nothing;
+    enum {
+        nothing,
+        discard,
+        discard_anonymous,
+        populate_read,
+        populate_write,
+        wipe,
+        keep
+    } act = nothing;
     switch (advice) {
         case MADV_NORMAL:
         case MADV_RANDOM:
@@ -65,8 +73,6 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         case MADV_NOHUGEPAGE:
         case MADV_DONTDUMP:
         case MADV_DODUMP:
-        case MADV_WIPEONFORK:
-        case MADV_KEEPONFORK:
         case madv_cold:
         case madv_pageout:
             break;
@@ -82,6 +88,12 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         case madv_populate_write:
             act = populate_write;
             break;
+        case MADV_WIPEONFORK:
+            act = wipe;
+            break;
+        case MADV_KEEPONFORK:
+            act = keep;
+            break;
         default:
             return os_error{EINVAL};  // MADV_REMOVE too, which is the files' affair
     }
@@ -89,11 +101,19 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         return bytes == 0 ? outcome<void>{} : outcome<void>{os_error{ENOMEM}};
     if (bytes == 0) return {};
 
+    if (act == wipe || act == keep) {
+        if (state_.vmas.size() + 2 > max_vmas) return os_error{ENOMEM};
+        split_vma(state_.vmas, start);
+        split_vma(state_.vmas, start + bytes);
+    }
     const auto whole =
         for_each_part(state_.vmas, start, start + bytes,
                       [&](vma_iterator area, gva from, gva to) -> outcome<void> {
                           const vma& v = area->second;
                           if (act == discard_anonymous && v.file) return os_error{EINVAL};
+                          // A file would show itself again, shared memory be wiped for others.
+                          if (act == wipe && (v.file || v.shares_frames())) return os_error{EINVAL};
+                          if (act == wipe || act == keep) area->second.wipe_on_fork = act == wipe;
                           // What processes share stays, whoever is done with it.
                           if ((act == discard || act == discard_anonymous) && !v.shares_frames())
                               forget(from, to);
@@ -106,6 +126,7 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
                           }
                           return {};
                       });
+    if (act == wipe || act == keep) merge_vmas(state_.vmas, start, start + bytes);
     if (!whole) return whole.error();
     if (!*whole) return os_error{ENOMEM};
     return {};

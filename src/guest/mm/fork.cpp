@@ -70,6 +70,7 @@ outcome<void> address_space::fork_into(mm_state& state) {
     outcome<void> result;
     for (auto& [start, area] : state_.vmas) {
         if (start >= user_end) break;
+        if (area.wipe_on_fork) continue;
         if (area.shared_anonymous && !area.prot.none() &&
             supply_pages({start, area}, start, area.end) == supply::out_of_memory) {
             result = os_error{ENOMEM};

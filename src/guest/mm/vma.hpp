@@ -30,6 +30,7 @@ struct vma {
     /// MAP_PRIVATE of a memory_file: who writes has a page of his own.
     bool copies = false;
     bool shared_anonymous = false;  ///< MAP_SHARED | MAP_ANONYMOUS: the same frames after fork
+    bool wipe_on_fork = false;      ///< MADV_WIPEONFORK: a child finds zeroes
     std::uint64_t memory_file = 0;  ///< a file in guest memory: its number; `file` has its path
     std::optional<file_backing> file;
     std::uint64_t file_offset = 0;  ///< of the VMA's start

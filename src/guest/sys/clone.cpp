@@ -70,6 +70,7 @@ task_state new_task(task& t, const clone_request& q, pid id) {
         child.signals.alternate_size = of.alternate_size;
         child.signals.alternate_flags = of.alternate_flags;
     }
+    child.nice = t.state().nice;
     child.name = t.state().name;
     if (q.flags & CLONE_CHILD_CLEARTID) child.clear_child_tid = q.child_tid.address.value;
     return child;
@@ -96,7 +97,6 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.no_new_privileges = parent.no_new_privileges;
     child.keep_capabilities = parent.keep_capabilities;
     child.no_huge_pages = parent.no_huge_pages;
-    child.nice = parent.nice;
     child.personality = parent.personality;
     child.timer_slack = parent.timer_slack;
     if (q.flags & clear_sighand)

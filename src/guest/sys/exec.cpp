@@ -3,6 +3,7 @@
 #include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/sys/futex.hpp"
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/open.hpp"
 #include "guest/vfs/programs.hpp"
@@ -56,8 +57,10 @@ sysret execute(task& t,
     if (request.arguments.empty()) request.arguments.emplace_back();  // as Linux since 5.18
     request.environment = std::move(*envp);
     kernel.host().random(request.random);
-    request.uid = p.ids.euid;
-    request.gid = p.ids.egid;
+    request.uid = p.uid;
+    request.euid = p.ids.euid;
+    request.gid = p.gid;
+    request.egid = p.ids.egid;
     request.hwcap = exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
 
@@ -71,7 +74,12 @@ sysret execute(task& t,
         kernel.exit_process(p, {.code = 0, .signal = abi::sigkill});
         return sysret::exited();
     };
+    // The memory may be others' too, or have parts of a file that others map (exec_mm_release); the
+    // caller has its new number by now.
+    walk_robust_list(t);
+    auto& ts = t.state();
     if (p.memory_of || kernel.memory_is_lent(p)) {
+        clear_child_tid(t);
         kernel.leave_memory(p);
         if (!kernel.new_memory(p.mm)) return fatal();
     }
@@ -85,11 +93,12 @@ sysret execute(task& t,
         if (action.handler != abi::sig_ign) action = {};
     p.timers.posix.clear();
     p.vforked = false;
-    p.dumpable = true;
-    auto& ts = t.state();
+    p.executed = p.dumpable = true;
+    p.ids.suid = p.ids.fsuid = p.ids.euid;
+    p.ids.sgid = p.ids.fsgid = p.ids.egid;
     ts.signals.alternate_stack = ts.signals.alternate_size = 0;
     ts.signals.alternate_flags = abi::ss_disable;
-    ts.clear_child_tid = ts.robust_list = 0;
+    ts.clear_child_tid = 0;
     ts.name = loaded->name;
     kernel.set_running_fpu({});
     kernel.contend();  // a parent that waited for this

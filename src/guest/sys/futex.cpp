@@ -214,21 +214,34 @@ void walk_robust_list(task& t) {
     } list{};
     if (!t.memory().read(gva{head}, std::as_writable_bytes(std::span(&list, 1)))) return;
     const auto owner = static_cast<std::uint32_t>(t.state().tid);
-    const auto died = [&](std::uint64_t entry) {
+    const auto died = [&](std::uint64_t entry, bool pending) {
         const guest_ptr<std::uint32_t> word{gva{(entry & ~std::uint64_t{1}) + list.offset}};
         const auto value = t.read(word);
-        if (!value || (*value & futex_tid_mask) != owner) return;
+        if (!value) return;
+        // It ended between giving the lock back and waking who waits for it, or was woken itself
+        // and ended before it took the lock: the next in line is not to wait for ever.
+        if (pending && (*value & futex_tid_mask) == 0) {
+            t.kernel().wake(futex_at(t, word.address), 1);
+            return;
+        }
+        if ((*value & futex_tid_mask) != owner) return;
         if (!t.write(word, (*value & futex_waiters) | futex_owner_died)) return;
         if (*value & futex_waiters) t.kernel().wake(futex_at(t, word.address), 1);
     };
     std::uint64_t entry = list.next;
     for (int i = 0; i < most_robust_locks && entry != head && entry != 0; ++i) {
         const auto next = t.read(guest_ptr<std::uint64_t>{gva{entry & ~std::uint64_t{1}}});
-        if (entry != list.pending) died(entry);
+        if (entry != list.pending) died(entry, false);
         if (!next) return;
         entry = *next;
     }
-    if (list.pending) died(list.pending);
+    if (list.pending) died(list.pending, true);
+}
+
+void clear_child_tid(task& t) {
+    const gva at{std::exchange(t.state().clear_child_tid, 0)};
+    if (at.value == 0) return;
+    if (t.write(guest_ptr<std::int32_t>{at}, 0)) t.kernel().wake(futex_at(t, at), 1);
 }
 
 sysret sys_set_robust_list(task& t, guest_ptr<void> head, std::uint64_t length) {

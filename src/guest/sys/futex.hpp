@@ -12,6 +12,8 @@ namespace hearth::guest {
 futex_wait futex_at(task&, gva address);
 /// The words of the robust locks a thread holds when it ends: their owner has died.
 void walk_robust_list(task&);
+/// The word that tells others that a thread has left this memory (man 2 set_tid_address).
+void clear_child_tid(task&);
 
 sysret sys_futex(task&,
                  guest_ptr<std::uint32_t> word,

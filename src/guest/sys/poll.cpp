@@ -187,8 +187,13 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
     vfs::vfs_state& state = files::state_of(t);
     std::int64_t count = 0;
     const auto who = asker_of(t);
-    for (auto& [key, item] : (*set)->items) {
-        if (count == most) break;
+    auto& items = (*set)->items;
+    // Once around, from where the last answer stopped (fs/eventpoll.c, ep_send_events: what was
+    // told goes to the end of the list).
+    auto at = items.upper_bound((*set)->last);
+    for (std::size_t left = items.size(); left != 0 && count != most; --left, ++at) {
+        if (at == items.end()) at = items.begin();
+        auto& [key, item] = *at;
         const std::uint32_t ready = vfs::epoll_ready(who, key.second, item);
         if (!ready) {
             // A source without a count of its own (stdin) is armed again by being seen not ready.
@@ -205,7 +210,7 @@ sysret wait_epoll(task& t, int fd, guest_ptr<::epoll_event> out, int most, timeo
         item.reported = ready;
         item.activity = vfs::activity_of(who, *state.find(key.second));
         if (item.events & EPOLLONESHOT) item.disabled = true;
-        ++count;
+        if (++count == most) (*set)->last = key;
     }
     if (count || is_over(t, deadline)) return count;
     wait_state wait;

@@ -24,6 +24,13 @@ bool may_take(const process_state& p, std::uint32_t id, Own... own) noexcept {
     return id == unchanged || privileged(p) || ((id == own) || ...);
 }
 
+/// A return with all registers, 0 in RAX: the stub page's answers are renewed on the way
+/// (sandbox::enter_running_task).
+sysret full_return(task& t) {
+    t.registers().rax = 0;
+    return sysret::registers_set();
+}
+
 process_state* process_or_self(task& t, int id) {
     if (id == 0) return &t.process();
     auto& all = t.kernel().state().processes;
@@ -92,6 +99,7 @@ sysret sys_setpgid(task& t, int process, int group) {
     const auto self = t.process().id;
     if (!p || (p->id != self && p->parent != self)) return sysret::error(ESRCH);
     if (p->session != t.process().session) return sysret::error(EPERM);
+    if (p->id != self && p->executed) return sysret::error(EACCES);
     if (p->session == p->id) return sysret::error(EPERM);  // a session leader stays
     const auto wanted = group == 0 ? p->id : group;
     const bool known =
@@ -127,7 +135,7 @@ sysret sys_setuid(task& t, std::uint32_t uid) {
     else if (uid != p.uid && uid != p.ids.suid)
         return sysret::error(EPERM);
     p.ids.euid = p.ids.fsuid = uid;
-    return 0;
+    return full_return(t);
 }
 sysret sys_setgid(task& t, std::uint32_t gid) {
     auto& p = t.process();
@@ -137,7 +145,7 @@ sysret sys_setgid(task& t, std::uint32_t gid) {
     else if (gid != p.gid && gid != p.ids.sgid)
         return sysret::error(EPERM);
     p.ids.egid = p.ids.fsgid = gid;
-    return 0;
+    return full_return(t);
 }
 sysret sys_setreuid(task& t, std::uint32_t real, std::uint32_t effective) {
     auto& p = t.process();
@@ -149,7 +157,7 @@ sysret sys_setreuid(task& t, std::uint32_t real, std::uint32_t effective) {
     if (real != unchanged || (effective != unchanged && effective != old_real))
         p.ids.suid = p.ids.euid;
     p.ids.fsuid = p.ids.euid;
-    return 0;
+    return full_return(t);
 }
 sysret sys_setregid(task& t, std::uint32_t real, std::uint32_t effective) {
     auto& p = t.process();
@@ -161,7 +169,7 @@ sysret sys_setregid(task& t, std::uint32_t real, std::uint32_t effective) {
     if (real != unchanged || (effective != unchanged && effective != old_real))
         p.ids.sgid = p.ids.egid;
     p.ids.fsgid = p.ids.egid;
-    return 0;
+    return full_return(t);
 }
 sysret sys_setresuid(task& t, std::uint32_t real, std::uint32_t effective, std::uint32_t saved) {
     auto& p = t.process();
@@ -171,7 +179,7 @@ sysret sys_setresuid(task& t, std::uint32_t real, std::uint32_t effective, std::
     if (effective != unchanged) p.ids.euid = effective;
     if (saved != unchanged) p.ids.suid = saved;
     p.ids.fsuid = p.ids.euid;
-    return 0;
+    return full_return(t);
 }
 sysret sys_setresgid(task& t, std::uint32_t real, std::uint32_t effective, std::uint32_t saved) {
     auto& p = t.process();
@@ -181,7 +189,7 @@ sysret sys_setresgid(task& t, std::uint32_t real, std::uint32_t effective, std::
     if (effective != unchanged) p.ids.egid = effective;
     if (saved != unchanged) p.ids.sgid = saved;
     p.ids.fsgid = p.ids.egid;
-    return 0;
+    return full_return(t);
 }
 
 namespace {
@@ -352,7 +360,7 @@ sysret sys_prctl(
             return set_name(t, gva{a2});
         case abi::pr_get_name:
             return get_name(t, gva{a2});
-        case abi::pr_set_pdeathsig:  // kept; there is no parent inside to die
+        case abi::pr_set_pdeathsig:
             if (a2 > signal_count) return sysret::error(EINVAL);
             p.parent_death_signal = static_cast<std::int32_t>(a2);
             return 0;

@@ -20,9 +20,11 @@ signal_info sender_info(task& t, int number, int code) {
             .sender_uid = t.process().uid};
 }
 
-/// Sends to a process; the null signal only asks whether it is there.
-sysret send(task& t, process_state& to, const signal_info& info) {
-    if (info.number != 0) t.kernel().post_signal(to, info);
+/// Sends to a process or a thread; the null signal only asks whether it is there. EAGAIN: the queue
+/// of a real-time signal is full.
+template <class Target>
+sysret send(task& t, Target& to, const signal_info& info) {
+    if (info.number != 0 && !t.kernel().post_signal(to, info)) return sysret::error(EAGAIN);
     return 0;
 }
 
@@ -44,8 +46,7 @@ sysret send_to_thread(task& t, int process, int thread, const signal_info& info)
     if (it == all.end() || std::holds_alternative<task_exited>(it->second.run))
         return sysret::error(ESRCH);
     if (process > 0 && it->second.process != process) return sysret::error(ESRCH);
-    if (info.number != 0) t.kernel().post_signal(it->second, info);
-    return 0;
+    return send(t, it->second, info);
 }
 
 bool valid_or_null(int number) noexcept { return number == 0 || signals::valid(number); }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace hearth::guest {
 namespace {
@@ -131,39 +132,56 @@ sysret sys_getcpu(task& t,
 }
 
 namespace {
-/// PRIO_PROCESS, PRIO_PGRP, PRIO_USER: whether (which, who) names this process, the only one there
-/// is.
-outcome<void> names_us(task& t, int which, int who) {
-    const auto& p = t.process();
-    bool us = who == 0;
-    switch (which) {
-        case 0:
-            us = us || find_task(t, who);
-            break;
-        case 1:
-            us = us || who == p.group;
-            break;
-        case 2:
-            us = us || static_cast<std::uint32_t>(who) == p.uid;
-            break;
-        default:
-            return os_error{EINVAL};
+
+constexpr int of_process = 0, of_group = 1, of_user = 2;  // PRIO_*
+
+/// The threads that (which, who) names (kernel/sys.c, getpriority): one, or all of a process group,
+/// or all of a real user id. 0 is the caller's own. EINVAL, ESRCH
+outcome<std::vector<task_state*>> named_by(task& t, int which, int who) {
+    if (which < of_process || which > of_user) return os_error{EINVAL};
+    std::vector<task_state*> named;
+    if (which == of_process) {
+        if (auto* one = find_task(t, who)) named.push_back(one);
+    } else {
+        const auto& self = t.process();
+        const auto group = who ? who : self.group;
+        const auto user = who ? static_cast<std::uint32_t>(who) : self.uid;
+        for (auto& [tid, ts] : t.kernel().state().tasks) {
+            const auto& p = t.kernel().process_of(ts);
+            if (which == of_group ? p.group == group : p.uid == user) named.push_back(&ts);
+        }
     }
-    if (!us) return os_error{ESRCH};
+    if (named.empty()) return os_error{ESRCH};
+    return named;
+}
+
+/// Of another user's thread: EPERM. To be favoured more takes CAP_SYS_NICE, which no guest has:
+/// EACCES.
+outcome<void> set_nice(task& t, task_state& of, int nice) {
+    const auto caller = t.process().ids.euid;
+    const auto& p = t.kernel().process_of(of);
+    if (caller != 0 && caller != p.uid && caller != p.ids.euid) return os_error{EPERM};
+    if (nice < of.nice) return os_error{EACCES};
+    of.nice = nice;
     return {};
 }
+
 }  // namespace
 
 sysret sys_getpriority(task& t, int which, int who) {
-    if (auto r = names_us(t, which, who); !r) return r.error();
-    return 20 - t.process().nice;  // the kernel's own answer: 1..40
+    const auto named = named_by(t, which, who);
+    if (!named) return named.error();
+    const auto* first = *std::ranges::min_element(*named, {}, &task_state::nice);
+    return 20 - first->nice;  // the kernel's own answer: 1..40
 }
 sysret sys_setpriority(task& t, int which, int who, int value) {
-    if (auto r = names_us(t, which, who); !r) return r.error();
+    const auto named = named_by(t, which, who);
+    if (!named) return named.error();
     const int nice = std::clamp(value, -20, 19);
-    if (nice < t.process().nice) return sysret::error(EACCES);  // no CAP_SYS_NICE
-    t.process().nice = nice;
-    return 0;
+    outcome<void> last{};
+    for (auto* one : *named)
+        if (auto r = set_nice(t, *one, nice); !r) last = r;
+    return last;
 }
 
 sysret sys_membarrier(task&, int command, std::uint32_t flags, int) {

@@ -157,7 +157,10 @@ struct epoll_set {
         bool operator==(const item&) const = default;
     };
     /// As in Linux, an interest is known by number and description.
-    std::map<std::pair<int, description_id>, item> items;
+    using key = std::pair<int, description_id>;
+    std::map<key, item> items;
+    /// Where the last answer was full; the next begins behind it, so that every one has its turn.
+    key last{-1, {}};
     bool operator==(const epoll_set&) const = default;
 };
 struct standard_stream {

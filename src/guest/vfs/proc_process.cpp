@@ -117,10 +117,12 @@ std::string stat(const context& c, const filesystem&, const subject& s) {
     const signal_sets sets = signals_of(c, s);
     constexpr std::uint64_t no_limit = ~std::uint64_t{0};
     const auto limit = p.limits.find(RLIMIT_RSS);
+    const task_state* t = task_of(c, s);
+    const int nice = t ? t->nice : 0;
     std::string out =
         fmt::format("{} ({}) {} {} {} {} 0 -1 4194304 0 0 0 0 {} 0 {} 0 {} {} {} 0 {} ", s.thread,
                     name_of(c, s), state_of(c, s)[0], p.parent, p.group, p.session,
-                    ticks(cpu_time_of(c, s)), ticks(p.children_time), 20 + p.nice, p.nice,
+                    ticks(cpu_time_of(c, s)), ticks(p.children_time), 20 + nice, nice,
                     threads_of(c, p), ticks(p.started - c.state.identity.boot_time));
     out +=
         fmt::format("{} {} {} 0 0 {} 0 0 {} {} {} {} 0 0 0 {} 0 0 0 0 0 0 0 0 {} {} {} {} {} {}\n",
@@ -251,6 +253,7 @@ std::string flags_of(const mm::vma& v) {
     if (v.shares_frames() || v.shared) out += " sh";
     out += " mr mw me";
     if (v.grows_down) out += " gd";
+    if (v.wipe_on_fork) out += " wf";
     return out + " \n";
 }
 

@@ -170,7 +170,7 @@ made_files system_files() {
         made_file{"sys/kernel/ostype", fixed<"Linux\n">},
         made_file{"sys/kernel/overflowgid", fixed<"65534\n">},
         made_file{"sys/kernel/overflowuid", fixed<"65534\n">},
-        made_file{"sys/kernel/pid_max", fixed<"32768\n">},
+        made_file{"sys/kernel/pid_max", [](c) { return fmt::format("{}\n", pid_max); }},
         made_file{"sys/kernel/random/boot_id", [](c k) { return uuid(k.state.identity.boot_id); }},
         made_file{"sys/kernel/random/entropy_avail", fixed<"256\n">},
         made_file{"sys/kernel/random/poolsize", fixed<"256\n">},

@@ -45,9 +45,9 @@ inline constexpr std::array<trivial_call, 7> trivial_calls{{
     {186, offsetof(vvar, tid)},   // gettid
     {110, offsetof(vvar, ppid)},  // getppid
     {102, offsetof(vvar, uid)},   // getuid
-    {107, offsetof(vvar, uid)},   // geteuid
+    {107, offsetof(vvar, euid)},  // geteuid
     {104, offsetof(vvar, gid)},   // getgid
-    {108, offsetof(vvar, gid)},   // getegid
+    {108, offsetof(vvar, egid)},  // getegid
 }};
 
 constexpr bool in_stub(std::uint64_t rip) noexcept {

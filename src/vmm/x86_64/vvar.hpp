@@ -18,8 +18,8 @@ struct vvar {
     std::uint32_t shift;
     // Answers of the trivial system calls.
     std::uint32_t pid, tid, ppid;
-    std::uint32_t uid, gid;
+    std::uint32_t uid, gid, euid, egid;
 };
-static_assert(offsetof(vvar, mul) == 24 && offsetof(vvar, pid) == 32 && offsetof(vvar, gid) == 48);
+static_assert(offsetof(vvar, mul) == 24 && offsetof(vvar, pid) == 32 && offsetof(vvar, egid) == 56);
 
 }  // namespace hearth::vmm

@@ -33,9 +33,9 @@ struct timezone {
 struct vvar {
     u64 tsc0, monotonic_ns0, realtime_ns0;
     u32 mul, shift;
-    u32 pid, tid, ppid, uid, gid;
+    u32 pid, tid, ppid, uid, gid, euid, egid;
 };
-_Static_assert(sizeof(struct vvar) == 56 && __builtin_offsetof(struct vvar, mul) == 24, "vvar.hpp");
+_Static_assert(sizeof(struct vvar) == 64 && __builtin_offsetof(struct vvar, mul) == 24, "vvar.hpp");
 
 extern const volatile struct vvar vvar_page __attribute__((visibility("hidden"))); /* vdso.lds */
 
