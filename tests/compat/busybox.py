@@ -47,7 +47,7 @@ def results(output):
 
 
 def main():
-    options = judge.arguments(__doc__, 120, sources="keep BusyBox's sources in DIR, and find them there")
+    options = judge.arguments(__doc__, 900, sources="keep BusyBox's sources in DIR, and find them there")
     for tool in ("apt-get", "gcc", "/bin/busybox"):
         if not shutil.which(tool):
             sys.exit(f"Missing {tool}: apt-get install gcc busybox-static")
@@ -68,7 +68,7 @@ def main():
         for applet in applets:
             with tempfile.TemporaryDirectory() as own:
                 command = ["/bin/sh", "-c", script, "sh", str(place)]
-                status, output, seconds = judge.run([*command, own, applet], options.timeout, own, environment)
+                status, output, seconds = judge.run([*judge.LIMITS, *command, own, applet], options.timeout, own, environment)
                 judge.keep(options, f"busybox-{applet}", "native", output)
                 native.update({f"{applet}/{name}": judge.Outcome(state, "", seconds)
                                for name, state in results(output).items()})

@@ -7,6 +7,7 @@ and on a listed one that passes, so that the list stays true.
 import argparse
 import concurrent.futures
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import signal
@@ -15,6 +16,8 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Before a native command: what a function may have.
+LIMITS = ["/usr/bin/prlimit", "--nofile=1024:1024", "--"]
 
 
 @dataclasses.dataclass
@@ -41,7 +44,7 @@ def run(command, timeout, cwd="/", environment=None):
 
 
 def known_failures(suite):
-    """failures.txt: lines `suite | subject | reason`; # begins a comment."""
+    """failures.txt: lines `suite | subject | reason`; # begins a comment. A subject may be a pattern (fnmatch)."""
     known = {}
     for line in (HERE / "failures.txt").read_text().splitlines():
         if not line.strip() or line.startswith("#"):
@@ -50,6 +53,11 @@ def known_failures(suite):
         if of == suite:
             known[subject] = reason
     return known
+
+
+def entry_for(known, subject):
+    """The entry of known failures that is the subject's, or None."""
+    return subject if subject in known else next((p for p in known if fnmatch.fnmatchcase(subject, p)), None)
 
 
 def arguments(description, timeout, **directories):
@@ -104,14 +112,13 @@ def compare(suite, title, subjects, options, natively, guest):
                     cured.append(subject)
             else:
                 failed.append(subject)
-                if subject not in known:
+                if not entry_for(known, subject):
                     unlisted.append(f"{subject}: {ours.detail}")
     print("| suite | run | passed | failed | not counted: fail or skip natively |")
     print("|---|---|---|---|---|")
     print(f"| {title} | {passed + len(failed)} | {passed} | {len(failed)} | {skipped} |")
-    for subject in failed:
-        if subject in known:
-            print(f"* {suite} `{subject}`: {known[subject]}")
+    for entry in dict.fromkeys(filter(None, (entry_for(known, subject) for subject in failed))):
+        print(f"* {suite} `{entry}`: {known[entry]}")
     for line in unlisted:
         print(f"UNLISTED FAILURE {suite} {line}")
     for subject in cured:

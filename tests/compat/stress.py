@@ -27,7 +27,7 @@ sigpipe 20 | sigq 100 | sigrt 50 | sigsegv 50 | sigsuspend 50 | sigtrap 50 | ski
 sock 20 | sockfd 20 | sockpair 50 | spawn 5 | splice 50 | stack 5 | str 5 | switch 500 | sysbadaddr 50 | sysinfo 20
 tee 20 | timer 20 | timerfd 20 | touch 50 | tree 1 --tree-size 2048 | tsc 10 | tsearch 1 --tsearch-size 2048 | udp 20
 urandom 20 | utime 50 | vdso 500 | vecmath 5 | vfork 50 | vm 20 --vm-bytes 4M | vm-splice 50 | vm-rw 2 --vm-rw-bytes 1M
-vm-segv 5 | wait 20 | wcs 5 | xattr 2 | zero 50 | zlib 1 | zombie 20
+vm-segv 5 | wait 2 | wcs 5 | xattr 2 | zero 50 | zlib 1 | zombie 20
 """
 QUICK = "brk pipe mutex fork signal sigsegv mremap rename eventfd".split()
 
@@ -65,7 +65,7 @@ def main():
 
     def natively(name):
         with tempfile.TemporaryDirectory() as work:
-            ran = judge.run(command(name, work), options.timeout + 15, work, environment)
+            ran = judge.run([*judge.LIMITS, *command(name, work)], options.timeout + 15, work, environment)
         judge.keep(options, f"stress-{name}", "native", ran[1])
         return result(*ran, options.timeout)
 
