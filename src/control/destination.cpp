@@ -1,5 +1,6 @@
 #include "control/destination.hpp"
 
+#include "base/init_failure.hpp"
 #include "base/system_error.hpp"
 #include "base/unique_fd.hpp"
 #include "control/control_plane_impl.hpp"
@@ -96,10 +97,11 @@ answer answer_of(const event_ending& ending) {
     const std::string why = ending.failure.message();
     if (ending.failure == errc::init_failed) {
         a.function_error = "Unhandled";
+        const init_failure said = init_failure_in(why);
         a.payload = why.starts_with('{')
                         ? as_json(why)
-                        : json::serialize(json::object{{"errorMessage", why},
-                                                       {"errorType", "Runtime.InitError"}});
+                        : json::serialize(json::object{{"errorMessage", std::string(said.message)},
+                                                       {"errorType", std::string(said.type)}});
         return a;
     }
     a.status = ending.failure == errc::throttled   ? 429

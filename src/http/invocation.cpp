@@ -1,5 +1,6 @@
 #include "http/invocation.hpp"
 
+#include "base/init_failure.hpp"
 #include "http/aws_error.hpp"
 #include "http/text.hpp"
 
@@ -117,10 +118,10 @@ response failed_init(const error& e, std::string_view log_tail) {
     if (message.starts_with('{') && json_fault(message).empty()) {
         r.payload = message;
     } else {
-        const bool timed_out = message.find("timed out") != message.npos;
-        r.payload = boost::json::serialize(boost::json::object{
-            {"errorMessage", printable(message)},
-            {"errorType", timed_out ? "Sandbox.Timedout" : "Runtime.InitError"}});
+        const init_failure said = init_failure_in(message);
+        r.payload = boost::json::serialize(
+            boost::json::object{{"errorMessage", printable(std::string(said.message))},
+                                {"errorType", std::string(said.type)}});
     }
     return r;
 }

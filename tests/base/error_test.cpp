@@ -1,3 +1,4 @@
+#include "base/init_failure.hpp"
 #include "base/try.hpp"
 
 #include <hearth/error.hpp>
@@ -37,6 +38,22 @@ TEST_CASE("HEARTH_TRY passes the first error up") {
 }
 
 TEST_CASE("every code has a message") {
-    for (int v : {1, 2, 3, 4, 5, 6, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 41, 42, 43, 44, 45, 46, 47})
+    for (int v : {1,  2,  3,  4,  5,  6,  7,  20, 21, 22, 23, 24, 25, 26,
+                  27, 28, 29, 30, 31, 32, 40, 41, 42, 43, 44, 45, 46, 47})
         CHECK(hearth::error_category().message(v).find("unknown") == std::string::npos);
+}
+
+TEST_CASE("the sentence of a failed init has a type, if it names one") {
+    using hearth::init_failure_in;
+    const auto said = init_failure_in(
+        "Runtime.ImportModuleError: Unable to import module 'a': No module named 'b'");
+    CHECK(said.type == "Runtime.ImportModuleError");
+    CHECK(said.message == "Unable to import module 'a': No module named 'b'");
+    CHECK(init_failure_in("Sandbox.Timedout: Init phase timed out after 10.00 seconds").type ==
+          "Sandbox.Timedout");
+    for (const char* untyped :
+         {"", ": x", "no type here", "Unable to import module 'a': No module named 'b'", "x:y"}) {
+        CHECK(init_failure_in(untyped).type == "Runtime.InitError");
+        CHECK(init_failure_in(untyped).message == untyped);
+    }
 }

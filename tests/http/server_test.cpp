@@ -175,6 +175,7 @@ TEST_CASE("what a function and the worker do appears as AWS shows it") {
     CHECK(a.status == 200);
     CHECK(a.header("X-Amz-Function-Error") == "Unhandled");
     CHECK(a.json().at("errorMessage").as_string() == "Runtime exited with error: exit status 3");
+    CHECK(a.json().at("errorType").as_string() == "Runtime.ExitError");
 
     a = c.ask(invocation("init_fail", "{}"));
     CHECK(a.status == 409);
@@ -239,7 +240,8 @@ TEST_CASE("events are accepted with 202 and nothing else, and run later") {
         CHECK(f.worker.last.request_id == a.header("x-amzn-RequestId"));
         CHECK(f.worker.last.trace_id == a.header("X-Amzn-Trace-Id"));
     }
-    CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async/", R"({"n":2})")).status == 202);
+    CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async/", R"({"n":2})")).status ==
+          202);
     CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async", "")).status == 202);
     REQUIRE(ended(3));
 
@@ -392,7 +394,8 @@ TEST_CASE("the code a function was created with can be fetched where GetFunction
     f.create("f");
     raw_client c(f.front.port());
     const auto got = c.ask(request("GET", "/2015-03-31/functions/f")).json();
-    CHECK(got.at("Code").at("Location").as_string() == "http://localhost:9/_hearth/functions/f/code.zip");
+    CHECK(got.at("Code").at("Location").as_string() ==
+          "http://localhost:9/_hearth/functions/f/code.zip");
     const answer zip = c.ask(request("GET", "/_hearth/functions/f/code.zip"));
     CHECK(zip.body == script_zip());
     CHECK(zip.header("Content-Type") == "application/zip");

@@ -178,7 +178,7 @@ inline result<response> fake_version::invoke(worker::invocation input) {
     }
     const std::string how = mode();
     if (how == "cold_fail")
-        return error(errc::init_failed, "Runtime exited with error: exit status 3");
+        return error(errc::init_failed, "Runtime.ExitError: Runtime exited with error: exit status 3");
     if (how == "busy" && owner_.to_refuse-- > 0) return error(errc::throttled, "Rate Exceeded.");
     if (how == "broken" && owner_.to_refuse-- > 0) return error(errc::io_failed, "a disk");
     if (how == "throttle") return error(errc::throttled, variable("WHY", "Rate Exceeded."));
