@@ -46,8 +46,9 @@ struct runtime_options {
     std::chrono::milliseconds init_timeout = std::chrono::seconds(10);
     /// Environments a function may start in 10 s because of invocations (AWS: 1,000). Zero: no limit.
     std::size_t scale_up_starts = 0;
-    /// VM shells alive at most, unless more are needed to run. An idle environment beyond gives its shell
-    /// back and keeps what it wrote, as one does that was idle for `detach_after`.
+    /// VM shells in use at most, unless more are needed to run. An idle environment beyond gives its shell
+    /// back and keeps what it wrote, as one does that was idle for `detach_after`. A few blank ones
+    /// stand ready beside them.
     std::size_t max_shells = 64;
     std::chrono::milliseconds detach_after = std::chrono::seconds(1);
     /// vCPU threads are shared by memory size (1,769 MB count as one CPU, as in Lambda). True: a function

@@ -285,7 +285,6 @@ void write_pool(page& out, const metrics& m) {
     several("hearth_shells_granted_total", "counter",
             "VM shells that environments got, by where they came from.", "source",
             {{"same_version", s.from_same_version},
-             {"other_version", s.from_other_version},
              {"blank", s.from_blank},
              {"evicted", s.from_evicted},
              {"made", s.from_made},

@@ -88,7 +88,7 @@ void pool_fsm::state::list_lru(environment& e) {
     }
     if (e.attached && e.detachable) {
         detach_next.insert_by_since(environments, e);
-        sizes[versions[e.version].size].detach_next.insert_by_since(environments, e);
+        versions[e.version].detach_next.insert_by_since(environments, e);
     }
 }
 
@@ -99,7 +99,7 @@ void pool_fsm::state::unlist_lru(environment& e) {
     }
     if (e.in_detach.in()) {
         detach_next.erase(environments, e);
-        sizes[versions[e.version].size].detach_next.erase(environments, e);
+        versions[e.version].detach_next.erase(environments, e);
     }
 }
 

@@ -39,7 +39,6 @@ shell_metrics shells_of(const pool::shell_counts& now, const pool::pool_counters
             .making = now.making,
             .destroying = now.destroying,
             .from_same_version = from(same_version),
-            .from_other_version = from(other_version),
             .from_blank = from(blank),
             .from_evicted = from(evicted),
             .from_made = from(made),
