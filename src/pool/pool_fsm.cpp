@@ -467,6 +467,7 @@ bool pool_fsm::detached(environment_id which, byte_count diff, time_point now, s
     e->diff = diff.bytes();
     s.charge(*e, e->provisioned ? s.versions[e->version].memory() : e->diff);
     s.list_lru(*e);
+    s.evict_above_budget();
     return true;
 }
 

@@ -136,7 +136,8 @@ class pool_fsm {
 
     // -- reports of what was performed
 
-    /// @param diff  what it costs now
+    /// @param diff  what it costs now; if that brings the charges above the budget, those idle
+    /// longest are due for termination
     /// @return false: nobody wants it any more; terminate it, then `destroyed`
     [[nodiscard]] bool detached(environment_id environment,
                                 byte_count diff,

@@ -188,6 +188,7 @@ struct pool_fsm::state {
     decision start_one(version& v, std::string_view tenant_name, bool ahead, bool may_evict);
     [[nodiscard]] bool room_for(std::uint64_t bytes, std::uint64_t not_evictable = 0) const;
     void make_room(std::uint64_t bytes, std::vector<environment_id>& evict);
+    void evict_above_budget();
     [[nodiscard]] pool::no_room no_room_for(std::uint64_t bytes) const;
     [[nodiscard]] std::uint64_t free_memory() const;
     void charge(environment& e, std::uint64_t bytes);

@@ -1,5 +1,5 @@
 /* A function that dirties everything it can with a secret, and looks for that secret everywhere.
- * Events, on the native path: "count", "dirty", "search", "mess", "layout", "random", "clock".
+ * Events, on the native path: "count", "dirty", "search", "mess", "layout", "random", "clock", "keep".
  * The secret is in no event and in no constant: it is computed, so that only "dirty" leaves it. */
 #define _GNU_SOURCE
 #define HEARTH_GUEST_ABI_ONLY
@@ -177,6 +177,13 @@ int main(int argc, char** argv) {
         } else if (!strcmp(event, "search")) {
             length = search(answer, sizeof answer);
             length += (size_t)sprintf(answer + length, " vectors=%d", vectors);
+        } else if (!strcmp(event, "keep")) { /* 12 MiB, in files alone */
+            int places[] = {open("/tmp/large", O_CREAT | O_RDWR, 0600), open("/dev/shm/large", O_CREAT | O_RDWR, 0600),
+                            memfd_create("large", 0)};
+            for (int i = 0; i < 3; ++i)
+                for (int n = 0; n < 4 << 20; n += small)
+                    if (write(places[i], from_init, small) != small) return 6;
+            length = (size_t)sprintf(answer, "kept");
         } else if (!strcmp(event, "layout")) {
             unsigned long sum = 0;
             for (int i = 0; i < small; ++i) sum = sum * 31 + (unsigned char)from_init[i];

@@ -606,6 +606,27 @@ TEST_CASE("detached environments are evicted after attached ones") {
     CHECK(t.evict == std::vector<environment_id>{a});
 }
 
+TEST_CASE("a diff larger than the memory size counts, and those idle longest go for it") {
+    pool_options o = no_spares();
+    o.detach_after = 1s;
+    o.memory_budget = memory * 3;
+    pool_at_work p(o);
+    const version_id v = p.deploy(), w = p.deploy();
+    const auto a = p.idle(v);
+    p.now += 1s;
+    p.go_detached(a, memory * 2);
+    CHECK(p.fsm.charged_memory() == memory * 2);
+    const auto b = p.idle(w);
+    CHECK(p.fsm.charged_memory() == memory * 3);
+    p.now += 1s;
+    p.go_detached(b, memory * 2);
+    const auto t = p.due<terminate>();
+    REQUIRE(t.size() == 1);
+    CHECK(t[0].environment == a);
+    CHECK(p.fsm.charged_memory() == memory * 2);
+    CHECK(p.fsm.evictable_memory() == memory * 2);
+}
+
 TEST_CASE("provisioned environments are charged in full when detached, so they always have room") {
     pool_options o = no_spares();
     o.detach_after = 1s;

@@ -76,6 +76,29 @@ TEST_CASE("short of memory budget, the environment idle longest is given up") {
     CHECK(a->invoke(event("1")).value().report.start == hearth::start_kind::restored);
 }
 
+TEST_CASE("what a detached environment keeps in files counts, and goes when memory is short") {
+    constexpr std::uint64_t kept = 12u << 20;  // 4 MiB each in /tmp, /dev/shm and a memfd
+    auto o = options();
+    o.memory_budget = hearth::byte_count((128u << 20) + kept - (1u << 20));
+    o.detach_after = 1ms;
+    auto w = make(o);
+    auto f = w->deploy(spec("snapshot_guest"));
+    REQUIRE(f->initialize().has_value());
+    const auto detached = [&] { return soon([&] { return w->metrics().pool.detached == 1; }); };
+    CHECK(f->invoke(event("count")).value().payload == "1");
+    REQUIRE(detached());
+    CHECK(w->metrics().guest_memory.bytes() < 1u << 20);
+    CHECK(f->invoke(event("keep")).value().payload == "kept");
+    REQUIRE(detached());
+    CHECK(w->metrics().guest_memory.bytes() >= kept);
+    CHECK(w->metrics().guest_memory.bytes() < kept + (2u << 20));
+    auto s = spec("function_native");
+    auto g = w->deploy(s);
+    CHECK(g->invoke(event("1")).value().ok());
+    CHECK(w->metrics().pool.evicted == 1);
+    CHECK(w->metrics().guest_memory <= o.memory_budget);
+}
+
 TEST_CASE("with nothing to give up, the caller hears what was needed and what was free") {
     auto o = options();
     o.memory_budget = hearth::byte_count(100u << 20);
