@@ -20,6 +20,16 @@ using hearth::start_kind;
 
 namespace {
 
+/// What "search" of snapshot_guest answers where nobody left anything: no secret in memory, files,
+/// descriptors or registers of any kind, no timer, no signal, no handler of others.
+const std::string clean = "memory=0 file=0 gs=0 handler=0 timer=0";
+const std::string clean_rest =
+    "unclean=0 x87=0 vectors=0 avx512=0 fcw=37f mxcsr=1f80 regs=0 fs=0 files=0 timers=0 timerfds=0 "
+    "mask=0 pending=0 altstack=0";
+bool is_clean(const std::string& found) {
+    return found.starts_with(clean) && found.ends_with(clean_rest);
+}
+
 hearth::response ask(hearth::worker::deployed_version& f,
                      std::string payload,
                      std::string tenant = {}) {
@@ -110,18 +120,41 @@ TEST_CASE("isolation by invocation: every call finds what init left, and nothing
     s.isolation = isolation::invocation;
     auto f = w->deploy(s);
     REQUIRE(f->initialize().has_value());
-    const std::string clean = ask(*f, "search").payload;
+    const std::string first = ask(*f, "search").payload;
+    CHECK(is_clean(first));
     for (int i = 0; i < 3; ++i) {
         CHECK(ask(*f, "count").payload == "1");
         CHECK(ask(*f, "dirty").payload == "dirty");
         const auto r = ask(*f, "search");
-        CHECK(r.payload == clean);
+        CHECK(r.payload == first);
         CHECK(r.report.start == start_kind::warm);
         CHECK(ask(*f, "mess").payload == "mess");
-        CHECK(ask(*f, "search").payload == clean);
+        CHECK(ask(*f, "search").payload == first);
     }
-    CHECK(clean.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
     CHECK(w->metrics().pool.restored_starts == 1);
+}
+
+TEST_CASE("isolation by invocation over the Runtime API, with hooks that every call runs anew") {
+    const auto guest = GENERATE(as<std::string>(), "function_http", "function_http_dynamic");
+    auto w = make();
+    auto s = spec(guest);
+    s.isolation = isolation::invocation;
+    s.environment["HOOKS"] = "yes";
+    auto f = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    std::set<std::string> seeds;
+    for (int i = 0; i < 3; ++i) {
+        seeds.insert(ask(*f, "\"seed\"").payload);  // that the hooks draw
+        CHECK(ask(*f, "\"count\"").payload == "1");
+        CHECK(ask(*f, "\"tmp\"").payload == "0 0");  // the file that it leaves is not there
+        // Neither a connection that is half used nor one of its own making stands in the way.
+        CHECK(ask(*f, "\"garbage\"").payload == "\"garbage\"");
+        CHECK(ask(*f, "\"close\"").payload == "\"close\"");
+        CHECK(ask(*f, "\"fail\"").function_error == "Unhandled");
+    }
+    CHECK(seeds.size() == 3);
+    CHECK(w->metrics().pool.restored_starts == 1);
+    CHECK(w->metrics().pool.cold_starts == 0);
 }
 
 TEST_CASE("isolation by invocation without a snapshot starts anew each time") {
@@ -143,7 +176,7 @@ TEST_CASE("isolation by tenant: an environment never serves a second one") {
     s.isolation = isolation::tenant;
     auto f = w->deploy(s);
     CHECK(ask(*f, "dirty", "alice").payload == "dirty");
-    CHECK(ask(*f, "search", "bob").payload.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
+    CHECK(is_clean(ask(*f, "search", "bob").payload));
     const auto again = ask(*f, "search", "alice");
     CHECK(again.report.start == start_kind::warm);
     CHECK(again.payload.find("file=1") != std::string::npos);
@@ -152,6 +185,46 @@ TEST_CASE("isolation by tenant: an environment never serves a second one") {
     auto nobody = f->invoke(event("count"));
     REQUIRE(nobody.has_error());
     CHECK(nobody.error() == hearth::errc::invalid_argument);
+}
+
+TEST_CASE(
+    "isolation by tenant: the next tenant gets the shell of the one before, and nothing else") {
+    auto o = options();
+    o.detach_after = 1ms;
+    auto w = make(o);
+    auto s = spec("snapshot_guest");
+    s.isolation = isolation::tenant;
+    auto f = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    // Everybody's environment has given its shell back.
+    const auto rested = [&](std::uint64_t tenants) {
+        hearth::metrics m;
+        REQUIRE(soon([&] {
+            m = w->metrics();
+            return m.pool.detached == tenants && m.shells.in_use == 0 && m.shells.free_used >= 1;
+        }));
+        return m.shells.from_same_version;
+    };
+    CHECK(ask(*f, "dirty", "alice").payload == "dirty");
+    auto granted = rested(1);
+    std::uint64_t tenants = 1;
+    std::string first;
+    for (const std::string other : {"bob", "carol"}) {
+        const auto found = ask(*f, "search", other).payload;
+        INFO(other << " found " << found);
+        CHECK(rested(++tenants) == granted + 1);
+        CHECK(is_clean(found));
+        if (first.empty()) first = found;
+        CHECK(found == first);
+        // In the same shell again alice has what she had, and only she.
+        const auto again = ask(*f, "search", "alice");
+        CHECK(again.report.reattached);
+        CHECK(again.payload.find("file=1") != std::string::npos);
+        CHECK_FALSE(again.payload.starts_with("memory=0"));
+        CHECK(again.payload.find("timers=1 timerfds=1 mask=8000000a00 pending=a00 altstack=1") !=
+              std::string::npos);
+        granted = rested(tenants);
+    }
 }
 
 TEST_CASE("an idle environment gives its shell back and comes again with all it had") {
@@ -201,7 +274,7 @@ TEST_CASE("the environment that a snapshot was taken of moves between shells lik
     s.pool.max_idle = 0;
     auto g = w->deploy(s);
     CHECK(ask(*g, "layout").payload == layout);
-    CHECK(ask(*g, "search").payload.starts_with("memory=0 file=0 gs=0 handler=0 timer=0"));
+    CHECK(ask(*g, "search").payload.starts_with(clean));
 }
 
 TEST_CASE("more idle environments than shells, of several functions, each with its own state") {
