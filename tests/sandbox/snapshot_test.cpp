@@ -2,11 +2,13 @@
 // request what is then looked for: everything a guest can leave behind must be gone, everything it
 // had must be there.
 
+#include "base/deadline_watch.hpp"
 #include "guest_box.hpp"
 #include "sandbox/snapshot_format.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -221,6 +223,60 @@ TEST_CASE("a clone's clock goes on, also where the host's started again") {
     CHECK(then < (later->guest_clock + std::chrono::minutes(1)).count());
     g.restore(image);
     CHECK(std::stoll(g.ask("clock")) < later->guest_clock.count());
+}
+
+TEST_CASE("a restored guest's timer gets in although it computes without a system call") {
+    /// As the owner of a sandbox does it: kicks the guest when its timer is due.
+    struct alarm_clock final : detail::sandbox_services, deadline_watch::entry {
+        explicit alarm_clock(deadline_watch& w) : watch(w) {}
+        bool listens(std::uint32_t, std::uint16_t) override { return false; }
+        bool serve(guest::kernel&) override { return false; }
+        void set_timer(std::optional<detail::monotonic_time> at) override {
+            watch.disarm(*this);
+            if (at) watch.arm(*this, *at);
+        }
+        void expire() noexcept override { guest->kick(); }
+        deadline_watch& watch;
+        detail::sandbox* guest = nullptr;
+    };
+    /// So that the test fails and does not hang.
+    struct despair final : deadline_watch::entry {
+        void expire() noexcept override {
+            given_up = true;
+            guest->kick();
+        }
+        detail::sandbox* guest = nullptr;
+        std::atomic<bool> given_up{false};
+    };
+    deadline_watch watch;
+    alarm_clock clock(watch);
+    despair last;
+    guest_box armed = guest_box::started();
+    const auto root = armed.snapshot();
+    REQUIRE(armed.ask("arm") == "armed");
+    const auto with_timer = armed.snapshot();
+    guest_box g(new_shell(), files(), &clock);
+    clock.guest = last.guest = &g.sandbox;
+    SECTION("a clone's") { g.restore(with_timer); }
+    SECTION("that of a guest that moves to another shell") {
+        g.restore(root);
+        REQUIRE(g.ask("arm") == "armed");
+        const auto at_rest = g.snapshot();
+        watch.disarm(clock);  // as whoever takes a guest out of its shell does
+        g.restore(root);
+        REQUIRE(g.sandbox.restore(at_rest, detail::restore_as::same).has_value());
+    }
+    guest::native_event e;
+    e.payload = "spin";
+    g.sandbox.kernel().native().event = std::move(e);
+    watch.arm(last, std::chrono::steady_clock::now() + std::chrono::seconds(30));
+    const vmm::run_scope scope(kick_signal);
+    while (std::holds_alternative<detail::run_interrupted>(g.sandbox.run(scope))) continue;
+    watch.disarm(last);
+    watch.disarm(clock);
+    CHECK_FALSE(last.given_up);
+    REQUIRE(g.sandbox.kernel().native().reply);
+    CHECK(g.sandbox.kernel().native().reply->payload == "ticked");
 }
 
 TEST_CASE("what has ended cannot be snapshotted") {
