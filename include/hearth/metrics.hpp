@@ -151,6 +151,8 @@ struct metrics {
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
+    /// What versions' snapshots hold, memory and files: shared by their clones, charged to nobody.
+    byte_count snapshot_memory{};
     log_metrics logs{};
     std::vector<event_source_metrics> event_sources{};  ///< by UUID
     /// By name; functions that nobody has called are there too.

@@ -25,7 +25,10 @@ class observer;
 struct runtime_options {
     /// Threads that run guests for asynchronous invocations. Zero: as many as the host has cores.
     std::size_t vcpu_threads = 0;
-    /// Memory sizes of all live environments together stay below this. Zero: no limit of ours.
+    /// Memory sizes of all live environments together stay below this; of idle ones without a
+    /// microVM what they wrote counts (metrics::guest_memory). Not in it: snapshots, which clones
+    /// share (metrics::snapshot_memory), free microVMs, and files that a guest in a microVM keeps in
+    /// /tmp. Zero: no limit of ours.
     byte_count memory_budget{};
     /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
     std::filesystem::path data_directory{};

@@ -122,6 +122,7 @@ TEST_CASE("after cold, restored and warm invocations the metrics agree with the 
           3 + m.pool.reattaches);
     CHECK(m.memory_budget == 1_GiB);
     CHECK(m.guest_memory > 0_MiB);
+    CHECK(m.snapshot_memory > 0_MiB);
     CHECK(m.concurrent_executions == 0);
     CHECK(m.concurrency_limit == 1000);
 }

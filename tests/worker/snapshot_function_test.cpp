@@ -61,6 +61,25 @@ TEST_CASE("init runs once: then every start is restored, and begins where init e
     CHECK(second.payload == "2");
 }
 
+TEST_CASE("what snapshots hold is known, and charged to nobody") {
+    auto w = make();
+    auto s = spec("snapshot_guest");
+    s.pool.max_idle = 0;
+    auto f = w->deploy(s);
+    CHECK(w->metrics().snapshot_memory.bytes() == 0);
+    REQUIRE(f->initialize().has_value());
+    const auto one = w->metrics().snapshot_memory.bytes();
+    CHECK(one >= 200u << 10);
+    CHECK(one < 8u << 20);
+    CHECK(w->metrics().guest_memory.bytes() == 0);
+    s.function_name += "2", s.function_arn += "2";
+    auto g = w->deploy(s);
+    REQUIRE(g->initialize().has_value());
+    CHECK(w->metrics().snapshot_memory.bytes() > one);
+    g.reset();
+    CHECK(w->metrics().snapshot_memory.bytes() == one);
+}
+
 TEST_CASE("without snapshots every start is cold, and the environment of deployment is kept") {
     auto w = make();
     auto s = spec("function_native");
