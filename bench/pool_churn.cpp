@@ -77,8 +77,7 @@ class churn {
     }
     void settle(const shell_grant& g, const std::vector<environment_id>& evicted) {
         for (const environment_id e : evicted) fsm_.destroyed(e, shell_fate::reusable, now_);
-        if (g.source == shell_source::stolen) (void)fsm_.detached(g.from, diff, now_);
-        if (g.destroy) fsm_.shell_destroyed(g.destroy, now_);
+        if (g.from && g.source != shell_source::evicted) (void)fsm_.detached(g.from, diff, now_);
     }
     void finish(version_id v, environment_id e) {
         (void)fsm_.released(e, true, now_);

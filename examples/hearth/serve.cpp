@@ -38,6 +38,7 @@ struct serve_settings {
     std::size_t vcpu_threads = 0;
     std::uint64_t memory_budget_mb = 0;
     std::size_t concurrency = 1000;
+    std::size_t scale_up_starts = 0;
     std::size_t max_shells = 64;
     double event_retry_delay = 60;
     bool cap_cpu = false;
@@ -142,6 +143,7 @@ int serve(const serve_settings& settings) {
     options.vcpu_threads = settings.vcpu_threads;
     options.memory_budget = byte_count(settings.memory_budget_mb << 20);
     options.account_concurrency = settings.concurrency;
+    options.scale_up_starts = settings.scale_up_starts;
     options.max_shells = settings.max_shells;
     options.events.retry_delay =
         std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
@@ -242,9 +244,14 @@ command add_serve(CLI::App& app) {
         ->check(CLI::Range(1, 1'000'000))
         ->type_name("N")
         ->capture_default_str();
+    app.add_option("--scale-up-starts", settings->scale_up_starts,
+                   "Environments that invocations may start for one function in 10 s; beyond that "
+                   "they are throttled (AWS: 1000; default: no limit)")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N");
     app.add_option("--max-shells", settings->max_shells,
-                   "MicroVMs alive at most, unless more run at once; idle environments beyond keep "
-                   "only what they wrote")
+                   "MicroVMs in use at most, unless more run at once; idle environments beyond "
+                   "keep only what they wrote")
         ->check(CLI::Range(1, 100'000))
         ->type_name("N")
         ->capture_default_str();

@@ -107,17 +107,16 @@ struct pool_metrics {
 /// VM shells: now, and where those that environments got came from.
 struct shell_metrics {
     std::uint64_t in_use = 0;      ///< by an environment, idle or not
-    std::uint64_t free_used = 0;   ///< ready, used before
+    std::uint64_t free_used = 0;   ///< ready for the version that used it
     std::uint64_t free_blank = 0;  ///< ready, never used
     std::uint64_t making = 0;
     std::uint64_t destroying = 0;
 
-    std::uint64_t from_same_version = 0;   ///< free, last used by the same version
-    std::uint64_t from_other_version = 0;  ///< free, last used by another
-    std::uint64_t from_blank = 0;          ///< made ahead
-    std::uint64_t from_evicted = 0;        ///< of an environment evicted for it
-    std::uint64_t from_made = 0;           ///< made while the start waited
-    std::uint64_t from_stolen = 0;         ///< of an idle environment detached for it
+    std::uint64_t from_same_version = 0;  ///< free, last used by the same version
+    std::uint64_t from_blank = 0;         ///< made ahead
+    std::uint64_t from_evicted = 0;       ///< of the version's environment evicted for it
+    std::uint64_t from_made = 0;          ///< made while the start waited
+    std::uint64_t from_stolen = 0;        ///< of the version's idle environment detached for it
     std::uint64_t made_ahead = 0;
     std::uint64_t destroyed = 0;
 };
@@ -152,6 +151,8 @@ struct metrics {
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
     byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
+    /// What versions' snapshots hold, memory and files: shared by their clones, charged to nobody.
+    byte_count snapshot_memory{};
     log_metrics logs{};
     std::vector<event_source_metrics> event_sources{};  ///< by UUID
     /// By name; functions that nobody has called are there too.

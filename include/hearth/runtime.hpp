@@ -25,7 +25,10 @@ class observer;
 struct runtime_options {
     /// Threads that run guests for asynchronous invocations. Zero: as many as the host has cores.
     std::size_t vcpu_threads = 0;
-    /// Memory sizes of all live environments together stay below this. Zero: no limit of ours.
+    /// Memory sizes of all live environments together stay below this; of idle ones without a
+    /// microVM what they wrote counts (metrics::guest_memory). Not in it: snapshots, which clones
+    /// share (metrics::snapshot_memory), free microVMs, and files that a guest in a microVM keeps in
+    /// /tmp. Zero: no limit of ours.
     byte_count memory_budget{};
     /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
     std::filesystem::path data_directory{};
@@ -46,8 +49,9 @@ struct runtime_options {
     std::chrono::milliseconds init_timeout = std::chrono::seconds(10);
     /// Environments a function may start in 10 s because of invocations (AWS: 1,000). Zero: no limit.
     std::size_t scale_up_starts = 0;
-    /// VM shells alive at most, unless more are needed to run. An idle environment beyond gives its shell
-    /// back and keeps what it wrote, as one does that was idle for `detach_after`.
+    /// VM shells in use at most, unless more are needed to run. An idle environment beyond gives its shell
+    /// back and keeps what it wrote, as one does that was idle for `detach_after`. A few blank ones
+    /// stand ready beside them.
     std::size_t max_shells = 64;
     std::chrono::milliseconds detach_after = std::chrono::seconds(1);
     /// vCPU threads are shared by memory size (1,769 MB count as one CPU, as in Lambda). True: a function

@@ -285,7 +285,6 @@ void write_pool(page& out, const metrics& m) {
     several("hearth_shells_granted_total", "counter",
             "VM shells that environments got, by where they came from.", "source",
             {{"same_version", s.from_same_version},
-             {"other_version", s.from_other_version},
              {"blank", s.from_blank},
              {"evicted", s.from_evicted},
              {"made", s.from_made},
@@ -306,6 +305,9 @@ void write_pool(page& out, const metrics& m) {
         "Memory sizes of live environments, and what detached ones hold.", m.guest_memory.bytes());
     one("hearth_memory_budget_bytes", "gauge",
         "The most that hearth_memory_charged_bytes may be; 0: no limit.", m.memory_budget.bytes());
+    one("hearth_snapshot_bytes", "gauge",
+        "Memory and files of versions' snapshots, which no environment is charged for.",
+        m.snapshot_memory.bytes());
     one("hearth_concurrency_limit", "gauge", "Concurrent executions of all functions, at most.",
         m.concurrency_limit);
     one("hearth_unreserved_concurrency", "gauge",

@@ -41,7 +41,7 @@ std::string pool_fsm::inconsistency() const {
     environment_counts total;
     std::map<std::uint32_t, environment_counts> of_version;
     std::map<std::uint32_t, std::size_t> of_tenant, idle, idle_provisioned, fresh, tenant_idle;
-    std::map<std::uint32_t, std::size_t> detach_of_size;
+    std::map<std::uint32_t, std::size_t> detach_of_version;
     std::uint64_t charged = 0, evictable = 0;
     std::size_t lru_attached = 0, lru_detached = 0, detach_next = 0, detaching = 0, doomed = 0;
     s.environments.each([&](environment& e) {
@@ -95,7 +95,7 @@ std::string pool_fsm::inconsistency() const {
         const bool detach = e.phase == phase::idle && e.attached && e.detachable;
         f.expect(e.in_version.in() == at_rest, "an environment is in the wrong list", i);
         f.expect(e.in_lru.in() == evict, "an environment is wrongly evictable, or not", i);
-        f.expect(e.in_detach.in() == detach && e.in_size.in() == detach,
+        f.expect(e.in_detach.in() == detach && e.in_own.in() == detach,
                  "an environment is wrongly next to detach, or not", i);
         f.expect(e.in_tenant.in() == (at_rest && v.policy.isolation == isolation::tenant),
                  "an environment is wrongly in a tenant's list, or not", i);
@@ -105,7 +105,7 @@ std::string pool_fsm::inconsistency() const {
         }
         if (detach) {
             ++detach_next;
-            ++detach_of_size[v.size];
+            ++detach_of_version[e.version];
         }
         if (at_rest) ++(e.provisioned ? idle_provisioned : idle)[e.version];
         if (e.in_tenant.in()) ++(e.tenant == nil ? fresh[e.version] : tenant_idle[e.tenant]);
@@ -226,19 +226,23 @@ std::string pool_fsm::inconsistency() const {
             f.expect(e.shell == i, "an environment does not know its shell", i);
             f.expect(s.versions[e.version].size == h.size, "a shell has the wrong size", i);
         }
-        f.expect(h.in_all.in() == free && h.in_size.in() == free &&
-                     h.in_version.in() == (free && h.version != nil),
+        const bool was_used = h.phase == shell_phase::free_used;
+        f.expect(h.in_all.in() == was_used && h.in_size.in() == free &&
+                     h.in_version.in() == was_used && (!was_used || h.version != nil),
                  "a shell is in the wrong list", i);
         if (h.in_version.in()) ++free_of_version[h.version];
     });
     f.expect(shells == s.shell_total, "shells are miscounted");
-    f.expect(sound(s.free_shells, s.shells, &shell::in_all, shells.free_used + shells.blank, any),
+    f.expect(sound(s.free_used, s.shells, &shell::in_all, shells.free_used, any),
              "the list of free shells is broken");
     s.versions.each([&](version& v) {
         const std::uint32_t i = v.self.index;
         f.expect(sound(v.free_shells, s.shells, &shell::in_version, free_of_version[i],
                        [&](const shell& h) { return h.version == i; }),
                  "a version's list of free shells is broken", i);
+        f.expect(sound(v.detach_next, s.environments, &environment::in_own, detach_of_version[i],
+                       [&](const environment& e) { return e.version == i; }),
+                 "the next to detach of a version are broken", i);
     });
     for (std::uint32_t i = 0; i < s.sizes.size(); ++i) {
         shell_size& c = s.sizes[i];
@@ -247,9 +251,6 @@ std::string pool_fsm::inconsistency() const {
         f.expect(sound(c.free_used, s.shells, &shell::in_size, used[i], any) &&
                      sound(c.blank, s.shells, &shell::in_size, blank[i], any),
                  "the free shells of a size are broken", i);
-        f.expect(
-            sound(c.detach_next, s.environments, &environment::in_size, detach_of_size[i], any),
-            "the next to detach of a size are broken", i);
     }
     return f.text;
 }

@@ -36,12 +36,15 @@ struct pool_options {
     std::size_t scale_up_starts = 0;
     std::chrono::nanoseconds scale_up_period = std::chrono::seconds(10);
 
-    /// Shells alive at most, unless all of them are needed to run; then `spare_shells` more.
+    /// Shells that are or were used, at most, unless all of them are needed to run; then
+    /// `spare_shells` more. What is above is retired behind the starts that brought it: free ones
+    /// first, then those of idle environments. Blank ones come on top.
     std::size_t max_shells = 64;
-    /// Free shells kept ahead of need, of each size in demand.
+    /// Blank shells kept ahead of need, of each size in demand: for whoever has none of its own.
     std::size_t spare_shells = 1;
-    /// A free shell beyond the spare ones is destroyed after this time. A size that nothing used
-    /// for so long is no longer in demand; the size used last always is.
+    /// A blank shell beyond the spare ones, and a used one but the last of a size in demand, is
+    /// destroyed when it was free for this time. A size that nothing used for so long is no longer
+    /// in demand; the size used last always is.
     std::chrono::nanoseconds free_shell_ttl = std::chrono::seconds(10);
     /// An environment idle for so long gives its shell back.
     std::chrono::nanoseconds detach_after = std::chrono::seconds(1);
@@ -91,25 +94,25 @@ inline constexpr std::size_t throttle_reasons = 4;
 /// "ConcurrentInvocationLimitExceeded", …
 std::string_view to_string(throttle_reason) noexcept;
 
-/// Where a shell comes from, cheapest first.
+/// Where a shell comes from. Never from another version: wiping what that left makes KVM wait for a
+/// grace period, so a fresh shell is quicker.
 enum class shell_source : std::uint8_t {
-    same_version,   ///< free, last used by this version: reset by copying pages back
-    other_version,  ///< free, last used by another
-    blank,          ///< free, never used
-    evicted,        ///< of an environment in this decision's `evict`: terminate that first
-    made,           ///< to be made by whoever performs the decision
-    stolen,         ///< of the idle environment `detach`: detach that first
+    same_version,  ///< free, last used by this version: reset by copying pages back
+    blank,         ///< free, never used
+    evicted,       ///< of this version's environment in the decision's `evict`: terminate it first
+    made,          ///< to be made by whoever performs the decision
+    stolen,        ///< of this version's idle environment `from`: detach that first
 };
+inline constexpr std::size_t shell_sources = 5;
 
 /// The shell an environment gets. It belongs to that environment from now on.
 struct shell_grant {
     shell_id shell;
     shell_source source = shell_source::made;
-    /// stolen: detach it from the shell, then report detached or detach_failed. evicted: it stands
-    /// in `evict` too.
+    /// stolen: detach it from the shell, then report detached or detach_failed. made: the same, if
+    /// there is one, though its shell serves nobody: too many are used. evicted: it stands in
+    /// `evict` too.
     environment_id from;
-    /// made: a free shell of another size to destroy for it; report shell_destroyed.
-    shell_id destroy;
 };
 
 // -- decisions on an arrival; those that name nothing to evict allocate nothing
@@ -169,7 +172,7 @@ struct destroy_shell {
 };
 using action = std::variant<terminate, detach, start, make_shell, destroy_shell>;
 
-/// What became of the shell of an environment that is gone.
+/// What became of the shell that an environment gave back. Reusable: by its version, as it stands.
 enum class shell_fate : bool { reusable, gone };
 
 // -- what the pool holds and has done
@@ -195,9 +198,9 @@ struct pool_counters {
     std::uint64_t reattached = 0;
     std::uint64_t suspended = 0;
     std::uint64_t resumed = 0;
-    std::uint64_t shells_granted[6] = {};  ///< by shell_source
+    std::uint64_t shells_granted[shell_sources] = {};  ///< by shell_source
     std::uint64_t shells_made_ahead = 0;
-    std::uint64_t shells_destroyed = 0;
+    std::uint64_t shells_destroyed = 0;  ///< or given back of no use
     bool operator==(const pool_counters&) const = default;
 };
 

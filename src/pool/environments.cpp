@@ -62,6 +62,16 @@ void pool_fsm::state::make_room(std::uint64_t bytes, std::vector<environment_id>
     }
 }
 
+/// A diff may be more than the memory size, which is what was charged: files count too.
+void pool_fsm::state::evict_above_budget() {
+    const std::uint64_t budget = options.memory_budget.bytes();
+    while (budget && charged > budget && evictable) {
+        const std::uint32_t victim =
+            lru_attached.empty() ? lru_detached.front() : lru_attached.front();
+        end(environments[victim], ending::evicted, true);
+    }
+}
+
 void pool_fsm::state::charge(environment& e, std::uint64_t bytes) {
     HEARTH_ASSERT(!e.in_lru.in());
     const bool less = bytes < e.charge;
@@ -88,7 +98,7 @@ void pool_fsm::state::list_lru(environment& e) {
     }
     if (e.attached && e.detachable) {
         detach_next.insert_by_since(environments, e);
-        sizes[versions[e.version].size].detach_next.insert_by_since(environments, e);
+        versions[e.version].detach_next.insert_by_since(environments, e);
     }
 }
 
@@ -99,7 +109,7 @@ void pool_fsm::state::unlist_lru(environment& e) {
     }
     if (e.in_detach.in()) {
         detach_next.erase(environments, e);
-        sizes[versions[e.version].size].detach_next.erase(environments, e);
+        versions[e.version].detach_next.erase(environments, e);
     }
 }
 

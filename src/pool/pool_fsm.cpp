@@ -226,13 +226,7 @@ void pool_fsm::retire(version_id which, time_point now) {
 
 void pool_fsm::state::forget_if_gone(version& v) {
     if (!v.retired || v.counts.admitted || v.counts.live() || v.counts.ending) return;
-    while (!v.free_shells.empty()) {
-        shell& s = shells[v.free_shells.front()];
-        v.free_shells.erase(shells, s);
-    }
-    shells.each([&](shell& s) {
-        if (s.version == v.self.index) s.version = nil;
-    });
+    while (!v.free_shells.empty()) destroy(shells[v.free_shells.front()], pending);
     expiry.remove(versions, v);
     std::erase(lacking, v.self.index);
     if (--sizes[v.size].versions == 0) shells_at = at_once;
@@ -389,14 +383,14 @@ bool pool_fsm::wants_shell_of(environment_id which) const noexcept {
     return s.shell_total.in_use > s.options.max_shells - s.options.max_shells / 4;
 }
 
-void pool_fsm::suspended(environment_id which, time_point now) {
+void pool_fsm::suspended(environment_id which, time_point now, shell_fate fate) {
     state& s = *s_;
     s.advance(now);
     environment* e = s.environments.find(which);
     HEARTH_ASSERT(e && e->phase == phase::running);
     ++s.counters.suspended;
     s.move(*e, [&] { e->phase = phase::suspended; });
-    s.release_shell(*e, shell_fate::reusable, now);
+    s.release_shell(*e, fate, now);
 }
 
 shell_grant pool_fsm::resume(environment_id which, time_point now) {
@@ -453,14 +447,14 @@ void pool_fsm::set_detachable(environment_id which, bool detachable, time_point 
 
 // -- reports
 
-bool pool_fsm::detached(environment_id which, byte_count diff, time_point now) {
+bool pool_fsm::detached(environment_id which, byte_count diff, time_point now, shell_fate fate) {
     state& s = *s_;
     s.advance(now);
     environment* e = s.environments.find(which);
     HEARTH_ASSERT(e && (e->phase == phase::detaching || e->doomed));
     --s.detaching;
     ++s.counters.detached;
-    s.release_shell(*e, shell_fate::reusable, now);
+    s.release_shell(*e, fate, now);
     if (std::exchange(e->doomed, false)) {
         e->attached = false;
         return false;
@@ -473,6 +467,7 @@ bool pool_fsm::detached(environment_id which, byte_count diff, time_point now) {
     e->diff = diff.bytes();
     s.charge(*e, e->provisioned ? s.versions[e->version].memory() : e->diff);
     s.list_lru(*e);
+    s.evict_above_budget();
     return true;
 }
 
@@ -535,7 +530,7 @@ void pool_fsm::shell_destroyed(shell_id which, time_point now) {
 
 std::optional<time_point> pool_fsm::next_due() {
     state& s = *s_;
-    if (!s.pending.empty()) return at_once;
+    if (!s.pending.empty() || s.over_max_shells() != state::surplus::none) return at_once;
     time_point at = std::min(s.ahead_at, s.shells_at);
     if (s.expiry.top(s.versions, [&](version& v) { return s.expires(v); }) != nil)
         at = std::min(at, s.expiry.at());
@@ -557,6 +552,7 @@ void pool_fsm::due(time_point now, std::vector<action>& into) {
         s.pending.clear();
     };
     tell_pending();  // what gives something back comes first
+    s.retire_surplus(into);
     while (s.detach_is_due(now)) {
         environment& e = s.environments[s.detach_next.front()];
         s.begin_detach(e);
@@ -580,7 +576,9 @@ void pool_fsm::shut_down(time_point now) {
     drain();
     s.shut = true;
     s.versions.each([&](version& v) { s.give_up_idle(v); });
-    while (!s.free_shells.empty()) s.destroy(s.shells[s.free_shells.front()], s.pending);
+    while (!s.free_used.empty()) s.destroy(s.shells[s.free_used.front()], s.pending);
+    for (shell_size& c : s.sizes)
+        while (!c.blank.empty()) s.destroy(s.shells[c.blank.front()], s.pending);
 }
 
 bool pool_fsm::quiet() const noexcept {

@@ -45,6 +45,8 @@
 ///   is carved out of the function's reservation, or of the account where there is none.
 /// - An idle environment that cannot be detached keeps its shell even when shells are short: it
 ///   would cost a whole start, a surplus VM a few microseconds.
+/// - A shell serves one version only, as nobody else can have it quicker than a fresh one; so when
+///   shells are short a start gets a blank one all the same, and `due` retires another's.
 
 #include "pool/decision.hpp"
 
@@ -116,7 +118,9 @@ class pool_fsm {
     /// because shells are getting short. What sleeps keeps three quarters of them at most.
     [[nodiscard]] bool wants_shell_of(environment_id environment) const noexcept;
     /// That was done: it runs on without a shell. It stays charged.
-    void suspended(environment_id environment, time_point now);
+    void suspended(environment_id environment,
+                   time_point now,
+                   shell_fate shell = shell_fate::reusable);
     /// Its guest goes on: a shell for it. Nothing is to be evicted.
     [[nodiscard]] shell_grant resume(environment_id environment, time_point now);
     /// It is gone already.
@@ -132,9 +136,13 @@ class pool_fsm {
 
     // -- reports of what was performed
 
-    /// @param diff  what it costs now
+    /// @param diff  what it costs now; if that brings the charges above the budget, those idle
+    /// longest are due for termination
     /// @return false: nobody wants it any more; terminate it, then `destroyed`
-    [[nodiscard]] bool detached(environment_id environment, byte_count diff, time_point now);
+    [[nodiscard]] bool detached(environment_id environment,
+                                byte_count diff,
+                                time_point now,
+                                shell_fate shell = shell_fate::reusable);
     /// It still holds its shell, unless that was stolen: then the environment is lost.
     /// @return false: terminate it (its shell is its successor's), then `destroyed`
     [[nodiscard]] bool detach_failed(environment_id environment, time_point now);
@@ -149,7 +157,7 @@ class pool_fsm {
     /// for at once. Nothing: only an event changes anything.
     [[nodiscard]] std::optional<time_point> next_due();
     /// Appends what is to be done now. The caller performs each and reports it; a `start`'s shell
-    /// and memory are there once what it evicts, detaches or destroys has been reported.
+    /// and memory are there once what it evicts or detaches has been reported.
     void due(time_point now, std::vector<action>& into);
 
     // -- the end

@@ -48,7 +48,7 @@ struct environment {
     link in_tenant;   ///< the same, isolation::tenant: tenant::idle or version::fresh
     link in_lru;      ///< idle on-demand: state::lru_attached or ::lru_detached
     link in_detach;   ///< idle, attached and detachable: state::detach_next
-    link in_size;     ///< the same: shell_size::detach_next
+    link in_own;      ///< the same: version::detach_next
 };
 
 struct tenant {
@@ -65,26 +65,23 @@ struct shell {
     shell_id self;
     shell_phase phase = shell_phase::in_use;
     std::uint32_t size = nil;     ///< index into state::sizes
-    std::uint32_t version = nil;  ///< that used it last and still exists
+    std::uint32_t version = nil;  ///< that uses it, or used it last; nil: a blank one
     std::uint32_t environment = nil;
     time_point since;  ///< free
     link in_version;   ///< free, used: version::free_shells
     link in_size;      ///< free: shell_size::free_used or ::blank
-    link in_all;       ///< free: state::free_shells
+    link in_all;       ///< free, used: state::free_used
 };
 
 /// Shells of one size. Never removed: there are few sizes.
 struct shell_size {
     std::uint64_t bytes = 0;
     index_list<shell, &shell::in_size> free_used, blank;
-    index_list<environment, &environment::in_size> detach_next;
     std::size_t making = 0;
     std::size_t versions = 0;
     time_point used;  ///< last
     time_point retry_at = at_once;
     nanoseconds backoff{};
-
-    [[nodiscard]] std::size_t free() const noexcept { return free_used.size() + blank.size(); }
 };
 
 struct function {
@@ -116,6 +113,7 @@ struct version {
     index_list<environment, &environment::in_tenant> fresh;  ///< of no tenant yet
     std::unordered_map<std::string, std::uint32_t, text_hash, std::equal_to<>> tenants;
     index_list<shell, &shell::in_version> free_shells;
+    index_list<environment, &environment::in_own> detach_next;
     std::uint32_t heap_at = nil;
     bool lacks = false;  ///< in state::lacking
     time_point retry_at = at_once;
@@ -154,7 +152,7 @@ struct pool_fsm::state {
     std::uint64_t evictable = 0;  ///< charges of what is in the next two
     index_list<environment, &environment::in_lru> lru_attached, lru_detached;
     index_list<environment, &environment::in_detach> detach_next;
-    index_list<shell, &shell::in_all> free_shells;
+    index_list<shell, &shell::in_all> free_used;
     std::size_t detaching = 0;       ///< not yet reported, doomed and stolen ones too
     std::size_t detaching_idle = 0;  ///< without the doomed
     due_heap<version> expiry;
@@ -166,7 +164,6 @@ struct pool_fsm::state {
     std::uint64_t ahead_needs = ~0ull, ahead_needs_evicting = ~0ull;
     bool ahead_waits_for_slot = false;
     time_point shells_at = never;  ///< when to look at free and spare shells
-    bool spare_waits_for_shell = false;
 
     // -- limits (pool_fsm.cpp)
     /// Changes what admission sums over `v` by `change`.
@@ -191,6 +188,7 @@ struct pool_fsm::state {
     decision start_one(version& v, std::string_view tenant_name, bool ahead, bool may_evict);
     [[nodiscard]] bool room_for(std::uint64_t bytes, std::uint64_t not_evictable = 0) const;
     void make_room(std::uint64_t bytes, std::vector<environment_id>& evict);
+    void evict_above_budget();
     [[nodiscard]] pool::no_room no_room_for(std::uint64_t bytes) const;
     [[nodiscard]] std::uint64_t free_memory() const;
     void charge(environment& e, std::uint64_t bytes);
@@ -233,9 +231,6 @@ struct pool_fsm::state {
     std::uint32_t size_of(const version_policy& p);
     shell_grant grant(environment& e, const std::vector<environment_id>& evicted, time_point now);
     shell_grant own(shell& s, environment& e, shell_source source);
-    [[nodiscard]] std::size_t shells_held() const {
-        return shell_total.alive() - shell_total.destroying;
-    }
     std::size_t& count_of(shell_phase p);
     void set_phase(shell& s, shell_phase p);
     void unlist(shell& s);
@@ -245,6 +240,10 @@ struct pool_fsm::state {
     void destroy(shell& s, std::vector<action>& into);
     void use_size(std::uint32_t size, time_point now);
     [[nodiscard]] time_point in_demand_until(const shell_size& c) const;
+    enum class surplus { none, shell, environment };
+    /// What is to go because more shells are used than may be.
+    [[nodiscard]] surplus over_max_shells() const;
+    void retire_surplus(std::vector<action>& into);
     void look_after_shells(time_point now, std::vector<action>& into);
 };
 

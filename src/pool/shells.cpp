@@ -33,11 +33,12 @@ void pool_fsm::state::set_phase(shell& s, shell_phase p) {
 }
 
 void pool_fsm::state::unlist(shell& s) {
-    if (!s.in_all.in()) return;
-    free_shells.erase(shells, s);
     shell_size& c = sizes[s.size];
-    (s.phase == shell_phase::blank ? c.blank : c.free_used).erase(shells, s);
-    if (s.in_version.in()) versions[s.version].free_shells.erase(shells, s);
+    if (s.phase == shell_phase::blank) c.blank.erase(shells, s);
+    if (s.phase != shell_phase::free_used) return;
+    c.free_used.erase(shells, s);
+    free_used.erase(shells, s);
+    versions[s.version].free_shells.erase(shells, s);
 }
 
 /// The shell becomes the environment's, whoever had it.
@@ -48,7 +49,7 @@ shell_grant pool_fsm::state::own(shell& s, environment& e, shell_source source) 
     s.version = e.version;
     e.shell = s.self.index;
     ++counters.shells_granted[static_cast<std::size_t>(source)];
-    return {s.self, source, {}, {}};
+    return {s.self, source, {}};
 }
 
 shell_grant pool_fsm::state::grant(environment& e,
@@ -57,50 +58,41 @@ shell_grant pool_fsm::state::grant(environment& e,
     version& v = versions[e.version];
     shell_size& c = sizes[v.size];
     use_size(v.size, now);
-    if (options.spare_shells && c.free() + c.making <= options.spare_shells)
-        shells_at = at_once;  // there will be one fewer
     if (!v.free_shells.empty())
         return own(shells[v.free_shells.back()], e, shell_source::same_version);
-    if (!c.free_used.empty())
-        return own(shells[c.free_used.front()], e, shell_source::other_version);
-    if (!c.blank.empty()) return own(shells[c.blank.back()], e, shell_source::blank);
-    for (const environment_id id : evicted) {
-        environment& victim = environments[id.index];
-        if (victim.shell == nil || shells[victim.shell].size != v.size) continue;
+    const auto take_over = [&](environment& victim, shell_source source) {
         shell& s = shells[victim.shell];
         victim.shell = nil;
-        shell_grant g = own(s, e, shell_source::evicted);
-        g.from = id;
-        return g;
-    }
-    shell_grant made;
-    const auto make = [&] {
-        shell& s = shells.make();
-        s.size = v.size;
-        ++shell_total.in_use;
-        const shell_id destroyed = made.destroy;
-        made = own(s, e, shell_source::made);
-        made.destroy = destroyed;
-        return made;
-    };
-    if (shells_held() < options.max_shells) return make();
-    if (!free_shells.empty()) {  // of another size
-        shell& s = shells[free_shells.front()];
-        made.destroy = s.self;
-        unlist(s);
-        set_phase(s, shell_phase::destroying);
-        return make();
-    }
-    if (!c.detach_next.empty()) {
-        environment& victim = environments[c.detach_next.front()];
-        begin_detach(victim);
-        shell& s = shells[victim.shell];
-        victim.shell = nil;
-        shell_grant g = own(s, e, shell_source::stolen);
+        shell_grant g = own(s, e, source);
         g.from = victim.self;
         return g;
+    };
+    for (const environment_id id : evicted) {
+        environment& victim = environments[id.index];
+        // What cannot be detached does not stem from the snapshot: nothing can start where it was.
+        if (victim.shell != nil && victim.version == e.version && victim.detachable)
+            return take_over(victim, shell_source::evicted);
     }
-    return make();  // whatever runs has a shell
+    if (options.spare_shells && c.blank.size() + c.making <= options.spare_shells)
+        shells_at = at_once;  // there will be one fewer
+    if (!c.blank.empty()) return own(shells[c.blank.back()], e, shell_source::blank);
+    const std::size_t used = shell_total.in_use + shell_total.free_used;
+    if (used >= options.max_shells && !v.detach_next.empty()) {
+        environment& victim = environments[v.detach_next.front()];
+        begin_detach(victim);
+        return take_over(victim, shell_source::stolen);
+    }
+    shell& s = shells.make();
+    s.size = v.size;
+    ++shell_total.in_use;
+    shell_grant g = own(s, e, shell_source::made);
+    // Those who retire what is too much do not keep up: who brings more does a part of it.
+    if (used >= options.max_shells + options.max_detaching && !detach_next.empty()) {
+        environment& victim = environments[detach_next.front()];
+        begin_detach(victim);
+        g.from = victim.self;
+    }
+    return g;
 }
 
 void pool_fsm::state::free_shell(shell& s, time_point now, bool blank) {
@@ -108,15 +100,15 @@ void pool_fsm::state::free_shell(shell& s, time_point now, bool blank) {
     if (shut) return destroy(s, pending);
     set_phase(s, blank ? shell_phase::blank : shell_phase::free_used);
     s.since = now;
-    free_shells.push_back(shells, s);
-    (blank ? sizes[s.size].blank : sizes[s.size].free_used).push_back(shells, s);
-    if (s.version != nil) versions[s.version].free_shells.push_back(shells, s);
-    // When all shells run, the next to start takes the one that was given back last: not destroyed
-    // for it to be made again.
-    if (shells_held() > options.max_shells && free_shells.size() > options.spare_shells)
-        destroy(shells[free_shells.front()], pending);
-    else
-        shells_at = std::min(shells_at, later(now, options.free_shell_ttl));
+    shell_size& c = sizes[s.size];
+    if (blank) {
+        c.blank.push_back(shells, s);
+    } else {
+        c.free_used.push_back(shells, s);
+        free_used.push_back(shells, s);
+        versions[s.version].free_shells.push_back(shells, s);
+    }
+    shells_at = std::min(shells_at, later(now, options.free_shell_ttl));
 }
 
 void pool_fsm::state::release_shell(environment& e, shell_fate fate, time_point now) {
@@ -140,7 +132,6 @@ void pool_fsm::state::forget(shell& s) {
     --count_of(s.phase);
     ++counters.shells_destroyed;
     shells.remove(s);
-    if (spare_waits_for_shell) shells_at = at_once;
 }
 
 void pool_fsm::state::use_size(std::uint32_t size, time_point now) {
@@ -156,35 +147,58 @@ time_point pool_fsm::state::in_demand_until(const shell_size& c) const {
     return later(c.used, options.free_shell_ttl);
 }
 
-/// Spare ones are made, surplus ones destroyed.
+pool_fsm::state::surplus pool_fsm::state::over_max_shells() const {
+    // What is being detached or ends gives its shell back soon.
+    const std::size_t used = shell_total.in_use + shell_total.free_used;
+    if (used <= options.max_shells + detaching + total.ending) return surplus::none;
+    // When all shells run, the next to start takes the one that was given back last: not destroyed
+    // for it to be made again.
+    if (free_used.size() > (detach_next.empty() ? options.spare_shells : 0)) return surplus::shell;
+    if (!detach_next.empty() && detaching < options.max_detaching) return surplus::environment;
+    return surplus::none;
+}
+
+void pool_fsm::state::retire_surplus(std::vector<action>& into) {
+    for (;;) switch (over_max_shells()) {
+            case surplus::none:
+                return;
+            case surplus::shell:
+                destroy(shells[free_used.front()], into);
+                break;
+            case surplus::environment:
+                environment& e = environments[detach_next.front()];
+                begin_detach(e);
+                into.push_back(detach{e.self});
+                break;
+        }
+}
+
+/// Spare ones are made; those free for long and not spare are destroyed.
 void pool_fsm::state::look_after_shells(time_point now, std::vector<action>& into) {
     if (shells_at > now) return;
     shells_at = never;
-    spare_waits_for_shell = false;
     for (std::uint32_t i = 0; i < sizes.size(); ++i) {
         shell_size& c = sizes[i];
         const time_point until = in_demand_until(c);
         const std::size_t wanted = now < until ? options.spare_shells : 0;
-        while (c.free() > wanted) {
-            const std::uint32_t used = c.free_used.front(), blank = c.blank.front();
-            const bool take_used =
-                blank == nil || (used != nil && shells[used].since <= shells[blank].since);
-            shell& oldest = shells[take_used ? used : blank];
-            const time_point at = later(oldest.since, options.free_shell_ttl);
-            if (at > now) {
-                shells_at = std::min(shells_at, at);
-                break;
+        const auto keep = [&](auto& list, std::size_t n) {
+            while (list.size() > n) {
+                shell& oldest = shells[list.front()];
+                const time_point at = later(oldest.since, options.free_shell_ttl);
+                if (at > now) {
+                    shells_at = std::min(shells_at, at);
+                    break;
+                }
+                destroy(oldest, into);
             }
-            destroy(oldest, into);
-        }
-        if (wanted && c.free()) shells_at = std::min(shells_at, until);
-        while (c.free() + c.making < wanted) {
+        };
+        keep(c.free_used, std::min<std::size_t>(wanted, 1));
+        keep(c.blank, wanted);
+        if (wanted && (c.blank.size() || c.free_used.size()))
+            shells_at = std::min(shells_at, until);
+        while (c.blank.size() + c.making < wanted) {
             if (now < c.retry_at) {
                 shells_at = std::min(shells_at, c.retry_at);
-                break;
-            }
-            if (shells_held() >= options.max_shells) {
-                spare_waits_for_shell = true;
                 break;
             }
             shell& s = shells.make();

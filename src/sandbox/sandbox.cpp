@@ -265,6 +265,7 @@ run_outcome sandbox::run(const vmm::run_scope& scope) {
         } else if (auto end = apply(step))
             return *end;
     }
+    watch_timer();  // a restored guest's may be due before its first exit
     for (;;) {
         const vmm::vm_exit exit = vcpu().run(scope);
         guest::step step;

@@ -21,6 +21,7 @@ pool::pool_options pool_options_of(const worker_options& o) {
     p.memory_budget = o.memory_budget;
     p.scale_up_starts = o.scale_up_starts;
     p.max_shells = o.max_shells;
+    p.spare_shells = 2;  // one for who comes while the next is made
     p.detach_after = o.detach_after;
     return p;
 }
@@ -91,7 +92,6 @@ void core::shut_down() {
     }
     chores_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
-    spare_.reset();
     store_->finish();
     watch_.stop();
 }
@@ -137,8 +137,8 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
     if (stored) pool_.set_snapshot(*id, true, now);
-    versions_[id->index] = {id->generation, version, std::move(stored), snapshots, &f->second,
-                             policy_of(spec).provisioned};
+    versions_[id->index] = {id->generation, version,    std::move(stored),
+                            snapshots,      &f->second, policy_of(spec).provisioned};
     wake_if_due();
     return *id;
 }
@@ -241,25 +241,37 @@ core::work_order core::order(pool::environment_id id,
     w.grant = grant;
     for (const auto e : evict)
         if (auto gone = take(e)) w.evicted.push_back(std::move(gone));
-    if (grant.source == pool::shell_source::stolen) w.stolen_from = take(grant.from);
+    if (grant.source != pool::shell_source::evicted) w.detached_for_it = take(grant.from);
     w.shell = take_shell(grant.shell);
-    w.destroy = take_shell(grant.destroy);
     return w;
 }
 
 void core::wake_if_due() {
     const auto due = pool_.next_due();
-    if (!ending_.empty() || (due && *due < wakes_at_)) chores_.notify_one();
+    if (!ending_.empty() || !worn_.empty() || (due && *due < wakes_at_)) chores_.notify_one();
 }
 
 // -- getting an environment
 
-/// Keeps what is left of a gone environment's shell, if the pool still counts it as that one's.
+/// Keeps the shell that an environment gives back, if the pool counts it as that one's and the
+/// version's snapshot stands in it: then its next environment only has the dirtied pages copied
+/// back. Nobody else can use it sooner than a fresh one. Under the lock.
 pool::shell_fate core::keep_shell(pool::environment_id id, std::optional<detail::shell> shell) {
+    if (!shell) return pool::shell_fate::gone;
     const auto shell_id = pool_.shell_of(id);
-    if (!shell || !shell_id) return pool::shell_fate::gone;
-    store_shell(shell_id, std::move(*shell));
-    return pool::shell_fate::reusable;
+    const version_entry* v = find(pool_.version_of(id));
+    if (shell_id && (shell->blank || (v && v->snapshot && shell->root == v->snapshot->image))) {
+        store_shell(shell_id, std::move(*shell));
+        return pool::shell_fate::reusable;
+    }
+    retire_shell(std::move(*shell));
+    return pool::shell_fate::gone;
+}
+
+/// Destroying a VM takes KVM as long as making one. Under the lock.
+void core::retire_shell(detail::shell shell) {
+    worn_.push_back(std::move(shell));
+    chores_.notify_one();
 }
 
 /// Gives an environment up for good; its shell is free for others if it can be.
@@ -280,15 +292,7 @@ void core::settle(work_order& w) {
         end(std::move(e));
     }
     w.evicted.clear();
-    if (w.stolen_from) {
-        w.shell = detach(std::move(w.stolen_from));
-    }
-    if (w.destroy) {
-        w.destroy.reset();
-        const std::lock_guard lock(mutex_);
-        pool_.shell_destroyed(w.grant.destroy, steady_clock::now());
-        wake_if_due();
-    }
+    if (w.detached_for_it) w.shell = detach(std::move(w.detached_for_it));
 }
 
 result<vmm::vm> core::make_vm(byte_count size) {
@@ -298,23 +302,6 @@ result<vmm::vm> core::make_vm(byte_count size) {
     return vmm::vm::create(kvm_, options);
 }
 
-/// A fresh VM: the spare one, if it is of that size.
-result<vmm::vm> core::fresh_vm(byte_count size) {
-    {
-        const std::lock_guard lock(mutex_);
-        spare_size_ = size;
-        chores_.notify_one();
-        if (spare_fits()) {
-            vmm::vm vm = std::move(*spare_);
-            spare_.reset();
-            return vm;
-        }
-    }
-    return make_vm(size);
-}
-
-bool core::spare_fits() { return spare_ && spare_->memory().size() == spare_size_.bytes(); }
-
 /// The shell of a decision, whatever must be done for it. `root`: what is to run in it stems from
 /// that snapshot; null: it is loaded.
 result<environment::resources> core::fetch(work_order& w,
@@ -322,16 +309,16 @@ result<environment::resources> core::fetch(work_order& w,
                                            const detail::snapshot_image* root) {
     const auto start = steady_clock::now();
     settle(w);
-    // Wiping what another function left zaps all of a VM's translations, which takes KVM several
-    // milliseconds on some hosts (it waits for a grace period): a fresh VM is quicker, and this one
-    // goes at leisure.
+    // Only what the pool took from an environment that was loaded where it stands: the snapshot is
+    // not in it. Wiping it would zap all of a VM's translations, which takes KVM several
+    // milliseconds on some hosts (it waits for a grace period): a fresh VM is quicker.
     if (w.shell && !w.shell->blank && !(root && w.shell->root.get() == root)) {
         const std::lock_guard lock(mutex_);
-        worn_.push_back(std::move(*w.shell));
+        retire_shell(std::move(*w.shell));
         w.shell.reset();
     }
     if (!w.shell) {
-        HEARTH_TRY(auto vm, fresh_vm(shell_size(memory)));
+        HEARTH_TRY(auto vm, make_vm(shell_size(memory)));
         w.shell.emplace(std::move(vm));
     }
     environment::resources r{std::move(*w.shell), steady_clock::now() - start};
@@ -417,6 +404,7 @@ void core::leave(pool::version_id version) noexcept {
     const std::lock_guard lock(mutex_);
     pool_.leave(version, steady_clock::now());
     if (pool_.quiet()) quiet_.notify_all();
+    wake_if_due();
 }
 
 result<core::assigned> core::decide(pool::version_id version,
@@ -537,8 +525,8 @@ void core::suspend(environment& e) {
     auto shell = e.suspend();
     if (shell.has_error()) return;  // it keeps the shell
     const std::lock_guard lock(mutex_);
-    store_shell(pool_.shell_of(e.id), std::move(*shell));
-    pool_.suspended(e.id, steady_clock::now());
+    const auto fate = keep_shell(e.id, std::move(*shell));
+    pool_.suspended(e.id, steady_clock::now(), fate);
     wake_if_due();
 }
 
@@ -637,8 +625,7 @@ result<void> core::wait_for_ahead(pool::version_id version) {
         const version_entry* v = find(version);
         if (!v || closed_) return true;
         const auto have = pool_.environments(version);
-        return have.idle() + have.running >=
-               std::max(v->data->spec.pool.min_idle, v->provisioned);
+        return have.idle() + have.running >= std::max(v->data->spec.pool.min_idle, v->provisioned);
     });
     if (closed_) return error(errc::shutting_down);
     if (!there)
@@ -673,15 +660,13 @@ std::optional<detail::shell> core::detach(environment_ptr e) {
     {
         const std::lock_guard lock(mutex_);
         const auto now = steady_clock::now();
-        const auto own = pool_.shell_of(e->id);
-        promised = !own;
-        if (detached.has_value()) {
-            if (own)
-                store_shell(own, std::move(*detached));
-            else
-                shell.emplace(std::move(*detached));
-        }
-        const bool kept = detached.has_value() ? pool_.detached(e->id, e->held(), now)
+        auto fate = pool::shell_fate::gone;
+        promised = !pool_.shell_of(e->id);
+        if (detached.has_value() && promised)
+            shell.emplace(std::move(*detached));
+        else if (detached.has_value())
+            fate = keep_shell(e->id, std::move(*detached));
+        const bool kept = detached.has_value() ? pool_.detached(e->id, e->held(), now, fate)
                                                : pool_.detach_failed(e->id, now);
         if (kept) store(std::move(e));
         wake_if_due();
@@ -725,9 +710,7 @@ void core::housekeep() {
         pool_.due(steady_clock::now(), actions);
         auto ending = std::exchange(ending_, {});
         auto worn = std::exchange(worn_, {});
-        const byte_count refill = !stop_ && !spare_fits() ? spare_size_ : byte_count{};
-        auto unfit = refill.bytes() ? std::exchange(spare_, {}) : std::nullopt;
-        if (actions.empty() && ending.empty() && worn.empty() && !refill.bytes()) {
+        if (actions.empty() && ending.empty() && worn.empty()) {
             if (stop_ && pool_.empty()) return;
             const auto due = pool_.next_due();
             wakes_at_ = due.value_or(pool::time_point::max());
@@ -757,10 +740,6 @@ void core::housekeep() {
         lock.unlock();
         for (auto& e : ending) end(std::move(e));
         worn.clear();
-        unfit.reset();
-        std::optional<vmm::vm> spare;
-        if (refill.bytes())
-            if (auto vm = make_vm(refill); vm.has_value()) spare.emplace(std::move(*vm));
         for (chore& c : chores) {
             if (std::holds_alternative<pool::terminate>(c.what)) {
                 if (c.env) end(std::move(c.env));
@@ -785,9 +764,6 @@ void core::housekeep() {
         }
         chores.clear();
         lock.lock();
-        if (!refill.bytes()) continue;
-        spare_ = std::move(spare);
-        if (!spare_) spare_size_ = {};  // who needs a fresh one hears why
     }
 }
 

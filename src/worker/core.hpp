@@ -140,9 +140,8 @@ class core {
         pool::environment_id id;
         pool::shell_grant grant;
         std::vector<environment_ptr> evicted;
-        environment_ptr stolen_from;
-        std::optional<detail::shell> shell;    ///< a free one
-        std::optional<detail::shell> destroy;  ///< a free one of another size
+        environment_ptr detached_for_it;
+        std::optional<detail::shell> shell;  ///< a free one
     };
 
     void count(pool::version_id version, const response& r);
@@ -153,13 +152,12 @@ class core {
     std::optional<detail::shell> take_shell(pool::shell_id id);
     void store_shell(pool::shell_id id, detail::shell shell);
     pool::shell_fate keep_shell(pool::environment_id id, std::optional<detail::shell> shell);
+    void retire_shell(detail::shell shell);
     work_order order(pool::environment_id id,
                      const pool::shell_grant& grant,
                      const std::vector<pool::environment_id>& evict);
     void settle(work_order& w);
     result<vmm::vm> make_vm(byte_count size);
-    result<vmm::vm> fresh_vm(byte_count size);
-    bool spare_fits();
     result<environment::resources> fetch(work_order& w,
                                          byte_count memory,
                                          const detail::snapshot_image* root);
@@ -200,9 +198,7 @@ class core {
     std::vector<environment*> active_;
     std::vector<environment_ptr> ending_;
     bool closed_ = false;              ///< admits nothing more
-    std::vector<detail::shell> worn_;  ///< to be destroyed
-    std::optional<vmm::vm> spare_;     ///< beside the pool's shells, in place of the next worn one
-    byte_count spare_size_;            ///< 0: none has been needed
+    std::vector<detail::shell> worn_;  ///< of no use to anyone: to be destroyed at leisure
     bool interrupting_ = false;
     bool stop_ = false;
     hearth::metrics counters_;

@@ -28,6 +28,11 @@ void record(start_metrics& to, const invocation_report& r) {
     to.start.record(r.vm + r.boot + r.init + r.snapshot);
 }
 
+/// Of the host, for as long as it is the version's.
+std::uint64_t held_by(const version_snapshot& s) {
+    return s.image->base->pages() * vmm::page_size + s.image->kernel.vfs.files.bytes_used();
+}
+
 shell_metrics shells_of(const pool::shell_counts& now, const pool::pool_counters& c) {
     using enum pool::shell_source;
     const auto from = [&](pool::shell_source s) {
@@ -39,7 +44,6 @@ shell_metrics shells_of(const pool::shell_counts& now, const pool::pool_counters
             .making = now.making,
             .destroying = now.destroying,
             .from_same_version = from(same_version),
-            .from_other_version = from(other_version),
             .from_blank = from(blank),
             .from_evicted = from(evicted),
             .from_made = from(made),
@@ -116,6 +120,7 @@ hearth::metrics core::metrics() const {
         lock.lock();
     }
     hearth::metrics m = counters_;
+    std::uint64_t snapshots = 0;
     for (const auto& [arn, f] : functions_) {
         f.row = functions.size();
         functions.push_back(f.counted);
@@ -123,6 +128,7 @@ hearth::metrics core::metrics() const {
     for (std::size_t i = 0; i < versions_.size(); ++i) {
         const version_entry& v = versions_[i];
         if (!v.function) continue;
+        if (v.snapshot) snapshots += held_by(*v.snapshot);
         const auto counts =
             pool_.environments(pool::version_id{static_cast<std::uint32_t>(i), v.generation});
         function_metrics& f = functions[v.function->row];
@@ -164,6 +170,7 @@ hearth::metrics core::metrics() const {
     m.unreserved_concurrency = pool_.unreserved_concurrency();
     m.guest_memory = pool_.charged_memory();
     m.memory_budget = options_.memory_budget;
+    m.snapshot_memory = byte_count(snapshots);
     lock.unlock();
     std::ranges::sort(functions, {}, &function_metrics::name);
     m.by_function = std::move(functions);

@@ -179,10 +179,13 @@ byte_count environment::held() const noexcept {
     // The kernel state's own size, about: tables of files, tasks and mappings of a process.
     constexpr std::size_t process = 24u << 10;
     const auto& kernel = at_rest_->kernel;
-    std::size_t held = at_rest_->written.bytes.size() + at_rest_->fpu.xsave.size() +
-                       kernel.processes.size() * process;
+    std::uint64_t held = at_rest_->written.bytes.size() + at_rest_->fpu.xsave.size() +
+                         kernel.processes.size() * process;
     for (const auto& [tid, task] : kernel.tasks) held += task.fpu.xsave.size();
-    return byte_count(held);
+    // What it keeps in /tmp, /dev/shm and memfds; it shares with the snapshot what that had there.
+    const std::uint64_t files = kernel.vfs.files.bytes_used();
+    const std::uint64_t before = at_rest_->root ? at_rest_->root->kernel.vfs.files.bytes_used() : 0;
+    return byte_count(held + (files > before ? files - before : 0));
 }
 
 result<void> environment::attach(resources r) {

@@ -113,6 +113,21 @@ class serve(test_case):
         done = hearth("serve", "--data", data, "--watch", "/absent=f")
         self.assert_complaint(done, 1, "/absent")
 
+    def test_starts_in_ten_seconds_may_be_limited(self):
+        package = self.scratch() / "exits.zip"
+        with zipfile.ZipFile(package, "w") as out:
+            entry = zipfile.ZipInfo("bootstrap")
+            entry.external_attr = 0o100755 << 16
+            out.writestr(entry, Path(os.environ["HEARTH_GUESTS"], "function_http").read_bytes())
+        with server("--data", self.scratch(), "--scale-up-starts", "1") as one:
+            one.create("f", package, timeout=20)
+            for _ in range(100):  # each ends its environment; on a slow machine ten seconds may pass
+                status, _, body = one.invoke("f", b'"exit"')
+                if status != 200:
+                    break
+            self.assertEqual(status, 429, body)
+            self.assertTrue(json.loads(body)["message"].startswith("FunctionInvocationRateLimitExceeded"), body)
+
     def test_a_stop_lets_a_running_invocation_finish(self):
         with server("--data", self.scratch()) as one:
             one.create("slow", timeout=20)

@@ -606,6 +606,27 @@ TEST_CASE("detached environments are evicted after attached ones") {
     CHECK(t.evict == std::vector<environment_id>{a});
 }
 
+TEST_CASE("a diff larger than the memory size counts, and those idle longest go for it") {
+    pool_options o = no_spares();
+    o.detach_after = 1s;
+    o.memory_budget = memory * 3;
+    pool_at_work p(o);
+    const version_id v = p.deploy(), w = p.deploy();
+    const auto a = p.idle(v);
+    p.now += 1s;
+    p.go_detached(a, memory * 2);
+    CHECK(p.fsm.charged_memory() == memory * 2);
+    const auto b = p.idle(w);
+    CHECK(p.fsm.charged_memory() == memory * 3);
+    p.now += 1s;
+    p.go_detached(b, memory * 2);
+    const auto t = p.due<terminate>();
+    REQUIRE(t.size() == 1);
+    CHECK(t[0].environment == a);
+    CHECK(p.fsm.charged_memory() == memory * 2);
+    CHECK(p.fsm.evictable_memory() == memory * 2);
+}
+
 TEST_CASE("provisioned environments are charged in full when detached, so they always have room") {
     pool_options o = no_spares();
     o.detach_after = 1s;
@@ -641,17 +662,57 @@ TEST_CASE("a start takes the best shell there is") {
     CHECK(s.shell.source == shell_source::same_version);
     CHECK(s.shell.shell == of_a);
     s = p.arrive<start>(v);
-    CHECK(s.shell.source == shell_source::other_version);
-    CHECK(s.shell.shell == of_b);  // free for longest
+    CHECK(s.shell.source == shell_source::made);  // another's would be of no use
+    const auto gone = p.due<destroy_shell>();     // and goes, now that room is needed
+    REQUIRE(gone.size() == 1);
+    CHECK(gone[0].shell == of_b);  // free for longest
+    CHECK(p.fsm.shells().destroying == 1);
     s = p.arrive<start>(w);
     CHECK(s.shell.source == shell_source::same_version);
     CHECK(s.shell.shell == of_c);
     s = p.arrive<start>(w);
     CHECK(s.shell.source == shell_source::made);  // above max_shells: all of them run
-    CHECK(p.fsm.shells().alive() == 4);
+    CHECK(p.fsm.shells().in_use == 4);
+    CHECK(p.due<destroy_shell>().empty());
 }
 
-TEST_CASE("at max_shells the least recently used idle environment loses its shell") {
+TEST_CASE("a start that has no shell of its own takes a blank one, whatever others left") {
+    pool_options o = no_spares();
+    o.spare_shells = 1;
+    o.max_shells = 1;
+    pool_at_work p(o);
+    const version_id v = p.deploy(), w = p.deploy();
+    const auto spare = [&] {
+        for (const auto& m : p.due<make_shell>()) p.fsm.shell_made(m.shell, true, p.now);
+    };
+    spare();
+    const auto a = p.begin(v);
+    spare();  // beside the one that max_shells allows: nobody is to wait for one
+    CHECK(p.fsm.shells().alive() == 2);
+    CHECK_FALSE(p.finish(a, false));
+    p.fsm.destroyed(a, shell_fate::reusable, p.now);
+    CHECK(p.fsm.shells().free_used == 1);
+    CHECK(p.arrive<start>(w).shell.source == shell_source::blank);
+    CHECK(p.fsm.counters().shells_granted[std::size_t(shell_source::blank)] == 2);
+    SECTION("and theirs is there for them") {
+        CHECK(p.arrive<start>(v).shell.source == shell_source::same_version);
+    }
+    SECTION("what is given back of no use to its version is gone at once") {
+        const auto c = p.begin(v);
+        p.fsm.suspended(c, p.now, shell_fate::gone);
+        CHECK(p.fsm.shells().free_used == 0);
+        CHECK(p.fsm.shells().in_use == 1);
+    }
+    SECTION("a version that is gone leaves none") {
+        p.fsm.retire(v, p.now);
+        std::vector<action> all;
+        p.fsm.due(p.now, all);
+        CHECK(std::holds_alternative<destroy_shell>(all.at(0)));
+        CHECK(p.fsm.shells().free_used == 0);
+    }
+}
+
+TEST_CASE("at max_shells idle environments lose theirs, longest idle first, and no start waits") {
     pool_options o = no_spares();
     o.max_shells = 2;
     pool_at_work p(o);
@@ -660,18 +721,62 @@ TEST_CASE("at max_shells the least recently used idle environment loses its shel
     p.finish(b);
     p.now += 1s;
     p.finish(a);
+    CHECK(p.due<detach>().empty());
+    CHECK(p.arrive<start>(w).shell.source == shell_source::made);
+    CHECK(*p.fsm.next_due() <= p.now);
+    const auto d = p.due<detach>();
+    REQUIRE(d.size() == 1);
+    CHECK(d[0].environment == b);
+    CHECK(p.fsm.detached(b, 4_KiB, p.now));
+    CHECK(p.due<destroy_shell>().size() == 1);
+    CHECK(p.warm(v) == a);
+    CHECK(p.arrive<reattach>(v).shell.source == shell_source::made);
+}
+
+TEST_CASE("while retiring does not keep up, a start that has a shell made detaches an idle one") {
+    pool_options o = no_spares();
+    o.max_shells = 1;
+    o.max_detaching = 2;
+    pool_at_work p(o);
+    std::vector<environment_id> idle;
+    for (int i = 0; i < 3; ++i) {
+        const auto s = p.arrive<start>(p.deploy());
+        CHECK_FALSE(s.shell.from);
+        REQUIRE(p.fsm.started(s.environment, true, p.now));
+        p.finish(s.environment);
+        idle.push_back(s.environment);
+        p.now += 1s;
+    }
+    const auto s = p.arrive<start>(p.deploy());
+    CHECK(s.shell.source == shell_source::made);
+    CHECK(s.shell.from == idle[0]);
+    CHECK(p.fsm.shell_of(idle[0]));
+    CHECK(p.fsm.detached(idle[0], 4_KiB, p.now));
+    CHECK(p.fsm.shells().free_used == 1);
+}
+
+TEST_CASE("at max_shells a start without a blank one takes that of its own version's idle one") {
+    pool_options o = no_spares();
+    o.max_shells = 2;
+    pool_at_work p(o);
+    version_policy policy = plain();
+    policy.isolation = isolation::tenant;
+    const version_id v = p.deploy(policy), w = p.deploy();
+    p.idle(w);
+    p.now += 1s;
+    const auto b = p.idle(v, "alice");
     const shell_id shell = p.fsm.shell_of(b);
-    const auto s = p.arrive<start>(w);
+    const auto s = p.arrive<start>(v, "bob");
     CHECK(s.shell.source == shell_source::stolen);
     CHECK(s.shell.shell == shell);
     CHECK(s.shell.from == b);
-    SECTION("and is detached") {
+    SECTION("which is detached") {
         CHECK(p.fsm.detached(b, 4_KiB, p.now));
         CHECK(p.fsm.shell_of(s.environment) == shell);
-        CHECK(p.warm(v) == a);
-        CHECK(p.arrive<reattach>(v).shell.source == shell_source::made);
+        CHECK(p.fsm.shells().in_use == 2);
+        CHECK(p.arrive<reattach>(v, "alice").environment == b);
     }
-    SECTION("or is lost, if it cannot be") {
+    SECTION("or lost, if it cannot be") {
         CHECK_FALSE(p.fsm.detach_failed(b, p.now));
         p.fsm.destroyed(b, shell_fate::gone, p.now);
         CHECK(p.fsm.shells().in_use == 2);
@@ -729,6 +834,9 @@ TEST_CASE("a shell given back while all others run waits for the next start") {
     pool_at_work p(o);
     const version_id v = p.deploy();
     const auto a = p.begin(v), b = p.begin(v), c = p.begin(v);
+    const auto spare = p.due<make_shell>();
+    REQUIRE(spare.size() == 1);
+    p.fsm.shell_made(spare[0].shell, true, p.now);
     p.fsm.suspended(c, p.now);
     CHECK(p.due<destroy_shell>().empty());
     CHECK(p.arrive<start>(v).shell.source == shell_source::same_version);
@@ -749,9 +857,9 @@ TEST_CASE("shells fit environments of their size only") {
     p.fsm.destroyed(a, shell_fate::reusable, p.now);
     const auto s = p.arrive<start>(w);
     CHECK(s.shell.source == shell_source::made);
-    CHECK(s.shell.destroy);  // makes way
-    CHECK(p.fsm.shells().destroying == 1);
-    p.fsm.shell_destroyed(s.shell.destroy, p.now);
+    const auto gone = p.due<destroy_shell>();  // makes way, and nobody waits for it
+    REQUIRE(gone.size() == 1);
+    p.fsm.shell_destroyed(gone[0].shell, p.now);
     CHECK(p.fsm.shells().alive() == 1);
     big.shell_size = memory;
     big.memory = 64_MiB;
@@ -759,19 +867,33 @@ TEST_CASE("shells fit environments of their size only") {
     CHECK(p.arrive<start>(x).shell.source == shell_source::made);
 }
 
-TEST_CASE("an evicted environment's shell goes to the start it was evicted for") {
+TEST_CASE("an evicted environment's shell goes to a start of its version that it was evicted for") {
     pool_options o = no_spares();
     o.memory_budget = memory;
     pool_at_work p(o);
-    const version_id v = p.deploy(), w = p.deploy();
-    const auto a = p.idle(v);
+    version_policy policy = plain();
+    policy.isolation = isolation::tenant;
+    const version_id v = p.deploy(policy), w = p.deploy();
+    const auto a = p.idle(v, "alice");
     const shell_id shell = p.fsm.shell_of(a);
-    const auto s = p.arrive<start>(w);
-    CHECK(s.shell.source == shell_source::evicted);
-    CHECK(s.shell.from == a);
-    CHECK(s.shell.shell == shell);
-    p.fsm.destroyed(a, shell_fate::gone, p.now);  // says nothing about a shell that is not its own
-    CHECK(p.fsm.shells().in_use == 1);
+    SECTION("of another tenant") {
+        const auto s = p.arrive<start>(v, "bob");
+        CHECK(s.shell.source == shell_source::evicted);
+        CHECK(s.shell.from == a);
+        CHECK(s.shell.shell == shell);
+        // Says nothing about a shell that is not its own.
+        p.fsm.destroyed(a, shell_fate::gone, p.now);
+        CHECK(p.fsm.shells().in_use == 1);
+    }
+    SECTION("unless it was loaded there, not restored") {
+        p.fsm.set_detachable(a, false, p.now);
+        CHECK(p.arrive<start>(v, "bob").shell.source == shell_source::made);
+    }
+    SECTION("and to no other version's") {
+        CHECK(p.arrive<start>(w).shell.source == shell_source::made);
+        p.fsm.destroyed(a, shell_fate::reusable, p.now);
+        CHECK(p.fsm.shells().free_used == 1);
+    }
 }
 
 TEST_CASE("spare shells are made ahead, surplus ones destroyed") {
@@ -797,22 +919,30 @@ TEST_CASE("spare shells are made ahead, surplus ones destroyed") {
         p.now += 1s;
         CHECK(p.due<make_shell>().size() == 1);
     }
-    SECTION("beyond the spare ones they go after free_shell_ttl") {
+    SECTION("beyond the spare ones and the last used they go after free_shell_ttl") {
         p.fsm.shell_made(made[0].shell, true, p.now);
-        p.fsm.start_failed(s.environment, shell_fate::reusable, p.now);
-        p.fsm.leave(v, p.now);
-        CHECK(p.fsm.shells().alive() == 3);
+        const auto t = p.arrive<start>(v);
+        made = p.due<make_shell>();
+        REQUIRE(made.size() == 1);
+        p.fsm.shell_made(made[0].shell, true, p.now);
+        for (const auto e : {s.environment, t.environment}) {
+            p.fsm.start_failed(e, shell_fate::reusable, p.now);
+            p.fsm.leave(v, p.now);
+        }
+        CHECK(p.fsm.shells().free_used == 2);
+        CHECK(p.fsm.shells().blank == 2);
         p.now += 10s - 1ns;
         CHECK(p.due<destroy_shell>().empty());
         p.now += 1ns;
         CHECK(*p.fsm.next_due() <= p.now);
         const auto gone = p.due<destroy_shell>();
         REQUIRE(gone.size() == 1);
+        CHECK(gone[0].shell == s.shell.shell);
         p.fsm.shell_destroyed(gone[0].shell, p.now);
         p.now += 1h;
         CHECK(p.due<destroy_shell>().empty());  // the size used last stays in demand
         p.fsm.retire(v, p.now);
-        CHECK(p.due<destroy_shell>().size() == 2);
+        CHECK(p.due<destroy_shell>().size() == 3);
     }
 }
 

@@ -51,8 +51,9 @@ inline streams silent;
 
 struct guest_box {
     explicit guest_box(detail::shell s = new_shell(),
-                       std::shared_ptr<guest::vfs::filesystem> f = files())
-        : sandbox(std::move(s), {memory, std::move(f), &silent, nullptr, false}) {}
+                       std::shared_ptr<guest::vfs::filesystem> f = files(),
+                       detail::sandbox_services* services = nullptr)
+        : sandbox(std::move(s), {memory, std::move(f), &silent, services, false}) {}
 
     static guest_box started(const std::string& program = "snapshot_guest") {
         return guest_box(new_shell(), program);

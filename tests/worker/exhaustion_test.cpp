@@ -121,7 +121,6 @@ TEST_CASE("no descriptor for a snapshot's memory: starts stay cold until there i
         const auto m = w->metrics().shells;
         return m.free_used == 0 && m.free_blank >= 1 && m.making == 0;
     }));
-    std::this_thread::sleep_for(100ms);  // the spare VM beside the pool's shells, too
     {
         const lowered_limit none(RLIMIT_NOFILE, first_free_file());
         const auto r = g->invoke(event("\"count\""));
@@ -260,7 +259,7 @@ TEST_CASE("a memory budget of one byte: said, at deployment too, and nothing spi
     }
     std::this_thread::sleep_for(50ms);
     CHECK(w->metrics().pool.starts_ahead == 0);
-    CHECK(w->metrics().pool.shells <= 1);
+    CHECK(w->metrics().pool.shells <= 2);  // blank ones
     w->shut_down();
     check_nothing_left(w->metrics());
 }

@@ -3,7 +3,9 @@
 #include <boost/asio/error.hpp>
 #include <catch2/catch.hpp>
 
+#include <cstdio>
 #include <future>
+#include <string>
 #include <thread>
 
 using namespace functions;
@@ -74,6 +76,76 @@ TEST_CASE("short of memory budget, the environment idle longest is given up") {
     CHECK(w->metrics().guest_memory == o.memory_budget);
     CHECK(b->invoke(event("1")).value().report.start == hearth::start_kind::warm);
     CHECK(a->invoke(event("1")).value().report.start == hearth::start_kind::restored);
+}
+
+TEST_CASE("what a detached environment keeps in files counts, and goes when memory is short") {
+    constexpr std::uint64_t kept = 12u << 20;  // 4 MiB each in /tmp, /dev/shm and a memfd
+    auto o = options();
+    o.memory_budget = hearth::byte_count((128u << 20) + kept - (1u << 20));
+    o.detach_after = 1ms;
+    auto w = make(o);
+    auto f = w->deploy(spec("snapshot_guest"));
+    REQUIRE(f->initialize().has_value());
+    const auto detached = [&] { return soon([&] { return w->metrics().pool.detached == 1; }); };
+    CHECK(f->invoke(event("count")).value().payload == "1");
+    REQUIRE(detached());
+    CHECK(w->metrics().guest_memory.bytes() < 1u << 20);
+    CHECK(f->invoke(event("keep")).value().payload == "kept");
+    REQUIRE(detached());
+    CHECK(w->metrics().guest_memory.bytes() >= kept);
+    CHECK(w->metrics().guest_memory.bytes() < kept + (2u << 20));
+    auto s = spec("function_native");
+    auto g = w->deploy(s);
+    CHECK(g->invoke(event("1")).value().ok());
+    CHECK(w->metrics().pool.evicted == 1);
+    CHECK(w->metrics().guest_memory <= o.memory_budget);
+}
+
+TEST_CASE("a function may start so many environments in 10 s, and is told when it may not") {
+    auto o = options();
+    o.scale_up_starts = 1;
+    auto w = make(o);
+    auto s = spec("function_native");
+    s.pool.max_idle = 0;  // each invocation needs a new one
+    auto f = w->deploy(s);
+    s.function_name += "2", s.function_arn += "2";
+    auto g = w->deploy(s);
+    REQUIRE(f->initialize().has_value());  // for no invocation: does not count
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(f->invoke(event("1")).value().ok());
+    // On a slow machine 10 s may pass; not a hundred times.
+    std::size_t served = 1;
+    auto refused = f->invoke(event("1"));
+    for (; refused.has_value() && served < 100; ++served) refused = f->invoke(event("1"));
+    const auto elapsed = std::chrono::steady_clock::now() - start;
+    REQUIRE(refused.has_error());
+    CHECK(served <= 1 + static_cast<std::size_t>(elapsed / 10s));
+    CHECK(refused.error() == hearth::errc::throttled);
+    CHECK(refused.error().message().starts_with("FunctionInvocationRateLimitExceeded"));
+    CHECK(g->invoke(event("1")).value().ok());  // has starts of its own
+    const auto m = w->metrics();
+    CHECK(m.throttles_by_reason.invocation_rate_limit == 1);
+    CHECK(m.throttles == 1);
+    CHECK(m.concurrent_executions == 0);
+}
+
+TEST_CASE("with cap_cpu a function gets the CPU that its memory stands for, though nobody waits") {
+    auto o = options();
+    o.cap_cpu = GENERATE(true, false);
+    auto w = make(o);
+    auto f = w->deploy(spec("function_native"));
+    REQUIRE(f->initialize().has_value());
+    // By the guest's own clocks, when it was let in again: it owes nothing then, however late it
+    // was stopped.
+    long long used = 0, passed = 0;
+    const std::string answer = answer_of(*f, "\"burn\"").payload;
+    INFO(answer);
+    REQUIRE(std::sscanf(answer.c_str(), "[%lld,%lld]", &used, &passed) == 2);
+    constexpr long long period = 20'000'000, quota = period * 128 / 1769;
+    if (o.cap_cpu)
+        CHECK(used <= (passed / period + 2) * quota);
+    else
+        CHECK(used > (passed / period + 2) * quota);
 }
 
 TEST_CASE("with nothing to give up, the caller hears what was needed and what was free") {
