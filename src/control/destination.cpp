@@ -1,9 +1,10 @@
 #include "control/destination.hpp"
 
-#include "base/init_failure.hpp"
 #include "base/system_error.hpp"
 #include "base/unique_fd.hpp"
 #include "control/control_plane_impl.hpp"
+
+#include <hearth/init_failure.hpp>
 
 #include <boost/json.hpp>
 #include <fmt/chrono.h>

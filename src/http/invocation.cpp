@@ -1,8 +1,9 @@
 #include "http/invocation.hpp"
 
-#include "base/init_failure.hpp"
 #include "http/aws_error.hpp"
 #include "http/text.hpp"
+
+#include <hearth/init_failure.hpp>
 
 #include <boost/json.hpp>
 

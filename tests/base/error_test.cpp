@@ -1,7 +1,8 @@
-#include "base/init_failure.hpp"
+
 #include "base/try.hpp"
 
 #include <hearth/error.hpp>
+#include <hearth/init_failure.hpp>
 
 #include <catch2/catch.hpp>
 
