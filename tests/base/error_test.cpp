@@ -1,4 +1,3 @@
-
 #include "base/try.hpp"
 
 #include <hearth/error.hpp>
