@@ -88,6 +88,12 @@ execution::~execution() {
     if (input_) core_.leave(id_);
 }
 
+result<response> execution::take_result() {
+    if (input_) core_.leave(id_);
+    input_.reset();
+    return std::move(result_);
+}
+
 result<core::assigned> execution::get_environment() {
     if (started_) return core::assigned{std::move(started_), start_kind::cold};
     if (!input_) return core_.prepare(id_);

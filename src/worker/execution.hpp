@@ -43,7 +43,8 @@ class execution {
     /// Any thread: `advance` comes back soon, if a guest of it runs.
     void preempt() noexcept;
 
-    result<response> take_result() { return std::move(result_); }
+    /// From now on it counts for no limit: who has the answer may come again at once.
+    result<response> take_result();
     /// The guest's log of a failed init.
     [[nodiscard]] const std::string& init_log() const noexcept { return init_log_; }
 

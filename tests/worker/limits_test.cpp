@@ -38,6 +38,19 @@ TEST_CASE("over its own limit a function is throttled, over the account's all ar
     CHECK(w->metrics().throttles == 2);
 }
 
+TEST_CASE("who has the answer may come again at once, whatever the limit") {
+    auto o = options();
+    o.account_concurrency = 1;
+    auto w = make(o);
+    auto s = spec("function_native");
+    s.pool.max_concurrency = 1;
+    auto f = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    int throttled = 0;
+    for (int i = 0; i < 500; ++i) throttled += !answer_of(*f, "1").ok();
+    CHECK(throttled == 0);
+}
+
 TEST_CASE("reserved and provisioned concurrency change under a version that is deployed") {
     auto w = make(options());
     auto s = spec("function_http");
