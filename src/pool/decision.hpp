@@ -94,8 +94,9 @@ inline constexpr std::size_t throttle_reasons = 4;
 /// "ConcurrentInvocationLimitExceeded", …
 std::string_view to_string(throttle_reason) noexcept;
 
-/// Where a shell comes from. Never from another version: wiping what that left makes KVM wait for a
-/// grace period, so a fresh shell is quicker.
+/// Where a shell comes from: same_version before evicted before, at max_shells, stolen, which are
+/// quicker than blank, and that than made. Never from another version: wiping what that left makes
+/// KVM wait for a grace period, so a fresh shell is quicker.
 enum class shell_source : std::uint8_t {
     same_version,  ///< free, last used by this version: reset by copying pages back
     blank,         ///< free, never used

@@ -73,15 +73,16 @@ shell_grant pool_fsm::state::grant(environment& e,
         if (victim.shell != nil && victim.version == e.version && victim.detachable)
             return take_over(victim, shell_source::evicted);
     }
-    if (options.spare_shells && c.blank.size() + c.making <= options.spare_shells)
-        shells_at = at_once;  // there will be one fewer
-    if (!c.blank.empty()) return own(shells[c.blank.back()], e, shell_source::blank);
+    // Quicker than a blank one, and one fewer to retire behind this start.
     const std::size_t used = shell_total.in_use + shell_total.free_used;
     if (used >= options.max_shells && !v.detach_next.empty()) {
         environment& victim = environments[v.detach_next.front()];
         begin_detach(victim);
         return take_over(victim, shell_source::stolen);
     }
+    if (options.spare_shells && c.blank.size() + c.making <= options.spare_shells)
+        shells_at = at_once;  // there will be one fewer
+    if (!c.blank.empty()) return own(shells[c.blank.back()], e, shell_source::blank);
     shell& s = shells.make();
     s.size = v.size;
     ++shell_total.in_use;

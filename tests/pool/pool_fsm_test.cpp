@@ -755,8 +755,8 @@ TEST_CASE("while retiring does not keep up, a start that has a shell made detach
     CHECK(p.fsm.shells().free_used == 1);
 }
 
-TEST_CASE("at max_shells a start without a blank one takes that of its own version's idle one") {
-    pool_options o = no_spares();
+TEST_CASE("at max_shells a start takes that of its own version's idle one, blank or not") {
+    pool_options o = GENERATE(no_spares(), pool_options());
     o.max_shells = 2;
     pool_at_work p(o);
     version_policy policy = plain();

@@ -448,6 +448,11 @@ class world {
             case shell_source::blank:
                 if (!s.free || s.last || free_one(used_by_it))
                     fail("not a blank shell, or not the best");
+                if (told_all && used_shells() >= s_.options.max_shells)
+                    for (const auto& [id, o] : environments_)
+                        if (may_lose_it(o))
+                            fail(
+                                "a blank shell is used above the limit though one could be stolen");
                 break;
             case shell_source::evicted:
                 if (std::find(evicted_.begin(), evicted_.end(), g.from) == evicted_.end() ||
@@ -461,7 +466,8 @@ class world {
                 book(g.from).state = book_environment::detaching;
                 break;
             case shell_source::stolen:
-                if (!(s.owner == g.from) || !may_lose_it(book(g.from)) || free_one(blank))
+                if (!(s.owner == g.from) || !may_lose_it(book(g.from)) || free_one(used_by_it) ||
+                    (told_all && used_shells() < s_.options.max_shells))
                     fail("the shell is stolen from one that is not idle, or for nothing");
                 for (const auto& [id, o] : environments_)
                     if (may_lose_it(o) && told_all && o.since < book(g.from).since)
