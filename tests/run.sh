@@ -27,7 +27,7 @@ done
 
 require_packages "${build_packages[@]}" catch2 libbenchmark-dev python3 python3-boto3 awscli curl unzip busybox-static \
     musl-tools libpython3.11-testsuite stress-ng dpkg-dev qemu-system-x86 cpio xz-utils node=nodejs npm=npm perl lua5.4 ruby php-cli sqlite3 bzip2 make openssl \
-    go=golang-go rustc=rustc redis-server redis-tools iproute2 chromium || exit 1
+    go=golang-go rustc=rustc javac=openjdk-17-jdk-headless redis-server redis-tools iproute2 chromium || exit 1
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -55,7 +55,8 @@ struct runtime_options {
     std::size_t max_shells = 64;
     std::chrono::milliseconds detach_after = std::chrono::seconds(1);
     /// vCPU threads are shared by memory size (1,769 MB count as one CPU, as in Lambda). True: a function
-    /// gets no more than that share even when a thread has nothing else to do.
+    /// gets no more than that share even when a thread has nothing else to do. A blocking invoke runs on
+    /// its caller's thread, beside all this: what it gets is what the host's scheduler gives that thread.
     bool cap_cpu = false;
     /// How asynchronous invocations are retried.
     event_policy events{};

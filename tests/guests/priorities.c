@@ -22,16 +22,7 @@ static int nice_of(int which, int who) {
     check(n != -1 || errno == 0, "getpriority");
     return n;
 }
-static pid_t waiting_child(void) {
-    pid_t p = fork();
-    if (p == 0)
-        for (;;) pause();
-    return p;
-}
-static void end(pid_t p) {
-    kill(p, SIGKILL);
-    check(waitpid(p, NULL, 0) == p, "waitpid");
-}
+#include "waiting_child.h"
 
 static int base;
 static pthread_barrier_t met;

@@ -28,16 +28,7 @@ static void check(int ok, const char* what) {
 #define FAILS(call, error, what) check((call) == -1 && errno == (error), what)
 static void* const nowhere = (void*)8;
 
-static pid_t waiting_child(void) {
-    pid_t p = fork();
-    if (p == 0)
-        for (;;) pause();
-    return p;
-}
-static void end(pid_t p) {
-    kill(p, SIGKILL);
-    check(waitpid(p, NULL, 0) == p, "waitpid");
-}
+#include "waiting_child.h"
 
 static void scheduling(void) {
     const int policies[] = {SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE};
