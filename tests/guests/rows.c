@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/vfs.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -223,6 +224,17 @@ static void memory(void) {
     puts("memory");
 }
 
+static void memory_file(void) {
+    int fd = memfd_create("x", MFD_CLOEXEC);
+    struct stat s;
+    struct statfs f;
+    check(fd >= 0 && write(fd, "four", 4) == 4, "memfd_create");
+    check(fstat(fd, &s) == 0 && fstatfs(fd, &f) == 0, "fstat");
+    printf("memory file %o %ld %ld, of %lx\n", s.st_mode, (long)s.st_size, (long)s.st_nlink, (long)f.f_type);
+    FILE* again = fdopen(fd, "r+");
+    check(again && fclose(again) == 0, "fdopen");
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     scheduling();
@@ -230,5 +242,6 @@ int main(void) {
     files();
     selecting();
     memory();
+    memory_file();
     return 0;
 }

@@ -8,7 +8,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace hearth::guest {
 namespace {
@@ -185,7 +187,14 @@ sysret sys_fstatfs(task& t, int fd, guest_ptr<struct ::statfs> out) {
     const vfs::description& d = *o->description;
     std::optional<std::uint32_t> mount;
     if (const auto* file = std::get_if<vfs::tree_file>(&d.body)) mount = file->node.mount;
-    if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) mount = file->mount;
+    if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) {
+        const auto& mounts = files::tree_of(t).mounts();
+        const auto is_tmpfs = [](const vfs::mount& m) { return m.what == vfs::mount::kind::tmpfs; };
+        // memfd_create's are in no mount, and in a tmpfs all the same.
+        const auto at = is_tmpfs(mounts[file->mount]) ? mounts.begin() + file->mount
+                                                      : std::ranges::find_if(mounts, is_tmpfs);
+        if (at != mounts.end()) mount = static_cast<std::uint32_t>(at - mounts.begin());
+    }
     if (const auto* directory = std::get_if<vfs::open_directory>(&d.body))
         mount = directory->node.mount;
     if (const auto* place = std::get_if<vfs::path_only>(&d.body)) mount = place->node.mount;

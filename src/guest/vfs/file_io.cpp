@@ -305,6 +305,12 @@ outcome<attributes> attributes_of(const context& c, const filesystem& fs, const 
     if (const auto* text = std::get_if<text_file>(&d.body)) return fs.attributes_of(c, text->node);
     if (const auto* dev = std::get_if<device>(&d.body)) return fs.attributes_of(c, dev->node);
     if (const auto* file = std::get_if<tmpfs_file>(&d.body)) {
+        if (fs.mounts()[file->mount].what !=
+            mount::kind::tmpfs) {  // memfd_create's: nowhere mounted
+            attributes a = c.state.vfs.files.attributes_of(file->inode);
+            a.device = 1;
+            return a;
+        }
         tree_node node;
         node.mount = file->mount;
         node.inode = file->inode;
