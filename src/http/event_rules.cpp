@@ -182,15 +182,23 @@ json::object remove_targets(control_plane& control, const reader& r) {
 json::object list_targets_by_rule(control_plane& control, const reader& r) {
     taken(check_bus(control, r));
     const event_rule rule = taken(control.get_rule(r.required_text("Rule", "rule")));
-    (void)limit(r);  // five at most: one page
+    // The token is the id with which the next page begins.
+    auto each = rule.targets.begin();
+    if (const std::string token = text_of(r, "NextToken"); !token.empty()) {
+        each = std::ranges::find(rule.targets, token, &rule_target::id);
+        if (each == rule.targets.end())
+            refuse(errc::invalid_argument, "The NextToken names no target of the rule any more");
+    }
     json::object o;
     json::array& targets = o["Targets"].emplace_array();
-    for (const rule_target& each : rule.targets) {
-        json::object t{{"Id", each.id}, {"Arn", each.arn}};
-        if (!each.input.empty()) t["Input"] = each.input;
-        if (!each.role_arn.empty()) t["RoleArn"] = each.role_arn;
+    const std::size_t most = limit(r);
+    for (; each != rule.targets.end() && targets.size() < most; ++each) {
+        json::object t{{"Id", each->id}, {"Arn", each->arn}};
+        if (!each->input.empty()) t["Input"] = each->input;
+        if (!each->role_arn.empty()) t["RoleArn"] = each->role_arn;
         targets.push_back(std::move(t));
     }
+    if (each != rule.targets.end()) add_token(o, each->id);
     return o;
 }
 
