@@ -52,7 +52,7 @@ bool fpu_loader::takes(std::span<const std::byte> xsave) const noexcept {
 bool fpu_loader::put(std::span<const std::byte> xsave) noexcept {
     if (!takes(xsave)) return false;
     const std::size_t length = std::min(xsave.size(), size_);
-    std::memcpy(area(), xsave.data(), length);
+    std::ranges::copy(xsave.first(length), area());
     std::memset(area() + length, 0, size_ - length);
     if (xsave.empty()) {
         // Components that XSTATE_BV lacks become initial; these two are read all the same.
