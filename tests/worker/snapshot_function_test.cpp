@@ -299,7 +299,15 @@ TEST_CASE("the environment that a snapshot was taken of moves between shells lik
 TEST_CASE("more idle environments than shells, of several functions, each with its own state") {
     auto o = options();
     o.max_shells = 3;
+    o.detach_after = 1h;
     auto w = make(o);
+    // One that is just being detached serves nobody, and another would be started.
+    const auto settle = [&] {
+        REQUIRE(soon([&] {
+            const auto now = w->metrics().shells;
+            return now.in_use + now.free_used <= o.max_shells;
+        }));
+    };
     std::vector<std::shared_ptr<hearth::worker::deployed_version>> all;
     for (int i = 0; i < 8; ++i) {
         auto s = spec(i % 2 ? "snapshot_guest" : "snapshot_guest_dynamic");
@@ -310,6 +318,7 @@ TEST_CASE("more idle environments than shells, of several functions, each with i
     }
     for (int round = 1; round <= 3; ++round) {
         for (std::size_t i = 0; i < all.size(); ++i) {
+            settle();
             for (std::size_t k = 0; k <= i % 3; ++k) (void)ask(*all[i], "count");
             if (i % 4 == 3) CHECK(ask(*all[i], "dirty").payload == "dirty");
         }
@@ -318,6 +327,7 @@ TEST_CASE("more idle environments than shells, of several functions, each with i
         CHECK(soon([&] { return w->metrics().pool.shells <= o.max_shells + 2; }));
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
+        settle();
         CHECK(ask(*all[i], "count").payload == std::to_string(3 * (i % 3 + 1) + 1));
         const std::string found = ask(*all[i], "search").payload;
         CHECK(found.starts_with("memory=0 file=0 gs=0") == (i % 4 != 3));
