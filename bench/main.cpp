@@ -95,8 +95,7 @@ int main(int argc, char** argv) {
                    "Write WORKLOAD.svg into this directory for workloads that draw one")
         ->type_name("DIR");
     app.add_option("--n", how_many,
-                   "How many system calls, clones, sleepers, idle environments or soak's "
-                   "invocations instead of "
+                   "How many system calls, clones, sleepers, idle environments or soak's invocations instead of "
                    "the workload's own number; for scheduler_fairness, milliseconds")
         ->check(CLI::PositiveNumber);
     app.add_flag("--list", list, "Name the workloads and what each measures");

@@ -22,7 +22,6 @@ try:
     from botocore.awsrequest import AWSRequest
     from botocore.config import Config
     from botocore.credentials import Credentials
-    from botocore.exceptions import ClientError
 
     import model_check
 except ImportError:
@@ -46,17 +45,7 @@ def create(function_name=name, **changes):
     return client.create_function(**{k: v for k, v in arguments.items() if v is not None})
 
 
-def refused(code_expected, status, call, *args, text="", **kwargs):
-    try:
-        call(*args, **kwargs)
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code_expected, status), (got, e)
-        message = e.response["Error"]["Message"]
-        assert message and text in message, message
-        assert e.response["ResponseMetadata"]["RequestId"]
-        return e
-    raise AssertionError(f"{call} succeeded")
+refused = model_check.refused
 
 
 def zip_of(files):

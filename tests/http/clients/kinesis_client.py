@@ -13,7 +13,6 @@ import uuid
 try:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import ClientError
 
     import model_check
 except ImportError:
@@ -31,14 +30,7 @@ seen = model_check.watch(client, "kinesis")
 
 
 def refused(code, call, **kwargs):
-    try:
-        call(**kwargs)
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, 400), (got, e)
-        assert e.response["Error"]["Message"] and e.response["ResponseMetadata"]["RequestId"]
-        return e
-    raise AssertionError(f"{call} succeeded")
+    return model_check.refused(code, 400, call, **kwargs)
 
 
 def aws(*words, expect=0):

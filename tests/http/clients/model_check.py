@@ -6,6 +6,8 @@ import base64
 import json
 import re
 
+from botocore.exceptions import ClientError
+
 # What the service has beside the model's errors: of every operation, or this server's own.
 COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidRequestContentException", "NotImplementedException",
                  "UnknownOperationException", "AccessDeniedException", "RequestEntityTooLargeException",
@@ -121,3 +123,17 @@ def watch(client, service="lambda"):
 
     client.meta.events.register(f"after-call.{service}", after_call)
     return seen
+
+
+def refused(code, status, call, *args, text="", **kwargs):
+    """What botocore raises for a call that is to be refused so."""
+    try:
+        call(*args, **kwargs)
+    except ClientError as e:
+        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
+        assert got == (code, status), (got, e)
+        message = e.response["Error"]["Message"]
+        assert message and text in message, message
+        assert e.response["ResponseMetadata"]["RequestId"]
+        return e
+    raise AssertionError(f"{call} succeeded")

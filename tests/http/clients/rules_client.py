@@ -7,7 +7,6 @@ import uuid
 try:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import ClientError
 
     import model_check
 except ImportError:
@@ -23,14 +22,7 @@ name = "rules-" + uuid.uuid4().hex[:8]
 
 
 def refused(code, call, **kwargs):
-    try:
-        call(**kwargs)
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, 400), (got, e)
-        assert e.response["Error"]["Message"], e
-        return
-    raise AssertionError(f"{call} succeeded")
+    return model_check.refused(code, 400, call, **kwargs)
 
 
 def all_of(operation, result, **kwargs):
