@@ -74,6 +74,7 @@ struct control_plane::impl {
         control::entry_ptr function;
         control::version_ptr entry;
         std::shared_ptr<worker::deployed_version> version;  ///< null: `load` it first
+        std::string arn;                                    ///< as it was named
     };
     /// An alias is routed by its weights.
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
@@ -87,7 +88,6 @@ struct control_plane::impl {
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
-    [[nodiscard]] std::string invoked_arn(std::string_view name, std::string_view qualifier) const;
 
     // Activations (activation.cpp).
     void start_activation(target t, std::uint64_t generation);
@@ -200,6 +200,7 @@ struct control_plane::impl {
     std::map<std::string, code_signing_config, std::less<>> code_signing_;
     std::mutex changes_;
     mutable sched::random_source routing_;  ///< under the registry's mutex
+    mutable uuid_source request_ids_;
     std::atomic<bool> draining_ = false;
     const std::shared_ptr<queue_service::impl> queue_thread_;
     queue_service queues_;

@@ -66,14 +66,17 @@ const std::string& routed(const alias_configuration& alias, sched::random_source
 result<control_plane::impl::admission> control_plane::impl::admit(
     std::string_view name, std::string_view qualifier) const {
     if (draining_) return error(errc::shutting_down);
+    auto guard = registry_.lock();
     // Most callers use the plain name; what is a key needs no parsing.
-    entry_ptr e = qualifier.empty() ? registry_.find(name) : nullptr;
+    entry_ptr e = qualifier.empty() ? registry_.find_locked(name) : nullptr;
     control::function_name parsed;
-    if (!e) {
+    const bool plain = e != nullptr;
+    if (!plain) {
+        guard.unlock();
         HEARTH_TRY(parsed, parse(name, qualifier));
         HEARTH_TRY(e, find(parsed));
+        guard.lock();
     }
-    const auto guard = registry_.lock();
     std::string_view version = parsed.qualifier;
     if (const auto alias = e->attributes.aliases.find(version);
         alias != e->attributes.aliases.end())
@@ -90,22 +93,15 @@ result<control_plane::impl::admission> control_plane::impl::admit(
                 to_string(current.state), current.state == function_state::failed ? ": " : "",
                 current.state == function_state::failed ? current.state_reason : ""));
     auto serving = v->serving;
-    return admission{std::move(e), std::move(v), std::move(serving)};
-}
-
-std::string control_plane::impl::invoked_arn(std::string_view name,
-                                             std::string_view qualifier) const {
-    if (qualifier.empty() && name.find(':') == name.npos) return arn_of(name);
-    auto parsed = parse(name, qualifier);
-    if (parsed.has_error()) return {};
-    return arn_of(parsed->name, parsed->qualifier);
+    std::string arn = plain ? current.function_arn : arn_of(parsed.name, parsed.qualifier);
+    return admission{std::move(e), std::move(v), std::move(serving), std::move(arn)};
 }
 
 worker::invocation control_plane::impl::make_invocation(std::string payload,
                                                         invoke_options options,
                                                         std::string arn) const {
     return {.request_id =
-                options.request_id.empty() ? control::make_uuid() : std::move(options.request_id),
+                options.request_id.empty() ? request_ids_.next() : std::move(options.request_id),
             .payload = std::move(payload),
             .client_context = std::move(options.client_context),
             .trace_id = std::move(options.trace_id),
@@ -127,8 +123,8 @@ result<response> control_plane::invoke(std::string_view name,
     if (!admitted.version) {
         HEARTH_TRY(admitted.version, impl_->load({admitted.function, admitted.entry}));
     }
-    return admitted.version->invoke(impl_->make_invocation(std::move(payload), std::move(options),
-                                                           impl_->invoked_arn(name, qualifier)));
+    return admitted.version->invoke(
+        impl_->make_invocation(std::move(payload), std::move(options), std::move(admitted.arn)));
 }
 
 void control_plane::async_invoke(std::string_view name,
@@ -150,8 +146,7 @@ void control_plane::impl::async_invoke(std::string_view name,
         complete_with(loads_, std::move(handler), admitted.error());
         return;
     }
-    auto input = make_invocation(std::move(payload), std::move(options),
-                                 invoked_arn(name, qualifier));
+    auto input = make_invocation(std::move(payload), std::move(options), std::move(admitted->arn));
     if (admitted->version) {
         run(std::move(admitted->version), std::move(input), std::move(handler));
         return;

@@ -236,14 +236,14 @@ vmm::vvar& sandbox::vvar_page() noexcept {
     return *reinterpret_cast<vmm::vvar*>(memory().at(vmm::layout::vvar, sizeof(vmm::vvar)));
 }
 
-void sandbox::refresh_clock() {
+nanoseconds sandbox::refresh_clock() {
     const guest::exec::clock_reading now{vcpu().tsc_now(), monotonic_now(), realtime_now()};
     guest::exec::refresh_clock(vvar_page(), vcpu().tsc_khz(), now);
+    return now.monotonic;
 }
 
 run_outcome sandbox::run(const vmm::run_scope& scope) {
-    refresh_clock();
-    run_started_ = monotonic_now();
+    run_started_ = refresh_clock();
     running_ = true;
     struct stop_watch {  // CPU time is the time inside run(): a parked guest is not in it
         sandbox& self;

@@ -175,7 +175,8 @@ class sandbox final : private guest::host {
 
     void give_random(random_record::source source, std::span<std::byte> out);
     vmm::vvar& vvar_page() noexcept;
-    void refresh_clock();
+    /// @return what the guest's monotonic clock says
+    std::chrono::nanoseconds refresh_clock();
     void watch_timer();
     [[nodiscard]] bool waits_for_service() const noexcept;
     void close_gone_sockets();

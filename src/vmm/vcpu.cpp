@@ -397,9 +397,12 @@ void vcpu::impl::resume_at(std::uint64_t rip, std::uint64_t rflags) noexcept {
 }
 
 void vcpu::impl::select_user_segments(std::uint64_t fs_base, std::uint64_t gs_base) noexcept {
-    sregs() = bare.user_sregs;
-    sregs().fs.base = fs_base;
-    sregs().gs.base = gs_base;
+    kvm_sregs wanted = bare.user_sregs;
+    wanted.fs.base = fs_base;
+    wanted.gs.base = gs_base;
+    // Often they are the vCPU's already; KVM would set each of them anew.
+    if (std::memcmp(&sregs(), &wanted, sizeof wanted) == 0) return;
+    sregs() = wanted;
     page().kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 }
 

@@ -402,13 +402,17 @@ result<void> core::admit(pool::version_id version) {
 
 void core::leave(pool::version_id version) noexcept {
     const std::lock_guard lock(mutex_);
-    pool_.leave(version, steady_clock::now());
-    if (pool_.quiet()) quiet_.notify_all();
+    leave_locked(version, steady_clock::now());
     wake_if_due();
 }
 
-result<core::assigned> core::decide(pool::version_id version,
-                                    const std::function<pool::decision(pool::time_point)>& ask) {
+void core::leave_locked(pool::version_id version, pool::time_point now) noexcept {
+    pool_.leave(version, now);
+    if (pool_.quiet()) quiet_.notify_all();
+}
+
+template <class Ask>
+result<core::assigned> core::decide(pool::version_id version, Ask ask) {
     work_order w;
     version_entry v;
     environment_ptr again;
@@ -423,7 +427,9 @@ result<core::assigned> core::decide(pool::version_id version,
         entry->function->counted.spillovers += pool_.counters().spillovers - spilt;
         if (const auto* r = std::get_if<pool::reuse>(&d)) {
             wake_if_due();
-            return assigned{take(r->environment), start_kind::warm};
+            assigned found{take(r->environment), start_kind::warm, true};
+            enlist(*found.env);
+            return found;
         }
         if (std::holds_alternative<pool::refused>(d)) return error(errc::shutting_down);
         if (const auto* t = std::get_if<pool::throttled>(&d)) return denied(*t, *entry);
@@ -549,42 +555,47 @@ result<void> core::resume(environment& e) {
 bool core::begin(environment& e) {
     const std::lock_guard lock(mutex_);
     if (interrupting_) return false;
-    e.running_slot = active_.size();
-    active_.push_back(&e);
+    enlist(e);
     return true;
 }
 
-void core::unregister(environment& e) noexcept {
-    if (e.running_slot < active_.size() && active_[e.running_slot] == &e) {
-        active_[e.running_slot] = active_.back();
-        active_[e.running_slot]->running_slot = e.running_slot;
-        active_.pop_back();
-    }
+void core::enlist(environment& e) {
+    e.running_slot = active_.size();
+    active_.push_back(&e);
 }
 
-void core::give_back(environment_ptr e) {
+void core::unregister(environment& e) noexcept {
+    if (e.running_slot == environment::at_rest) return;
+    active_.back()->running_slot = e.running_slot;
+    active_[e.running_slot] = active_.back();
+    active_.pop_back();
+    e.running_slot = environment::at_rest;
+}
+
+template <class Counted>
+void core::give_back(environment_ptr e, Counted counted) {
     const bool failed_start = !e->in_pool && !(e->ahead && e->reusable());
+    bool reusable = e->reusable();
+    const bool clean = e->spec().isolation == isolation::invocation && e->in_pool;
+    const bool to_reset = reusable && (clean || (e->ahead && !e->clone()));
     std::optional<detail::shell> shell;
     std::shared_ptr<const version_snapshot> snapshot;
-    {
-        const std::lock_guard lock(mutex_);
-        unregister(*e);
-        if (const version_entry* v = find(pool_.version_of(e->id))) snapshot = v->snapshot;
-    }
     // What is not under the lock: bringing it back to its snapshot.
-    bool reusable = e->reusable();
-    if (reusable) e->forget_interrupts();
-    const bool clean = e->spec().isolation == isolation::invocation && e->in_pool;
-    if (reusable && (clean || (e->ahead && !e->clone()))) {
-        if (snapshot)
-            reusable = e->reset(*snapshot).has_value();
-        else if (clean)
-            reusable = false;
+    if (!e->in_pool || to_reset) {
+        {
+            const std::lock_guard lock(mutex_);
+            unregister(*e);
+            if (const version_entry* v = find(pool_.version_of(e->id))) snapshot = v->snapshot;
+        }
+        if (reusable) e->forget_interrupts();
+        if (to_reset) reusable = snapshot ? e->reset(*snapshot).has_value() : !clean;
+        if (failed_start) shell = e->give_up();
     }
-    if (failed_start) shell = e->give_up();
 
     const auto now = steady_clock::now();
     const std::lock_guard lock(mutex_);
+    unregister(*e);
+    if (reusable) e->forget_interrupts();
     if (failed_start || (!e->in_pool && !reusable)) {
         pool_.start_failed(e->id, keep_shell(e->id, std::move(shell)), now);
     } else {
@@ -607,8 +618,31 @@ void core::give_back(environment_ptr e) {
         else
             ending_.push_back(std::move(e));
     }
+    counted(now);
     quiet_.notify_all();
     wake_if_due();
+}
+
+void core::give_back(environment_ptr e) {
+    give_back(std::move(e), [](pool::time_point) {});
+}
+
+void core::ended(pool::version_id version,
+                 const std::string& function_name,
+                 environment_ptr e,
+                 const response& r) {
+    const auto counted = [&](pool::time_point now) {
+        count(version, r);
+        leave_locked(version, now);
+    };
+    if (e) {
+        give_back(std::move(e), counted);
+    } else {
+        const std::lock_guard lock(mutex_);
+        counted(steady_clock::now());
+    }
+    recent_.record(function_name, r);
+    if (const auto& observer = options_.observer) observer->on_invocation_end(function_name, r);
 }
 
 /// The policy keeps so many environments idle that this one counts.

@@ -79,6 +79,7 @@ class core {
     struct assigned {
         std::unique_ptr<environment> env;
         start_kind start = start_kind::warm;
+        bool begun = false;  ///< as by `begin`
     };
     /// An environment: idle and with a shell, or `cold` and to be initialised.
     /// @errors errc::throttled, no_room, shutting_down; those of environment::load
@@ -100,8 +101,12 @@ class core {
     bool begin(environment& e);
     /// The reverse of assign or prepare.
     void give_back(std::unique_ptr<environment> e);
-    /// An invocation has ended: it is counted, remembered and told. Allocates nothing by itself.
-    void ended(pool::version_id version, const std::string& function_name, const response& r);
+    /// An invocation has ended, in an environment or (null) without one: that is given back, the
+    /// invocation is counted, counts for no limit any more (as `leave`), is remembered and told.
+    void ended(pool::version_id version,
+               const std::string& function_name,
+               std::unique_ptr<environment> e,
+               const response& r);
     /// An invocation's environment could not initialise.
     void count_init_failure(pool::version_id version);
 
@@ -144,7 +149,10 @@ class core {
         std::optional<detail::shell> shell;  ///< a free one
     };
 
+    // With mutex_ held:
+    void enlist(environment& e);
     void count(pool::version_id version, const response& r);
+    void leave_locked(pool::version_id version, pool::time_point now) noexcept;
     version_entry* find(pool::version_id id);
     [[nodiscard]] const version_entry* find(pool::version_id id) const;
     environment_ptr take(pool::environment_id id);
@@ -162,8 +170,8 @@ class core {
                                          byte_count memory,
                                          const detail::snapshot_image* root);
     void start_failed(work_order w, std::optional<detail::shell> shell);
-    result<assigned> decide(pool::version_id version,
-                            const std::function<pool::decision(pool::time_point)>& ask);
+    template <class Ask>  // a pool::decision of a pool::time_point
+    result<assigned> decide(pool::version_id version, Ask ask);
     result<environment_ptr> reattach(environment_ptr e, work_order w);
     result<assigned> start(work_order w, start_kind kind, const version_entry& version);
     void end(environment_ptr e);
@@ -174,6 +182,9 @@ class core {
     void housekeep();
     void wake_if_due();
     void unregister(environment& e) noexcept;
+    /// `counted`: what is to be done in the same breath, under the lock.
+    template <class Counted>
+    void give_back(environment_ptr e, Counted counted);
     /// Counts it, and says so.
     error denied(const pool::throttled& t, const version_entry& v) const;
     static std::uint64_t& throttles_of(throttle_metrics& t, pool::throttle_reason reason);

@@ -69,7 +69,6 @@ std::uint64_t& core::throttles_of(throttle_metrics& t, pool::throttle_reason rea
 }
 
 void core::count(pool::version_id version, const response& r) {
-    const std::lock_guard lock(mutex_);
     const bool failed = !r.ok();
     ++counters_.invocations;
     counters_.function_errors += failed;
@@ -95,12 +94,6 @@ void core::count(pool::version_id version, const response& r) {
     f->errors += failed;
     f->duration.record(r.report.duration);
     f->max_memory_used = std::max(f->max_memory_used, r.report.max_memory_used);
-}
-
-void core::ended(pool::version_id version, const std::string& function_name, const response& r) {
-    count(version, r);
-    recent_.record(function_name, r);
-    if (const auto& observer = options_.observer) observer->on_invocation_end(function_name, r);
 }
 
 void core::count_init_failure(pool::version_id version) {

@@ -166,7 +166,8 @@ class environment final : private detail::sandbox_streams,
     pool::environment_id id;       ///< the pool's
     bool in_pool = false;          ///< the pool knows that it has started
     bool ahead = false;            ///< started for no invocation
-    std::size_t running_slot = 0;  ///< the core's
+    static constexpr std::size_t at_rest = SIZE_MAX;
+    std::size_t running_slot = at_rest;  ///< the core's
 
   private:
     enum class phase { fresh, init, restore_point, idle, running, dead };

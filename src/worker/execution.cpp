@@ -107,11 +107,11 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             run_in_process();
             return std::nullopt;
         }
-        if (cancelled()) return fail(errc::shutting_down);  // said as aborted
+        if (cancelled_) return fail(errc::shutting_down);  // said as aborted
         auto got = get_environment();
         if (got.has_error()) return fail(start_error(got.error()));
         start_ = got->start;
-        if (!take_environment(std::move(got->env))) return fail(errc::shutting_down);
+        if (!take_environment(std::move(*got))) return fail(errc::shutting_down);
         stage_ = stage::run;
         if (!env_->initialised()) {
             if (start_ == start_kind::warm) start_ = start_kind::restored;  // its hooks are to come
@@ -156,43 +156,43 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
         if (env_->stopped()) return fail(errc::shutting_down);
         result_ = env_->take_response();
         stage_ = stage::done;
-        release();
-        core_.ended(id_, spec_.function_name, *result_);
+        ended();
     }
     return std::nullopt;
 }
 
 /// The environment becomes ours and visible to cancel and shutdown. False, and given back, when too
 /// late.
-bool execution::take_environment(std::unique_ptr<environment> e) {
-    const bool begun = core_.begin(*e);
+bool execution::take_environment(core::assigned got) {
+    const bool begun = got.begun || core_.begin(*got.env);
     {
         const std::lock_guard lock(cancel_mutex_);
-        env_ = std::move(e);
+        env_ = std::move(got.env);
         if (cancelled_) env_->interrupt(environment::reason::cancelled);
     }
     if (!begun) release();
     return begun;
 }
 
+std::unique_ptr<environment> execution::put_down() {
+    const std::lock_guard lock(cancel_mutex_);
+    return std::move(env_);
+}
+
 void execution::release() {
-    std::unique_ptr<environment> e;
-    {
-        const std::lock_guard lock(cancel_mutex_);
-        e = std::move(env_);
-    }
-    if (e) core_.give_back(std::move(e));
+    if (env_) core_.give_back(put_down());
+}
+
+/// The core counts it for no limit from now on.
+void execution::ended() {
+    core_.ended(id_, spec_.function_name, env_ ? put_down() : nullptr, *result_);
+    input_.reset();
 }
 
 void execution::cancel() noexcept {
     const std::lock_guard lock(cancel_mutex_);
     cancelled_ = true;
     if (env_) env_->interrupt(environment::reason::cancelled);
-}
-
-bool execution::cancelled() noexcept {
-    const std::lock_guard lock(cancel_mutex_);
-    return cancelled_;
 }
 
 void execution::preempt() noexcept {
@@ -258,7 +258,7 @@ void execution::run_in_process() {
     stored.end(r.report, line, r.ok() ? "success" : "error", {});
     r.log_tail = std::string(log.tail());
     result_ = std::move(r);
-    core_.ended(id_, spec_.function_name, *result_);
+    ended();
 }
 
 void run_blocking(execution& e, const vmm::run_scope& scope) {

@@ -43,7 +43,7 @@ class execution {
     /// Any thread: `advance` comes back soon, if a guest of it runs.
     void preempt() noexcept;
 
-    /// From now on it counts for no limit: who has the answer may come again at once.
+    /// It counts for no limit any more: who has the answer may come again at once.
     result<response> take_result();
     /// The guest's log of a failed init.
     [[nodiscard]] const std::string& init_log() const noexcept { return init_log_; }
@@ -54,9 +54,10 @@ class execution {
     std::optional<environment::pause> fail(error e);
     result<core::assigned> get_environment();
     std::optional<environment::pause> init_failed(const failure& f);
-    bool take_environment(std::unique_ptr<environment> e);
+    bool take_environment(core::assigned got);
+    std::unique_ptr<environment> put_down();
     void release();
-    [[nodiscard]] bool cancelled() noexcept;
+    void ended();
     void run_in_process();
 
     core& core_;
@@ -72,9 +73,9 @@ class execution {
     std::string init_log_;
     std::atomic<bool> preempted_{false};  ///< stays set until a guest would run
 
-    std::mutex cancel_mutex_;  // guards env_ against cancel, and cancelled_
+    std::mutex cancel_mutex_;  // the owner changes env_ under it, since cancel reads it
     std::unique_ptr<environment> env_;
-    bool cancelled_ = false;
+    std::atomic<bool> cancelled_{false};  ///< set under cancel_mutex_
 };
 
 /// Waits on the calling thread for a sleeping guest.

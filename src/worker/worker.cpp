@@ -107,12 +107,9 @@ class version final : public deployed_version, public std::enable_shared_from_th
 
   private:
     friend class invoke_job;
-    result<void> accept(const invocation& input);
-    result<void> have_files();
-    [[nodiscard]] std::shared_ptr<const version_data> data() const {
-        const std::lock_guard lock(data_mutex_);
-        return data_;
-    }
+    /// Admits it. @return what to run it with
+    result<std::shared_ptr<const version_data>> accept(const invocation& input);
+    result<std::shared_ptr<const version_data>> data();
 
     std::shared_ptr<shared> shared_;
     mutable std::mutex data_mutex_;  // before the core's; guards data_
@@ -127,19 +124,18 @@ class version final : public deployed_version, public std::enable_shared_from_th
 
 /// The files a guest sees may not have been there when the version was deployed, for want of
 /// descriptors.
-result<void> version::have_files() {
+result<std::shared_ptr<const version_data>> version::data() {
     const std::lock_guard lock(data_mutex_);
-    if (data_->files.has_value()) return {};
+    if (data_->files.has_value()) return data_;
     auto again = make_version_data(spec_, shared_->core.options());
     if (again->files.has_error()) return again->files.error();
     shared_->core.replace(id_, again);
-    data_ = std::move(again);
-    return {};
+    return data_ = std::move(again);
 }
 
-result<void> version::accept(const invocation& input) {
+result<std::shared_ptr<const version_data>> version::accept(const invocation& input) {
     if (added_.has_error()) return added_.error();
-    HEARTH_CHECK(have_files());
+    HEARTH_TRY(auto with, data());
     if (input.payload.size() > max_event)
         return error(errc::payload_too_large, fmt::format("the event has {} bytes, {} are allowed",
                                                           input.payload.size(), max_event));
@@ -148,7 +144,8 @@ result<void> version::accept(const invocation& input) {
                      fmt::format("{} isolates its tenants: the invocation must say whose it is "
                                  "(X-Amz-Tenant-Id)",
                                  spec_.function_name));
-    return shared_->core.admit(id_);
+    HEARTH_CHECK(shared_->core.admit(id_));
+    return with;
 }
 
 error version::explain(error e, const execution& x) {
@@ -159,8 +156,8 @@ error version::explain(error e, const execution& x) {
 }
 
 result<response> version::invoke(invocation input) {
-    HEARTH_CHECK(accept(input));
-    execution x(shared_->core, id_, data(), std::move(input));
+    HEARTH_TRY(auto with, accept(input));
+    execution x(shared_->core, id_, std::move(with), std::move(input));
     {
         const vmm::run_scope scope(shared_->core.kick_signal());
         run_blocking(x, scope);
@@ -173,9 +170,9 @@ result<response> version::invoke(invocation input) {
 result<void> version::initialize() {
     if (added_.has_error()) return added_.error();
     if (spec_.code && spec_.code->in_process()) return {};
-    HEARTH_CHECK(have_files());
+    HEARTH_TRY(auto with, data());
     if (!shared_->core.has_snapshot(id_)) {
-        execution x(shared_->core, id_, data(), std::nullopt);
+        execution x(shared_->core, id_, std::move(with), std::nullopt);
         {
             const vmm::run_scope scope(shared_->core.kick_signal());
             run_blocking(x, scope);
@@ -192,7 +189,7 @@ class invoke_job final : public job {
   public:
     /// With an error: it was refused, and only the handler is left to be told.
     invoke_job(std::shared_ptr<version> v,
-               result<void> admitted,
+               result<std::shared_ptr<const version_data>> admitted,
                invocation input,
                completion handler)
         : job(v->spec_.memory),
@@ -202,7 +199,7 @@ class invoke_job final : public job {
         if (admitted.has_error())
             refused_ = admitted.error();
         else
-            execution_.emplace(version_->shared_->core, version_->id_, version_->data(),
+            execution_.emplace(version_->shared_->core, version_->id_, std::move(*admitted),
                                std::move(input));
     }
 

@@ -1,14 +1,20 @@
 #include "guest/exec/vvar_clock.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace hearth::guest::exec {
 
 tsc_scale scale_of(std::uint64_t tsc_khz) noexcept {
     if (tsc_khz == 0 || tsc_khz > 0xffff'ffff) return {};
     constexpr std::uint64_t ns_per_ms = 1'000'000;
-    std::uint32_t shift = 0;
-    while (shift < 43 && (ns_per_ms << (shift + 1)) / tsc_khz <= 0xffff'ffff) ++shift;
+    // The largest, up to 43, with which mul has 32 bits: ns_per_ms << shift below tsc_khz << 32.
+    auto shift =
+        static_cast<std::uint32_t>(32 + std::bit_width(tsc_khz) - std::bit_width(ns_per_ms));
+    if (shift > 43)
+        shift = 43;
+    else if (ns_per_ms << shift >= tsc_khz << 32)
+        --shift;
     const std::uint64_t mul = ((ns_per_ms << shift) + tsc_khz / 2) / tsc_khz;
     return {static_cast<std::uint32_t>(std::min<std::uint64_t>(mul, 0xffff'ffff)), shift};
 }

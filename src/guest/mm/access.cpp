@@ -31,11 +31,14 @@ page_entry* address_space::entry_for(gva page, bool write) {
 
 std::optional<address_space::span_of_frames> address_space::span_at(gva at,
                                                                     std::uint64_t length,
-                                                                    bool write) {
+                                                                    intent i) {
+    const bool write = i != intent::read;
     page_entry* const e = entry_for(at.page(), write);
     if (!e) return std::nullopt;
     // Accessed at once: supplying the next page may take back frames that nobody touched.
-    e->set(page_entry::accessed);
+    const std::uint64_t touched =
+        page_entry::accessed | (i == intent::write_all ? page_entry::dirty : 0);
+    e->set(touched);
     span_of_frames s{e->frame() + at.offset_in_page(), 0, e->has(page_entry::window)};
     s.length = std::min<std::uint64_t>(length, page_size - at.offset_in_page());
     while (s.length < length && s.length < max_span) {
@@ -43,7 +46,7 @@ std::optional<address_space::span_of_frames> address_space::span_at(gva at,
         if (!next || next->frame() != s.first + s.length ||
             next->has(page_entry::window) != s.window)
             break;
-        next->set(page_entry::accessed);
+        next->set(touched);
         s.length += std::min<std::uint64_t>(length - s.length, page_size);
     }
     return s;
@@ -57,7 +60,7 @@ void address_space::mark_written(gva at, std::uint64_t length) {
 
 outcome<void> address_space::read(gva from, std::span<std::byte> into) {
     while (!into.empty()) {
-        const auto s = span_at(from, into.size(), false);
+        const auto s = span_at(from, into.size(), intent::read);
         if (!s) return os_error{EFAULT};
         const std::byte* const host = memory_.at(s->first, s->length);
         if (!s->window)
@@ -72,10 +75,9 @@ outcome<void> address_space::read(gva from, std::span<std::byte> into) {
 
 outcome<void> address_space::write(gva to, std::span<const std::byte> from) {
     while (!from.empty()) {
-        const auto s = span_at(to, from.size(), true);
+        const auto s = span_at(to, from.size(), intent::write_all);
         if (!s) return os_error{EFAULT};
         std::byte* const host = memory_.at(s->first, s->length);
-        mark_written(to, s->length);
         if (!s->window)
             std::memcpy(host, from.data(), s->length);
         else if (!copy_to_window(host, from.data(), s->length))
@@ -91,7 +93,7 @@ outcome<std::string> address_space::read_string(gva from, std::size_t limit) {
     std::vector<std::byte> page;
     while (true) {
         // One page at a time: the string may end just before an unmapped one.
-        const auto s = span_at(from, page_size - from.offset_in_page(), false);
+        const auto s = span_at(from, page_size - from.offset_in_page(), intent::read);
         if (!s) return os_error{EFAULT};
         const std::byte* host = memory_.at(s->first, s->length);
         if (s->window) {
@@ -117,7 +119,7 @@ outcome<std::size_t> address_space::for_each_span(
     std::size_t done = 0;
     std::vector<std::byte> bounce;
     while (done < length) {
-        const auto s = span_at(start, length - done, write);
+        const auto s = span_at(start, length - done, write ? intent::write_some : intent::read);
         const auto failed = [&]() -> outcome<std::size_t> {
             if (done == 0) return os_error{EFAULT};
             return done;

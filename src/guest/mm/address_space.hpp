@@ -255,8 +255,13 @@ class address_space {
         std::uint64_t length = 0;
         bool window = false;
     };
+    enum class intent {
+        read,
+        write_some,  ///< mark_written says how much
+        write_all,
+    };
     /// The frames from `at` on that follow each other, up to `length` bytes; nothing: EFAULT.
-    std::optional<span_of_frames> span_at(gva at, std::uint64_t length, bool write);
+    std::optional<span_of_frames> span_at(gva at, std::uint64_t length, intent i);
     void mark_written(gva at, std::uint64_t length);
 
     mm_state& state_;
