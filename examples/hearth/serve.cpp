@@ -40,6 +40,7 @@ struct serve_settings {
     std::size_t concurrency = 1000;
     std::size_t scale_up_starts = 0;
     std::size_t max_shells = 64;
+    bool find_shared_randomness = false;
     double event_retry_delay = 60;
     bool cap_cpu = false;
 };
@@ -145,6 +146,7 @@ int serve(const serve_settings& settings) {
     options.account_concurrency = settings.concurrency;
     options.scale_up_starts = settings.scale_up_starts;
     options.max_shells = settings.max_shells;
+    options.find_shared_randomness = settings.find_shared_randomness;
     options.events.retry_delay =
         std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
     options.cap_cpu = settings.cap_cpu;
@@ -255,6 +257,9 @@ command add_serve(CLI::App& app) {
         ->check(CLI::Range(1, 100'000))
         ->type_name("N")
         ->capture_default_str();
+    app.add_flag("--find-shared-randomness", settings->find_shared_randomness,
+                 "Warn of random bytes that a function drew in its init and that all its "
+                 "environments share; for testing functions, slow");
     app.add_option("--event-retry-delay", settings->event_retry_delay,
                    "An asynchronous invocation that failed is retried after so long, and after "
                    "twice as long again")

@@ -58,6 +58,10 @@ struct runtime_options {
     /// gets no more than that share even when a thread has nothing else to do. A blocking invoke runs on
     /// its caller's thread, beside all this: what it gets is what the host's scheduler gives that thread.
     bool cap_cpu = false;
+    /// For testing functions: looks into each snapshot for random bytes that init drew, as
+    /// snapshot::shared_randomness does, and tells the observer, as a warning. A restore hook may
+    /// still renew them. Takes about 5 ms for each MiB, once per version.
+    bool find_shared_randomness = false;
     /// How asynchronous invocations are retried.
     event_policy events{};
     /// The identity functions see in their ARNs.

@@ -139,6 +139,7 @@ result<runtime> runtime::create(runtime_options options) {
     w.scale_up_starts = options.scale_up_starts;
     w.max_shells = options.max_shells;
     w.cap_cpu = options.cap_cpu;
+    w.find_shared_randomness = options.find_shared_randomness;
     w.detach_after = options.detach_after;
     w.region = options.region;
     w.observer = options.observer;

@@ -1,6 +1,7 @@
 #include "worker/core.hpp"
 
 #include "base/try.hpp"
+#include "worker/shared_draws.hpp"
 
 #include <fmt/format.h>
 
@@ -493,6 +494,7 @@ void core::take_snapshot(environment& e) {
     if (wanted) {
         auto taken = e.snapshot();
         if (taken.has_value()) {
+            if (options_.find_shared_randomness) warn_of_shared_draws(e, **taken);
             std::shared_ptr<const version_data> data;
             {
                 const std::lock_guard lock(mutex_);
@@ -514,6 +516,13 @@ void core::take_snapshot(environment& e) {
                  "no snapshot, so starts stay cold: " + taken.error().message()});
         }
     }
+}
+
+void core::warn_of_shared_draws(const environment& e, const version_snapshot& s) const {
+    if (!options_.observer) return;
+    if (const auto shared = describe_shared_draws(*s.image, e.given_randomness()))
+        options_.observer->on_log({log_record::severity::warning, "worker",
+                                   fmt::format("{}: {}", e.spec().function_name, *shared)});
 }
 
 void core::initialised(environment& e) {

@@ -177,6 +177,7 @@ class core {
     void end(environment_ptr e);
     std::optional<detail::shell> detach(environment_ptr e);
     void tell_started(const environment& e) const;
+    void warn_of_shared_draws(const environment& e, const version_snapshot& s) const;
     void start_ahead(work_order w, start_kind kind, const version_entry& version);
     [[nodiscard]] bool wanted_ahead(const environment& e) const;
     void housekeep();

@@ -63,6 +63,7 @@ void environment::set_timer(std::optional<detail::monotonic_time> at) {
 
 void environment::open(detail::shell shell) {
     auto options = options_of(*version_, *this, *this, network_ ? &*network_ : nullptr);
+    if (options_.find_shared_randomness) options.randomness = &given_;
     const std::lock_guard lock(waker_mutex_);
     sandbox_.emplace(std::move(shell), std::move(options));
 }

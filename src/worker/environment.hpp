@@ -82,6 +82,8 @@ class environment final : private detail::sandbox_streams,
     /// Idle: from the initialised environment the version's snapshot, whose first clone it goes on
     /// as: so it can be detached like the others. @errors as sandbox::snapshot
     result<std::shared_ptr<const version_snapshot>> snapshot();
+    /// What it was given since it was loaded, if worker_options ask for it.
+    [[nodiscard]] const detail::random_record& given_randomness() const noexcept { return given_; }
     /// Idle: becomes a fresh clone of the snapshot, in the shell it has. Unless it is `initialised`
     /// then, its next start is a restored one, whose hooks are to come.
     result<void> reset(const version_snapshot& to);
@@ -254,6 +256,7 @@ class environment final : private detail::sandbox_streams,
     std::uint64_t calls_before_ = 0;                         ///< of the sandboxes it had
     std::optional<net::guest_network> network_;  ///< moves with the guest from shell to shell
     // Last: it calls what stands above until it is gone.
+    detail::random_record given_;             ///< if it is asked for
     std::optional<detail::sandbox> sandbox_;  ///< none while it has no shell
 };
 

@@ -78,6 +78,7 @@ struct worker_options {
     std::size_t scale_up_starts = 0;
     std::size_t max_shells = 64;
     bool cap_cpu = false;
+    bool find_shared_randomness = false;
     std::chrono::milliseconds detach_after{1000};
     /// Lambda's limit for the init phase.
     std::chrono::milliseconds init_limit = std::chrono::seconds(10);

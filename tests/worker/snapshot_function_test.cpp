@@ -391,16 +391,33 @@ TEST_CASE(
     CHECK(ask(*f, "1").report.start == start_kind::warm);
 }
 
+struct told final : hearth::observer {
+    void on_log(const hearth::log_record& r) override {
+        const std::lock_guard lock(mutex);
+        text += std::string(r.message) + '\n';
+    }
+    std::mutex mutex;
+    std::string text;
+};
+
+TEST_CASE("who asks is told of random bytes that init drew and all environments share") {
+    auto o = options();
+    const auto observer = std::make_shared<told>();
+    o.observer = observer;
+    o.find_shared_randomness = GENERATE(true, false);
+    auto w = make(o);
+    auto f = w->deploy(spec("function_restored"));
+    REQUIRE(f->initialize().has_value());
+    // 8 of its own, 8 of its allocator's. It draws anew when it is told of its restore.
+    const std::string warned = f->spec().function_name +
+                               ": random bytes that init drew are in the "
+                               "snapshot, the same for every "
+                               "environment: 8 bytes at 0x";
+    CHECK((observer->text.find(warned) != std::string::npos) == o.find_shared_randomness);
+}
+
 TEST_CASE(
     "a stored snapshot serves the first invocation after a restart; a damaged one is made again") {
-    struct told final : hearth::observer {
-        void on_log(const hearth::log_record& r) override {
-            const std::lock_guard lock(mutex);
-            text += std::string(r.message) + '\n';
-        }
-        std::mutex mutex;
-        std::string text;
-    };
     const auto guest = GENERATE(as<std::string>(), "function_http_dynamic", "function_native");
     const auto init = GENERATE(true, false);  // at deployment, or by the first invocation
     INFO(guest);
