@@ -1,9 +1,11 @@
-"""Extensions of a layer beside functions, and the credentials functions sign their own requests with, on a server."""
+"""Extensions of a layer beside functions, the credentials functions sign their own requests with, and the traces they
+are part of, on a server."""
 
 import base64
 import io
 import json
 import os
+import subprocess
 import zipfile
 
 from harness import hearth, main, server, test_case
@@ -188,6 +190,39 @@ functions = sign*
             self.deploy(one, env, "any", "HEARTH_SNAPSHOT=off")
             answer = self.invoke(one, env, "any")
             self.assertEqual((answer["listed"], answer["variable"]), (["any"], "HEARTHNOCREDENTIALS"))
+
+
+class traces(test_case):
+    def test_a_function_knows_the_trace_it_is_part_of(self):
+        python = "import os\ndef lambda_handler(event, context):\n    return os.environ['_X_AMZN_TRACE_ID']\n"
+        node = "exports.handler = async () => process.env._X_AMZN_TRACE_ID;\n"
+        with server("--data", self.scratch()) as one:
+            runtimes = {"python3.11": ("main.lambda_handler", zipped(**{"main.py": python}))}
+            if os.path.exists("/usr/bin/node"):
+                version = subprocess.run(["/usr/bin/node", "--version"], capture_output=True, text=True).stdout
+                runtimes[f"nodejs{version[1:].partition('.')[0]}.x"] = ("index.handler", zipped(**{"index.js": node}))
+            for runtime, (handler, code) in runtimes.items():
+                name = runtime.partition(".")[0]
+                status, _, body = one.request("POST", "/2015-03-31/functions", json.dumps({
+                    "FunctionName": name, "Runtime": runtime, "Handler": handler, "Timeout": 20, "MemorySize": 512,
+                    "Role": "arn:aws:iam::000000000000:role/any", "Code": {"ZipFile": code}}).encode())
+                self.assertEqual(status, 201, body)
+                one.wait_active(name)
+
+                def traced(**headers):
+                    path = f"/2015-03-31/functions/{name}/invocations"
+                    _, answered, body = one.request("POST", path, b"{}", headers=headers)
+                    self.assertEqual(json.loads(body), answered["X-Amzn-Trace-Id"])
+                    return json.loads(body)
+
+                form = r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0"
+                first, second = traced(), traced()
+                self.assertRegex(first, f"^{form}$")
+                self.assertRegex(second, f"^{form}$")
+                self.assertNotEqual(first, second)
+                self.assertEqual(traced(**{"X-Amzn-Trace-Id": "Root=1-a-b"}), "Root=1-a-b")
+                self.assertEqual(traced(traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                                 "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1")
 
 
 if __name__ == "__main__":
