@@ -128,9 +128,11 @@ std::filesystem::path default_data_directory() {
 int serve(const serve_settings& settings) {
     auto address = parse_listen(settings.listen);
     if (!address) return complain(address.error());
+    credentials_source function_keys;
     if (!settings.credentials.empty()) {
         auto keys = http::read_access_keys(settings.credentials);
         if (!keys) return complain(keys.error());
+        function_keys = http::keys_for_functions(*keys);
         address->access_keys = std::move(*keys);
     }
     address->tls_certificate = settings.tls_certificate;
@@ -150,6 +152,7 @@ int serve(const serve_settings& settings) {
     options.events.retry_delay =
         std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
     options.cap_cpu = settings.cap_cpu;
+    options.credentials = std::move(function_keys);
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
     if (!rt) return complain(rt.error());
@@ -284,6 +287,7 @@ command add_serve(CLI::App& app) {
         "  aws_secret_access_key = …             as 'openssl rand -base64 30' gives\n"
         "  allow = InvokeFunction on hello, thumb-*\n"
         "  allow = Get*, List*                   'allow = *' is everything\n"
+        "  functions = resize                    functions that are given this key, to sign with\n"
         "\nExamples:\n"
         "  hearth serve\n"
         "  hearth serve --listen 127.0.0.1:8080 --data /var/lib/hearth --log-level info\n"

@@ -3,6 +3,7 @@
 #include <hearth/error.hpp>
 #include <hearth/event_policy.hpp>
 #include <hearth/function.hpp>
+#include <hearth/function_credentials.hpp>
 #include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/units.hpp>
@@ -69,6 +70,12 @@ struct runtime_options {
     std::string account_id = "000000000000";
     /// Told what happens; may be null.
     std::shared_ptr<hearth::observer> observer{};
+    /// Where functions get their AWS credentials from; null: they get a placeholder
+    /// (no_credentials_id). A function with a snapshot asks for them at
+    /// AWS_CONTAINER_CREDENTIALS_FULL_URI, as with SnapStart, and again within 20 minutes, so they
+    /// may change and are in no snapshot; one without has them in AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, as its environments began.
+    credentials_source credentials{};
 };
 
 /// A Lambda-like runtime in this process. Movable. Several may live in one process. All members are

@@ -22,6 +22,9 @@ failure explain(const error& e) {
     if (e == errc::not_executable) return {text, "FunctionError.PermissionDenied"};
     if (e == errc::bad_package || e == errc::package_too_large)
         return {text, "InvalidZipFileException"};
+    if (e == errc::init_failed && text.starts_with("Extension."))
+        return {text, text.find("at most") != text.npos ? "FunctionError.TooManyExtensions"
+                                                        : "FunctionError.ExtensionInitError"};
     if (e == errc::init_failed)
         return {text, text.find("timed out") != text.npos || text.find("Timeout") != text.npos
                           ? "FunctionError.InitTimeout"

@@ -1,5 +1,6 @@
 list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
+    kernel/companions.cpp
     kernel/cpu_time.cpp
     kernel/exit.cpp
     kernel/identity.cpp

@@ -148,12 +148,14 @@ class credentials_reader {
             return std::nullopt;
         }
         if (setting == "allow") return read_rule(value, key);
+        if (setting == "functions") return read_functions(value, key);
         if (setting == "aws_session_token")
             return bad(
                 "aws_session_token: the keys of this file are permanent and have none; "
                 "remove the line");
-        return bad((is_word(setting, "_-") ? "'" + std::string(setting) + "' is" : "this is") +
-                   " no setting: there are aws_access_key_id, aws_secret_access_key and allow");
+        return bad(
+            (is_word(setting, "_-") ? "'" + std::string(setting) + "' is" : "this is") +
+            " no setting: there are aws_access_key_id, aws_secret_access_key, allow and functions");
     }
 
     std::optional<error> begin_key(std::string_view line) {
@@ -206,6 +208,18 @@ class credentials_reader {
         return std::nullopt;
     }
 
+    std::optional<error> read_functions(std::string_view value, access_key& key) {
+        auto patterns = words(value);
+        if (!std::ranges::all_of(patterns, [](const std::string& p) { return is_word(p, "_-*?"); }))
+            patterns.clear();
+        if (patterns.empty())
+            return bad(
+                "the functions that have the key are named like 'functions = resize, thumb-*': "
+                "names alone, with * and ?");
+        key.functions.insert(key.functions.end(), patterns.begin(), patterns.end());
+        return std::nullopt;
+    }
+
     std::optional<error> finish_key() {
         if (!open_) return std::nullopt;
         const access_key& key = keys_.back();
@@ -237,6 +251,21 @@ bool allows(const access_key& key, std::string_view action, std::string_view fun
                    return function == "*" ? pattern == "*" : matches(pattern, function, false);
                });
     });
+}
+
+credentials_source keys_for_functions(const std::vector<access_key>& keys) {
+    std::vector<access_key> theirs;
+    for (const access_key& key : keys)
+        if (!key.functions.empty()) theirs.push_back(key);
+    if (theirs.empty()) return nullptr;
+    return [theirs = std::move(theirs)](const std::string& function) -> function_credentials {
+        for (const access_key& key : theirs)
+            if (std::ranges::any_of(key.functions, [&](const std::string& pattern) {
+                    return matches(pattern, function, false);
+                }))
+                return {key.access_key_id, key.secret_access_key, ""};
+        return {};
+    };
 }
 
 result<std::vector<access_key>> parse_access_keys(std::string_view text, std::string_view name) {

@@ -7,6 +7,9 @@
 
 #include <boost/json.hpp>
 
+#include <chrono>
+#include <cstdint>
+
 namespace hearth::http {
 namespace {
 
@@ -26,7 +29,54 @@ reply invalid(std::string_view message) {
     return make_error(aws_error::invalid_parameter_value, message);
 }
 
+bool is_id(std::string_view text, std::size_t digits) {
+    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == text.npos &&
+           text.find_first_not_of('0') != text.npos;
+}
+
+/// "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"; a later version may have more behind.
+std::string from_traceparent(std::string_view value) {
+    constexpr std::size_t size = 55;
+    if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-' ||
+        value.starts_with("ff") || (value.starts_with("00") && value.size() != size) ||
+        (value.size() > size && value[size] != '-'))
+        return {};
+    const std::string_view trace = value.substr(3, 32), parent = value.substr(36, 16);
+    const std::string_view hex = "0123456789abcdef";
+    const auto flags = hex.find(value[54]);
+    if (!is_id(trace, 32) || !is_id(parent, 16) || flags == hex.npos) return {};
+    std::string id = "Root=1-";
+    id.append(trace.substr(0, 8)).append("-").append(trace.substr(8));
+    id.append(";Parent=").append(parent).append(flags & 1 ? ";Sampled=1" : ";Sampled=0");
+    return id;
+}
+
+/// Version, time in hex, 96 random bits, and a parent of 64; here the request id's.
+std::string new_trace(std::string_view request_id) {
+    static constexpr char digits[] = "0123456789abcdef";
+    const auto now =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                       std::chrono::system_clock::now().time_since_epoch())
+                                       .count());
+    std::string id = "Root=1-";
+    for (int shift = 28; shift >= 0; shift -= 4) id += digits[now >> shift & 15];
+    id += '-';
+    for (std::size_t i = 0, taken = 0; i < request_id.size() && taken < 24; ++i)
+        if (request_id[i] != '-') id += request_id[i], ++taken;
+    id += ";Parent=";
+    for (std::size_t i = request_id.size(), taken = 0; i > 0 && taken < 16; --i)
+        if (request_id[i - 1] != '-') id += request_id[i - 1], ++taken;
+    return id + ";Sampled=0";
+}
+
 }  // namespace
+
+std::string trace_of(const beast_http::fields& headers, std::string_view request_id) {
+    const std::string_view trace = header(headers, "X-Amzn-Trace-Id");
+    if (!trace.empty() && trace.size() <= max_trace_id) return std::string(trace);
+    if (auto other = from_traceparent(header(headers, "traceparent")); !other.empty()) return other;
+    return new_trace(request_id);
+}
 
 std::variant<invocation, reply> read_invocation(const beast_http::fields& headers,
                                                 std::string body,
@@ -66,8 +116,7 @@ std::variant<invocation, reply> read_invocation(const beast_http::fields& header
                               "Client context must be a valid Base64-encoded JSON object.");
         i.options.client_context = std::move(*decoded);
     }
-    const std::string_view trace = header(headers, "X-Amzn-Trace-Id");
-    if (trace.size() <= max_trace_id) i.options.trace_id = trace;
+    i.options.trace_id = trace_of(headers, i.options.request_id);
 
     if (body.size() > max_payload)
         return make_error(

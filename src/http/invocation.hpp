@@ -30,6 +30,11 @@ inline constexpr std::uint64_t max_event_payload = 1ull << 20;
 /// Ours: the header goes to the guest as it is.
 inline constexpr std::size_t max_trace_id = 1024;
 
+/// The trace that a request belongs to, in X-Ray's form: its X-Amzn-Trace-Id; else that of a W3C
+/// traceparent, whose ids are X-Ray's in another spelling; else a new one, which is not sampled.
+/// @source X-Ray guide, "Tracing header"; W3C Trace Context, 3.2
+std::string trace_of(const boost::beast::http::fields& headers, std::string_view request_id);
+
 /// An invocation to run, or why the request is refused. `request_id` becomes the invocation's.
 std::variant<invocation, reply> read_invocation(const boost::beast::http::fields& headers,
                                                 std::string body,

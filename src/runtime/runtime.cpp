@@ -143,6 +143,7 @@ result<runtime> runtime::create(runtime_options options) {
     w.detach_after = options.detach_after;
     w.region = options.region;
     w.observer = options.observer;
+    w.credentials = options.credentials;
     if (!options.logs.directory.empty()) {
         HEARTH_TRY(w.logs, logs::store::open(options.logs, options.observer));
     }

@@ -94,8 +94,32 @@ result<void> sandbox::load(const program& what) {
                     static_cast<guest::host&>(*this));
 
     guest::exec::install_vdso(memory());
-    guest::process_state& process = kernel_->state().processes.begin()->second;
     guest::task_state& task = kernel_->state().tasks.begin()->second;
+    HEARTH_CHECK(load_into(kernel_->state().processes.begin()->second, task, what));
+    registers_ = task.registers;
+    vcpu().set_state(registers_);
+
+    show_ids();
+    return {};
+}
+
+result<guest::pid> sandbox::add(const program& what) {
+    guest::kernel_state& state = kernel_->state();
+    guest::process_state* process = kernel_->add_process(state.processes.begin()->second);
+    if (!process)
+        return error(errc::no_room,
+                     what.path + " does not fit into the memory of this sandbox");
+    process->working_directory = what.working_directory;
+    HEARTH_CHECK(load_into(*process, state.tasks.at(process->id), what));
+    kernel_->hold_first();
+    parked_ = true;  // so the first run chooses who begins
+    return process->id;
+}
+
+/// The task's registers are those the program starts with.
+result<void> sandbox::load_into(guest::process_state& process,
+                                guest::task_state& task,
+                                const program& what) {
     guest::exec::program_request request;
     request.path = what.path;
     request.arguments = what.arguments;
@@ -113,10 +137,7 @@ result<void> sandbox::load(const program& what) {
         return loaded.error();
     }
     task.name = loaded->name;
-    registers_ = loaded->registers;
-    vcpu().set_state(registers_);
-
-    show_ids();
+    task.registers = loaded->registers;
     return {};
 }
 
@@ -346,8 +367,7 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
             vcpu().set_state(registers_);
             return std::nullopt;
         case guest::step::kind::exited:
-            ended_ = true;
-            return run_exited{kernel_->exit_status()};
+            return exited();
         case guest::step::kind::out_of_memory:
             ended_ = true;
             return run_out_of_memory{};
@@ -361,8 +381,7 @@ std::optional<run_outcome> sandbox::apply(guest::step step) {
         case guest::step::kind::parked:
             return park();
         case guest::step::kind::exited:
-            ended_ = true;
-            return run_exited{kernel_->exit_status()};
+            return exited();
         case guest::step::kind::out_of_memory:
             ended_ = true;
             return run_out_of_memory{};
@@ -389,6 +408,13 @@ void sandbox::close_gone_sockets() {
     for (const std::uint32_t id : gone)
         if (options_.network) options_.network->close(id);
     gone.clear();
+}
+
+run_outcome sandbox::exited() {
+    const guest::pid process = kernel_->ended_process();
+    ended_ = process == kernel_->state().processes.begin()->first;
+    parked_ = !ended_;  // a further run goes on with those that are left
+    return run_exited{kernel_->exit_status(), process};
 }
 
 run_outcome sandbox::park() {

@@ -82,6 +82,7 @@ struct run_parked {
 };
 struct run_exited {
     guest::exit_status status;
+    guest::pid process = 1;  ///< another than the first: it was added, and the guest may go on
 };
 struct run_out_of_memory {};
 struct run_poisoned {
@@ -112,6 +113,9 @@ class sandbox final : private guest::host {
     /// @errors errc::bad_executable, not_executable, missing_interpreter, missing_entry_point,
     /// no_room
     result<void> load(const program& what);
+    /// Loaded, and not run yet: one more program as a process of its own, known by the id that is
+    /// returned. The first one then waits until `kernel().start_first()`. @errors as load
+    result<guest::pid> add(const program& what);
 
     /// Takes an immutable image of the guest, which is parked or was interrupted; it may run on
     /// after. That of a clone shares its root and grows with the pages written since.
@@ -173,6 +177,9 @@ class sandbox final : private guest::host {
     bool tracing() const override { return options_.tracing; }
     void trace(std::string_view line) override;
 
+    result<void> load_into(guest::process_state& process,
+                           guest::task_state& task,
+                           const program& what);
     void give_random(random_record::source source, std::span<std::byte> out);
     vmm::vvar& vvar_page() noexcept;
     /// @return what the guest's monotonic clock says
@@ -182,6 +189,7 @@ class sandbox final : private guest::host {
     void close_gone_sockets();
     std::optional<run_outcome> apply(guest::step step);
     run_outcome park();
+    run_outcome exited();
 
     [[nodiscard]] vmm::guest_memory& memory() noexcept { return shell_.vm.memory(); }
     [[nodiscard]] const vmm::guest_memory& memory() const noexcept { return shell_.vm.memory(); }

@@ -278,11 +278,40 @@ void core::retire_shell(detail::shell shell) {
 /// Gives an environment up for good; its shell is free for others if it can be.
 void core::end(environment_ptr e) {
     const auto id = e->id;
+    const bool spun_down = e->shuts_down();
     auto shell = e->give_up();
     e.reset();
     const std::lock_guard lock(mutex_);
     pool_.destroyed(id, keep_shell(id, std::move(shell)), steady_clock::now());
+    if (spun_down) {
+        --spinning_down_;
+        quiet_.notify_all();
+        chores_.notify_one();
+    }
     wake_if_due();
+}
+
+/// Gives an idle environment up; its extensions, if they want to, hear of it first. One that is
+/// detached goes on in a VM of its own for that. Called by the housekeeping thread, which others'
+/// starts do not wait for; what must make room for them at once ends without.
+void core::spin_down(environment_ptr e) {
+    if (!e->wants_shutdown()) return end(std::move(e));
+    if (e->detached()) {
+        auto vm = make_vm(shell_size(e->memory()));
+        if (vm.has_error() ||
+            e->attach({detail::shell(std::move(*vm)), std::chrono::nanoseconds()}).has_error())
+            return end(std::move(e));
+    }
+    {
+        // Each holds a VM meanwhile.
+        std::unique_lock lock(mutex_);
+        quiet_.wait(lock, [this] { return spinning_down_ < options_.max_shells; });
+        ++spinning_down_;
+    }
+    e->forget_interrupts();
+    e->begin_shutdown();
+    auto version = e->version();
+    carry_on(std::move(e), std::move(version));
 }
 
 /// What a decision takes from others, done and reported; w.shell is there then, unless one is to be
@@ -633,6 +662,7 @@ void core::give_back(environment_ptr e, Counted counted) {
 }
 
 void core::give_back(environment_ptr e) {
+    if (e->shuts_down()) return end(std::move(e));
     give_back(std::move(e), [](pool::time_point) {});
 }
 
@@ -781,11 +811,11 @@ void core::housekeep() {
             chores.push_back(std::move(c));
         }
         lock.unlock();
-        for (auto& e : ending) end(std::move(e));
+        for (auto& e : ending) spin_down(std::move(e));
         worn.clear();
         for (chore& c : chores) {
             if (std::holds_alternative<pool::terminate>(c.what)) {
-                if (c.env) end(std::move(c.env));
+                if (c.env) spin_down(std::move(c.env));
             } else if (std::holds_alternative<pool::detach>(c.what)) {
                 if (c.env) (void)detach(std::move(c.env));
             } else if (const auto* s = std::get_if<pool::start>(&c.what)) {

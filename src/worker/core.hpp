@@ -36,7 +36,7 @@ namespace hearth::worker {
 class core {
   public:
     /// Runs the init of an environment that was started ahead, then calls `initialised` or
-    /// `init_failed`, and `give_back`.
+    /// `init_failed`, and `give_back`. Or carries one that lingers on to its end.
     using init_runner =
         std::function<void(std::unique_ptr<environment>, std::shared_ptr<const version_data>)>;
 
@@ -99,6 +99,10 @@ class core {
 
     /// From now on shut_down interrupts it; returns false when that has begun.
     bool begin(environment& e);
+    /// It lingers: another thread takes it over, until it gives it back.
+    void carry_on(std::unique_ptr<environment> e, std::shared_ptr<const version_data> data) {
+        run_init_(std::move(e), std::move(data));
+    }
     /// The reverse of assign or prepare.
     void give_back(std::unique_ptr<environment> e);
     /// An invocation has ended, in an environment or (null) without one: that is given back, the
@@ -175,6 +179,7 @@ class core {
     result<environment_ptr> reattach(environment_ptr e, work_order w);
     result<assigned> start(work_order w, start_kind kind, const version_entry& version);
     void end(environment_ptr e);
+    void spin_down(environment_ptr e);
     std::optional<detail::shell> detach(environment_ptr e);
     void tell_started(const environment& e) const;
     void warn_of_shared_draws(const environment& e, const version_snapshot& s) const;
@@ -209,6 +214,7 @@ class core {
     std::map<std::string, function_entry> functions_;        // by ARN
     std::vector<environment*> active_;
     std::vector<environment_ptr> ending_;
+    std::size_t spinning_down_ = 0;    ///< environments whose extensions have their last moments
     bool closed_ = false;              ///< admits nothing more
     std::vector<detail::shell> worn_;  ///< of no use to anyone: to be destroyed at leisure
     bool interrupting_ = false;

@@ -1,11 +1,14 @@
 #include "worker/environment.hpp"
 
 #include "base/try.hpp"
+#include "base/uuid.hpp"
+#include "worker/credentials.hpp"
 #include "worker/environment_variables.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -19,6 +22,35 @@ std::int64_t realtime_ms() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::system_clock::now().time_since_epoch())
         .count();
+}
+
+/// For credentials; no longer than what a string holds without an allocation, as each clone has it.
+std::string make_token() {
+    std::string digits = make_uuid();
+    std::erase(digits, '-');
+    return digits.substr(0, 15);
+}
+
+/// Where an ARN has the account: arn:aws:lambda:REGION:ACCOUNT:function:NAME.
+std::string account_of(std::string_view arn) {
+    for (int i = 0; i < 4; ++i) arn.remove_prefix(std::min(arn.find(':') + 1, arn.size()));
+    return std::string(arn.substr(0, arn.find(':')));
+}
+
+/// The files in /opt/extensions, by name: none but a layer can bring them.
+std::vector<std::string> extension_files(const image::package_image* layers) {
+    std::vector<std::string> names;
+    if (!layers) return names;
+    constexpr std::string_view directory = "extensions/";
+    const auto& entries = layers->entries();
+    for (auto it = entries.lower_bound(directory);
+         it != entries.end() && it->first.starts_with(directory); ++it) {
+        std::string name = it->first.substr(directory.size());
+        if (it->second.type != image::package_entry::kind::directory &&
+            name.find('/') == std::string::npos)
+            names.push_back(std::move(name));
+    }
+    return names;
 }
 
 detail::sandbox_options options_of(const version_data& version,
@@ -105,14 +137,50 @@ result<void> environment::load(resources r) {
         p.path = image::entry_point_of(*spec_.code, spec_.layers.get());
         p.arguments = {p.path};
     }
-    p.environment = environment_variables(spec_, options_, stored_log_.stream());
+    std::string token = spec_.snapshot ? make_token() : std::string();
+    p.environment = environment_variables(spec_, options_, stored_log_.stream(), token);
+    api_.set_credentials_token(std::move(token));
     p.working_directory = "/var/task";
     auto loaded = sandbox_->load(p);
+    if (loaded.has_value()) loaded = start_extensions(p.environment);
     boot_time_ = steady_clock::now() - start;
     // A shell that could not be wiped is of no use to others.
     poisoned_ = loaded.has_error() &&
                 (loaded.error() == errc::kvm_failed || loaded.error() == errc::no_room);
     return loaded;
+}
+
+result<void> environment::start_extensions(const std::vector<std::string>& variables) {
+    api_.participants().open(
+        {spec_.function_name, spec_.version, spec_.handler, account_of(spec_.function_arn)});
+    const auto files = extension_files(spec_.layers.get());
+    const auto refuse = [](const std::string& why) {
+        return error(errc::init_failed, "Extension.LaunchError: " + why);
+    };
+    if (files.size() > extensions::max_extensions)
+        return refuse(fmt::format("/opt/extensions has {} extensions, at most {} can be started",
+                                  files.size(), extensions::max_extensions));
+    for (const std::string& name : files) {
+        detail::program p;
+        p.path = "/opt/extensions/" + name;
+        p.arguments = {p.path};
+        p.environment = extension_variables(variables);
+        auto added = sandbox_->add(p);
+        if (added.has_error()) return refuse(p.path + ": " + added.error().message());
+        api_.participants().expect(name, *added);
+    }
+    return {};
+}
+
+/// Init is over, as far as extensions have to do with it.
+void environment::end_registration() {
+    if (!api_.participants().is_open()) return;
+    api_.participants().close();
+    if (api_.participants().empty()) return;
+    const std::string lines = api_.participants().init_lines();
+    log_.begin_line();
+    log_.append(lines);
+    stored_log_.extensions(lines);
 }
 
 result<void> environment::restore(resources r, const version_snapshot& from) {
@@ -142,6 +210,7 @@ result<void> environment::reset(const version_snapshot& to) {
     poisoned_ = false;
     if (stored_log_.stream() != to.log_stream) stored_log_.open_stream(to.log_stream);
     api_ = to.api;
+    served_ = false;
     phase_ = api_.waiting_for_restore() ? phase::restore_point : phase::idle;
     start_ = start_kind::restored;
     init_time_ = boot_time_ = vm_time_ = snapshot_time_ = {};
@@ -225,6 +294,7 @@ void environment::begin_init() {
 
 void environment::begin_invocation(invocation& input, start_kind start) {
     phase_ = phase::running;
+    served_ = true;
     stopped_ = false;
     answered_ = false;
     failure_.reset();
@@ -253,6 +323,8 @@ void environment::begin_invocation(invocation& input, start_kind start) {
         stream_->set_executed_version(spec_.version);
         stream_->set_listener(this);
     }
+    if (!api_.participants().empty()) [[unlikely]]
+        api_.tell_of_invocation(event);
     auto& native = sandbox_->kernel().native();
     if (native.waiting)
         native.event = std::move(event);
@@ -290,11 +362,11 @@ std::optional<environment::pause> environment::advance(const vmm::run_scope& sco
             if (phase_is_over()) return std::nullopt;
             continue;  // the flags say why
         }
-        if (const auto* exited = std::get_if<detail::run_exited>(&outcome))
-            on_end(exit_failure(exited->status, log_.last_line()));
-        else if (std::holds_alternative<detail::run_out_of_memory>(outcome))
+        if (const auto* exited = std::get_if<detail::run_exited>(&outcome)) {
+            if (on_exit(*exited)) continue;
+        } else if (std::holds_alternative<detail::run_out_of_memory>(outcome)) {
             on_end(out_of_memory_failure(sandbox_->peak_memory(), spec_.memory));
-        else {
+        } else {
             poisoned_ = true;
             on_end(poisoned_failure(std::get<detail::run_poisoned>(outcome).reason));
         }
@@ -325,7 +397,17 @@ void environment::collect_reply() {
 
 /// Looks what the guest has said, where it stands between two of its instructions.
 bool environment::phase_is_over() {
-    if (phase_ == phase::init) {
+    const phase before = phase_;
+    extensions& ext = api_.participants();
+    if (!ext.empty()) [[unlikely]] {
+        if (auto failed = ext.take_failure()) {
+            on_end(std::move(*failed));
+            return true;
+        }
+    }
+    if (phase_ == phase::shutdown) {
+        if (ext.done_with(extensions::event::shutdown)) finish(phase::dead);
+    } else if (phase_ == phase::init) {
         if (auto posted = api_.take_init_error()) {
             init_failure_ = failure{
                 posted->error_type.empty() ? "Runtime.Unknown" : std::move(posted->error_type),
@@ -336,17 +418,50 @@ bool environment::phase_is_over() {
                                                                 : std::move(refused->error_type),
                                     std::move(refused->payload)};
             finish(phase::dead);
+        } else if (!ext.all_wait()) {
+            // After a restore they wait as they did; what is not so then is its own affair.
+            if (hooks_ && asks_for_event()) finish(phase::idle);
         } else if (api_.waiting_for_restore()) {
+            end_registration();
             finish(phase::restore_point);
         } else if (asks_for_event()) {
+            end_registration();
             sandbox_->kernel().native().reply.reset();  // an answer to nothing
             finish(phase::idle);
         }
     } else {
         collect_reply();
-        if (answered_ && asks_for_event()) finish(phase::idle);
+        if (answered_ && asks_for_event()) {
+            if (ext.done_with(extensions::event::invoke)) {
+                finish(phase::idle);
+            } else if (phase_ == phase::running) {
+                duration_ = steady_clock::now() - started_;
+                phase_ = phase::lingering;
+            }
+        }
     }
-    return phase_ != phase::init && phase_ != phase::running;
+    return phase_ != before;
+}
+
+/// @return whether the others go on
+bool environment::on_exit(const detail::run_exited& exited) {
+    auto crashed = api_.participants().ended(exited.process, exited.status);
+    // That is what SHUTDOWN is for; the other extensions have their time.
+    if (phase_ == phase::shutdown && crashed && !phase_is_over()) return true;
+    on_end(crashed ? std::move(*crashed) : exit_failure(exited.status, log_.last_line()));
+    return false;
+}
+
+void environment::begin_shutdown() {
+    constexpr std::chrono::milliseconds grace = std::chrono::seconds(2);  // for external extensions
+    phase_ = phase::shutdown;
+    shuts_down_ = true;
+    stopped_ = false;
+    answered_ = true;
+    api_.tell_of_shutdown(realtime_ms() + grace.count());
+    sandbox_->wake();
+    started_ = steady_clock::now();
+    watch_.arm(*this, started_ + grace);
 }
 
 /// The guest is gone.
@@ -360,6 +475,7 @@ void environment::on_end(failure f) {
             init_failure_ = std::move(f);
     } else {
         collect_reply();
+        if (phase_ == phase::lingering) log_failure(f);  // nobody else is told
         if (!answered_) failure_ = std::move(f);
     }
     finish(phase::dead);
@@ -381,11 +497,15 @@ bool environment::on_interrupt() {
             failure{"Sandbox.Timedout",
                     fmt::format("Init phase timed out after {:.2f} seconds",
                                 static_cast<double>(options_.init_limit.count()) / 1000)};
+        if (const auto name = api_.participants().missing(); !name.empty())
+            init_failure_->message += fmt::format(
+                ": extension {0} has not registered (under its file's name, {0})", name);
     } else {
         collect_reply();
         // A response that was posted in time stands, though the guest did not ask for the next
         // event.
         if (!answered_) failure_ = timeout_failure(spec_.timeout);
+        if (phase_ == phase::lingering) log_failure(timeout_failure(spec_.timeout));
     }
     finish(phase::dead);
     return true;
@@ -396,7 +516,7 @@ void environment::finish(phase next) {
     if (phase_ == phase::init) {
         init_time_ += elapsed;
         report_init(elapsed);
-    } else {
+    } else if (phase_ == phase::running) {
         duration_ = elapsed;
         if (stopped_) stored_log_.settle();  // no report follows
     }
@@ -560,8 +680,15 @@ bool environment::serve(guest::kernel& kernel) {
             api_.closed(c);
         }
     }
+    if (api_.wants_credentials()) [[unlikely]]
+        api_.give_credentials(
+            credentials_document(credentials_of(options_.credentials, spec_.function_name),
+                                 std::chrono::system_clock::now()));
     pump();
-    return flush(kernel);
+    const bool sent = flush(kernel);
+    if (sent && api_.participants().is_open() && api_.participants().all_registered())
+        kernel.start_first();
+    return sent;
 }
 
 /// Hands on what was streamed. Once that is enough the guest comes back here from its next exit.

@@ -7,6 +7,12 @@
 ///
 /// One owning thread at a time, except `interrupt`, which any thread may call during the
 /// environment's life.
+///
+/// Extensions: their processes begin before the runtime's, and init and invocation last until they
+/// wait for an event again. A caller does not wait for them: once the runtime has answered and asks
+/// for its next event the response is there, and the environment `lingers` until they are done, or
+/// the invocation's time is over (AWS's "early return" of 2021, and the guide: no independent
+/// post-invoke phase).
 
 #include "base/deadline_watch.hpp"
 #include "base/response_writer.hpp"
@@ -100,7 +106,7 @@ class environment final : private detail::sandbox_streams,
     /// Running, and the guest sleeps: the same until `resume`; may be interrupted meanwhile.
     result<detail::shell> suspend();
     [[nodiscard]] bool suspended() const noexcept {
-        return at_rest_ != nullptr && phase_ == phase::running;
+        return at_rest_ != nullptr && (phase_ == phase::running || phase_ == phase::lingering);
     }
     result<void> resume(resources r);
     /// The end of it. Its shell, when it had one that others may use.
@@ -122,6 +128,19 @@ class environment final : private detail::sandbox_streams,
     /// bill includes it.
     void begin_invocation(invocation& input, start_kind start);
     response take_response();
+    /// No invocation waits for it, but extensions are at work: `advance` on until finished.
+    [[nodiscard]] bool lingers() const noexcept {
+        return phase_ == phase::lingering || phase_ == phase::shutdown;
+    }
+    /// Idle, it has served since it was made or reset, and extensions are to hear of its end.
+    [[nodiscard]] bool wants_shutdown() const noexcept {
+        return phase_ == phase::idle && served_ &&
+               api_.participants().any_for(extensions::event::shutdown);
+    }
+    /// Has a shell and wants it: lingers then, for two seconds at most, and is to be given up.
+    void begin_shutdown();
+    /// It began to.
+    [[nodiscard]] bool shuts_down() const noexcept { return shuts_down_; }
     /// The invocation was stopped by `interrupt(cancelled | shutdown)`.
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
@@ -161,6 +180,9 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] std::string_view log_tail() const noexcept { return log_.tail(); }
 
     [[nodiscard]] const version_spec& spec() const noexcept { return spec_; }
+    [[nodiscard]] const std::shared_ptr<const version_data>& version() const noexcept {
+        return version_;
+    }
     [[nodiscard]] byte_count memory() const noexcept { return spec_.memory; }
     /// It stems from the version's snapshot, so it can be detached.
     [[nodiscard]] bool clone() const noexcept { return sandbox_ && sandbox_->origin(); }
@@ -172,7 +194,7 @@ class environment final : private detail::sandbox_streams,
     std::size_t running_slot = at_rest;  ///< the core's
 
   private:
-    enum class phase { fresh, init, restore_point, idle, running, dead };
+    enum class phase { fresh, init, restore_point, idle, running, lingering, shutdown, dead };
 
     // sandbox_streams
     std::size_t write(guest::stream which, std::span<const std::byte> bytes) override;
@@ -198,6 +220,8 @@ class environment final : private detail::sandbox_streams,
     void open(detail::shell shell);
     result<detail::shell> put_away();
     result<void> bring_back(detail::shell shell);
+    result<void> start_extensions(const std::vector<std::string>& variables);
+    void end_registration();
     [[nodiscard]] bool asks_for_event();
     bool flush(guest::kernel& kernel);
     void collect_reply();
@@ -206,6 +230,7 @@ class environment final : private detail::sandbox_streams,
     bool on_interrupt();
     bool phase_is_over();
     void on_end(failure f);
+    bool on_exit(const detail::run_exited& exited);
     void finish(phase next);
     void report_init(std::chrono::nanoseconds duration);
     [[nodiscard]] std::uint64_t system_calls() const noexcept {
@@ -229,6 +254,8 @@ class environment final : private detail::sandbox_streams,
     std::string request_id_;
     bool answered_ = false;
     bool stopped_ = false;
+    bool served_ = false;
+    bool shuts_down_ = false;
     bool hooks_ = false;  ///< the init phase is that of the restore hooks
     start_kind start_ = start_kind::warm;
     runtime_api::reply reply_;

@@ -102,6 +102,11 @@ result<core::assigned> execution::get_environment() {
 
 std::optional<environment::pause> execution::advance(const vmm::run_scope& scope) {
     clear_waker();
+    if (stage_ == stage::start && started_ && started_->lingers()) {
+        const std::lock_guard lock(cancel_mutex_);
+        env_ = std::move(started_);
+        stage_ = stage::linger;
+    }
     if (stage_ == stage::start) {
         if (spec_.code && spec_.code->in_process()) {
             run_in_process();
@@ -135,8 +140,8 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
         if (input_) env_->begin_invocation(*input_, start_);
         stage_ = stage::run;
     }
-    if (stage_ == stage::run) {
-        if (!input_) {
+    if (stage_ == stage::run || stage_ == stage::linger) {
+        if (!input_ && stage_ == stage::run) {
             result_ = response{};
             stage_ = stage::done;
             release();
@@ -149,13 +154,22 @@ std::optional<environment::pause> execution::advance(const vmm::run_scope& scope
             // Preempted for the first time it has written little, and in a storm of starts it waits
             // behind all of them: else each of those might have to make a shell, be preempted over
             // that, and keep it.
-            if (sleeps_long(*sleeping) || (sleeping->preempted && !std::exchange(waited_, true)))
+            if (!env_->shuts_down() &&
+                (sleeps_long(*sleeping) || (sleeping->preempted && !std::exchange(waited_, true))))
                 core_.suspend(*env_);
             return sleeping;
+        }
+        if (stage_ == stage::linger) {
+            result_ = response{};
+            stage_ = stage::done;
+            release();
+            return std::nullopt;
         }
         if (env_->stopped()) return fail(errc::shutting_down);
         result_ = env_->take_response();
         stage_ = stage::done;
+        // Its extensions work on; whoever has the response need not wait for them.
+        if (env_->lingers()) core_.carry_on(put_down(), version_);
         ended();
     }
     return std::nullopt;

@@ -18,7 +18,8 @@ namespace hearth::worker {
 class execution {
   public:
     /// Admitted already, or for no invocation (then not); `leave` is the destructor's. `core`
-    /// outlives it. `started`: an environment started ahead, whose init is to be run.
+    /// outlives it. `started`: an environment started ahead, whose init is to be run; or one that
+    /// lingers, to be carried on to its end.
     execution(core& c,
               pool::version_id id,
               std::shared_ptr<const version_data> version,
@@ -49,7 +50,7 @@ class execution {
     [[nodiscard]] const std::string& init_log() const noexcept { return init_log_; }
 
   private:
-    enum class stage { start, init, run, done };
+    enum class stage { start, init, run, linger, done };
 
     std::optional<environment::pause> fail(error e);
     result<core::assigned> get_environment();

@@ -71,14 +71,18 @@ double mebibytes(byte_count n) { return static_cast<double>(n.bytes()) / (1 << 2
 
 }  // namespace
 
+std::string how_it_ended(guest::exit_status status) {
+    return status.signal ? "signal: " + signal_name(status.signal)
+                         : fmt::format("exit status {}", status.code);
+}
+
 failure exit_failure(guest::exit_status status, std::string_view hint) {
-    if (status.signal)
-        return {"Runtime.ExitError",
-                fmt::format("Runtime exited with error: signal: {}", signal_name(status.signal))};
-    if (status.code == 0) return {"Runtime.ExitError", "Runtime exited without providing a reason"};
-    auto message = fmt::format("Runtime exited with error: exit status {}", status.code);
+    if (!status.signal && status.code == 0)
+        return {"Runtime.ExitError", "Runtime exited without providing a reason"};
+    auto message = "Runtime exited with error: " + how_it_ended(status);
     // 127 is how ld.so and shells end when something is not there; they say what on stderr.
-    if (status.code == 127 && !hint.empty()) message.append(": ").append(hint.substr(0, 512));
+    if (!status.signal && status.code == 127 && !hint.empty())
+        message.append(": ").append(hint.substr(0, 512));
     return {"Runtime.ExitError", std::move(message)};
 }
 

@@ -16,8 +16,11 @@ namespace hearth::worker {
 struct failure {
     std::string type;     ///< "Runtime.ExitError", …
     std::string message;  ///< "Runtime exited with error: exit status 3"
+    bool operator==(const failure&) const = default;
 };
 
+/// "exit status 3", "signal: killed".
+std::string how_it_ended(guest::exit_status status);
 /// `hint` is the guest's last line, which says what ld.so did not find when the status is 127; may
 /// be empty.
 failure exit_failure(guest::exit_status status, std::string_view hint);

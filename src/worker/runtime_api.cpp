@@ -1,10 +1,13 @@
 #include "worker/runtime_api.hpp"
 
+#include "worker/credentials.hpp"
 #include "worker/failure.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -17,6 +20,7 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr std::string_view prefix = "/2018-06-01/runtime/";
+constexpr std::string_view extension_prefix = "/2020-01-01/extension/";
 constexpr std::string_view accepted = R"({"status":"OK"})";
 constexpr std::size_t max_chunk_line = 1024;
 constexpr std::size_t max_pipelined = 64 * 1024;
@@ -58,6 +62,13 @@ void append_header(std::string& out, std::string_view name, std::string_view val
         if (u >= 0x20 && u != 0x7f) out.push_back(ch);
     }
     out.append("\r\n");
+}
+
+/// The field's text; empty: it is not there.
+template <class Message>
+std::string field_of(const Message& message, std::string_view name) {
+    const auto it = message.find(boost::beast::string_view(name.data(), name.size()));
+    return it == message.end() ? std::string() : std::string(it->value());
 }
 
 /// Nothing when it is not base64.
@@ -135,6 +146,8 @@ void runtime_api::restored() {
 /// A wait whose connection is gone can be taken up on another one.
 void runtime_api::forget_wait(connection c) {
     std::erase(pending_, c);
+    extensions_.forget(c);
+    std::erase(wants_credentials_, c);
     if (restore_next_ != c) return;
     restore_next_.reset();
     stage_ = stage::started;
@@ -343,6 +356,32 @@ bool runtime_api::read_head(connection c, channel& ch) {
             }
         }
         if (r.what != target::unknown && method != wanted) r.what = target::wrong_method;
+    } else if (path.starts_with(extension_prefix)) {
+        path.remove_prefix(extension_prefix.size());
+        http::verb wanted = http::verb::post;
+        if (path == "register") {
+            r.what = target::extension_register;
+            r.account_id = field_of(message, "Lambda-Extension-Accept-Feature") == "accountId";
+        } else if (path == "event/next") {
+            r.what = target::extension_next;
+            wanted = http::verb::get;
+        } else if (path == "init/error") {
+            r.what = target::extension_init_error;
+        } else if (path == "exit/error") {
+            r.what = target::extension_exit_error;
+        }
+        if (r.what != target::unknown && method != wanted) r.what = target::wrong_method;
+        r.extension =
+            field_of(message, r.what == target::extension_register ? "Lambda-Extension-Name"
+                                                                   : "Lambda-Extension-Identifier");
+        r.error_type = field_of(message, "Lambda-Extension-Function-Error-Type");
+    } else if (path == credentials_path) {
+        r.what = method == http::verb::get ? target::credentials : target::wrong_method;
+        r.extension = field_of(message, "Authorization");
+    } else if (path == "/2022-07-01/telemetry" || path == "/2020-08-15/logs") {
+        r.what = method != http::verb::put ? target::wrong_method
+                 : path.ends_with("logs")  ? target::logs
+                                           : target::telemetry;
     }
     if (auto it = message.find("Lambda-Runtime-Function-Error-Type"); it != message.end())
         r.error_type = std::string(view(it->value()));
@@ -388,6 +427,8 @@ bool runtime_api::acceptable(const request& r) const {
             return stage_ == stage::started || stage_ == stage::restoring;
         case target::restore_error:
             return stage_ == stage::restoring;
+        case target::extension_register:
+            return extensions_.is_open();
         default:
             return false;
     }
@@ -430,7 +471,65 @@ void runtime_api::finish(connection c, channel& ch) {
             return respond(c, ch, 404, "404 page not found\n");
         case target::wrong_method:
             return respond(c, ch, 405, {});
+        case target::extension_register:
+        case target::extension_next:
+        case target::extension_init_error:
+        case target::extension_exit_error:
+            return answer_extension(c, ch);
+        case target::telemetry:
+            return respond(c, ch, 202,
+                           document("Telemetry API is not supported", "Telemetry.NotSupported"));
+        case target::logs:
+            return respond(c, ch, 202, document("Logs API is not supported", "Logs.NotSupported"));
+        case target::credentials:
+            // So that a function which fetches URLs for others does not fetch this one.
+            if (token_.empty() || ch.head.extension != token_)
+                return respond(c, ch, 404, "cannot get credentials for the provided token\n");
+            ch.state = reading::blocked;
+            wants_credentials_.push_back(c);
+            return;
     }
+}
+
+void runtime_api::answer_extension(connection c, channel& ch) {
+    const request& r = ch.head;
+    std::optional<extensions::answer> a;
+    if (r.what == target::extension_register) {
+        a = extensions_.add(r.extension, r.account_id, ch.body);
+        ch.body = {};
+    } else if (r.what == target::extension_next) {
+        a = extensions_.next(r.extension, c);
+    } else {
+        a = extensions_.fail(r.extension, r.error_type, r.what == target::extension_init_error);
+    }
+    if (!a) {
+        ch.state = reading::blocked;
+        return;
+    }
+    std::string headers;
+    append_header(headers, "Lambda-Extension-Identifier", a->identifier);
+    respond(c, ch, a->status, a->body, headers);
+}
+
+void runtime_api::tell_extensions(extensions::event what, std::string document) {
+    for (const connection c : extensions_.tell(what, document)) {
+        channel& ch = channels_[c];
+        ch.state = reading::head;
+        respond(c, ch, 200, document);
+        advance(c, ch);  // what was pipelined behind it
+    }
+}
+
+void runtime_api::tell_of_invocation(const guest::native_event& event) {
+    using enum extensions::event;
+    if (!extensions_.any_for(invoke)) return;
+    const boost::json::object o{
+        {"eventType", "INVOKE"},
+        {"deadlineMs", event.deadline_ms},
+        {"requestId", event.request_id},
+        {"invokedFunctionArn", event.function_arn},
+        {"tracing", {{"type", "X-Amzn-Trace-Id"}, {"value", event.trace_id}}}};
+    tell_extensions(invoke, boost::json::serialize(o));
 }
 
 void runtime_api::accept_setup_error(connection c, channel& ch) {
@@ -499,7 +598,24 @@ void runtime_api::deliver(connection c, channel& ch) {
     output_.push_back({c, std::move(out), close});
 }
 
-void runtime_api::respond(connection c, channel& ch, int status, std::string_view body) {
+void runtime_api::give_credentials(std::string_view text) {
+    for (const connection c : std::exchange(wants_credentials_, {})) {
+        channel& ch = channels_[c];
+        ch.state = reading::head;
+        respond(c, ch, 200, text);
+        advance(c, ch);  // what was pipelined behind it; more of it is for the next time
+    }
+}
+
+void runtime_api::tell_of_shutdown(std::int64_t deadline_ms) {
+    // In small letters, as it comes at AWS; the guide writes SPINDOWN.
+    const boost::json::object o{
+        {"eventType", "SHUTDOWN"}, {"shutdownReason", "spindown"}, {"deadlineMs", deadline_ms}};
+    tell_extensions(extensions::event::shutdown, boost::json::serialize(o));
+}
+
+void runtime_api::respond(
+    connection c, channel& ch, int status, std::string_view body, std::string_view headers) {
     if (status >= 400 && ++ch.refused > max_refused) ch.head.keep_alive = false;
     std::string out;
     out.reserve(160 + body.size());
@@ -507,6 +623,7 @@ void runtime_api::respond(connection c, channel& ch, int status, std::string_vie
     if (!body.empty())
         append_header(out, "Content-Type",
                       body.starts_with('{') ? "application/json" : "text/plain; charset=utf-8");
+    out.append(headers);
     if (!ch.head.keep_alive)
         out.append("Connection: close\r\n");
     else if (ch.head.http_1_0)

@@ -15,12 +15,17 @@
 /// and asks for an event, or posts `…/restore/error`. One that goes straight to `next` does not
 /// care.
 ///
+/// The Extensions API (2020-01-01) is answered here too; who takes part is `extensions`'. The
+/// Telemetry and Logs APIs are not there, and say so as the emulator does. Credentials are asked
+/// for with a token (2021-04-23), and come from the owner.
+///
 /// @source Lambda guide, "Using the Lambda runtime API", "Implementing SnapStart hooks for
 /// container
 ///   images"; the emulator's lambda/core/states.go; RFC 9112.
 
 #include "base/codec_access.hpp"
 #include "guest/kernel/native_exchange.hpp"
+#include "worker/extensions.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -102,6 +107,21 @@ class runtime_api {
     /// The after-restore hooks failed; nothing can be run here any more.
     std::optional<reply> take_restore_error();
 
+    /// The extensions of this environment: those that are there before the guest runs are put here.
+    [[nodiscard]] extensions& participants() noexcept { return extensions_; }
+    [[nodiscard]] const extensions& participants() const noexcept { return extensions_; }
+    /// Extensions that registered for INVOKE get this event.
+    void tell_of_invocation(const guest::native_event& event);
+    /// Those that registered for SHUTDOWN, that the environment is given up and when it will be
+    /// gone.
+    void tell_of_shutdown(std::int64_t deadline_ms);
+
+    /// Who asks for credentials must show it; empty: there are none.
+    void set_credentials_token(std::string token) { token_ = std::move(token); }
+    /// Somebody did, and waits.
+    [[nodiscard]] bool wants_credentials() const noexcept { return !wants_credentials_.empty(); }
+    void give_credentials(std::string_view document);
+
     bool operator==(const runtime_api&) const = default;
 
     // States, named for who stores them.
@@ -123,7 +143,14 @@ class runtime_api {
         restore_next,
         restore_error,
         unknown,
-        wrong_method
+        wrong_method,
+        extension_register,
+        extension_next,
+        extension_init_error,
+        extension_exit_error,
+        telemetry,
+        logs,
+        credentials
     };
     enum class reading { head, body, chunk_size, chunk_data, chunk_end, trailer, blocked, dead };
 
@@ -132,7 +159,7 @@ class runtime_api {
     static auto fields(auto& self) {
         return std::tie(self.stage_, self.channels_, self.deliveries_, self.pending_, self.event_,
                         self.output_, self.reply_, self.init_error_, self.restore_,
-                        self.restore_next_, self.restore_error_);
+                        self.restore_next_, self.restore_error_, self.extensions_, self.token_);
     }
 
     struct request {
@@ -142,6 +169,8 @@ class runtime_api {
         bool streaming = false;  ///< a response, and whoever invoked reads it as it comes
         std::string id;
         std::string error_type;
+        std::string extension;    ///< its name, or its identifier; of credentials, the token
+        bool account_id = false;  ///< it asks for that
         /// Of a streamed response that ended badly: the trailer's, which turns it into an error.
         std::string late_error_type, late_error_body;
         bool operator==(const request&) const = default;
@@ -167,12 +196,19 @@ class runtime_api {
     void finish(connection c, channel& ch);
     void accept_reply(connection c, channel& ch, bool failed);
     void accept_setup_error(connection c, channel& ch);
+    void answer_extension(connection c, channel& ch);
+    void tell_extensions(extensions::event what, std::string document);
     void deliver(connection c, channel& ch);
     void forget_wait(connection c);
     /// Whether a posted body would be accepted now; the status and document to answer if not.
     [[nodiscard]] bool acceptable(const request& r) const;
 
-    void respond(connection c, channel& ch, int status, std::string_view document);
+    /// `headers`: further lines, each with its end.
+    void respond(connection c,
+                 channel& ch,
+                 int status,
+                 std::string_view document,
+                 std::string_view headers = {});
     void refuse_transition(connection c, channel& ch, std::string_view to);
     void bad_request(connection c, channel& ch, int status, std::string_view message);
     [[nodiscard]] std::size_t buffered() const noexcept;
@@ -188,6 +224,9 @@ class runtime_api {
     bool restore_ = true;
     std::optional<connection> restore_next_;  ///< where `restore/next` waits
     std::optional<reply> restore_error_;
+    extensions extensions_;
+    std::string token_;
+    std::vector<connection> wants_credentials_;  ///< only until the owner has looked
     // Of the event under way; nothing while there is none, so not in `fields`.
     bool stream_ = false;
     std::optional<connection> streaming_on_;  ///< the first that answers so

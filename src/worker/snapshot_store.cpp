@@ -17,9 +17,11 @@ namespace hearth::codec {
 template <>
 inline constexpr std::uint64_t enumerators<worker::runtime_api::stage> = 8;
 template <>
-inline constexpr std::uint64_t enumerators<worker::runtime_api::target> = 8;
+inline constexpr std::uint64_t enumerators<worker::runtime_api::target> = 15;
 template <>
 inline constexpr std::uint64_t enumerators<worker::runtime_api::reading> = 8;
+template <>
+inline constexpr std::uint64_t enumerators<worker::extensions::stage> = 6;
 
 }  // namespace hearth::codec
 
@@ -90,8 +92,9 @@ void snapshot_store::finish() {
 /// Everything that init could see.
 std::string snapshot_store::key_of(const version_spec& spec) const {
     string_writer w;
-    // Of what the guest is told, and of the attachment: 2 added the log stream.
-    codec::put(w, std::uint32_t{2});
+    // Of what the guest is told, and of the attachment: 2 added the log stream, 3 extensions and
+    // credentials.
+    codec::put(w, std::uint32_t{3});
     codec::put(w, spec.handler);
     codec::put(w, spec.memory.bytes());
     codec::put(w, spec.ephemeral_storage.bytes());

@@ -46,6 +46,8 @@ class stored_log {
              std::string_view report_line,
              std::string_view status,
              std::string_view error_type);
+    /// Lines about each, when init is over. In JSON there are none.
+    void extensions(std::string_view lines) { failed(lines); }
     /// `phase` is init, or restore: the restore hooks.
     void init_ended(std::chrono::nanoseconds duration,
                     std::string_view phase,

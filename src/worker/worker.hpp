@@ -10,6 +10,7 @@
 
 #include <hearth/error.hpp>
 #include <hearth/function.hpp>
+#include <hearth/function_credentials.hpp>
 #include <hearth/metrics.hpp>
 #include <hearth/observer.hpp>
 #include <hearth/recent_invocation.hpp>
@@ -85,6 +86,7 @@ struct worker_options {
     std::string region;
     std::shared_ptr<hearth::observer> observer;
     std::shared_ptr<logs::store> logs;  ///< null: none are kept
+    credentials_source credentials;     ///< null: functions get a placeholder
 
     // A seam for tests.
     vmm::ioctl_filter* ioctl_filter = nullptr;  ///< outlives the worker and its versions

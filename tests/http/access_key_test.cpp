@@ -55,6 +55,27 @@ TEST_CASE("a credentials file is read with comments, blanks and rules") {
     CHECK(keys[1].allow[1].functions == std::vector<std::string>{"*"});
 }
 
+TEST_CASE("a key is given to the functions that it names, the first of several") {
+    const std::string plain =
+        "[b]\naws_access_key_id = AKIAB\naws_secret_access_key = " + secret + "\nallow = *\n";
+    CHECK_FALSE(keys_for_functions(parse_access_keys(whole, "FILE").value()));
+    const auto source = keys_for_functions(
+        parse_access_keys(
+            whole + "functions = resize, t-?*\n" + plain + "functions = t-1\nfunctions=x\n", "FILE")
+            .value());
+    REQUIRE(source);
+    CHECK(source("resize").access_key_id == "AKIAA");
+    CHECK(source("resize").secret_access_key == secret);
+    CHECK(source("resize").session_token.empty());
+    CHECK(source("t-1").access_key_id == "AKIAA");
+    CHECK(source("x").access_key_id == "AKIAB");
+    CHECK(source("t-").access_key_id.empty());
+    CHECK(source("Resize").access_key_id.empty());
+    for (const char* wrong : {"", "a b,", "a:b", ","})
+        CHECK(fault(whole + "functions = " + wrong).find("'functions = resize, thumb-*'") !=
+              std::string::npos);
+}
+
 TEST_CASE("rules allow what they name and nothing else") {
     const access_key key{.allow = {{{"InvokeFunction"}, {"hello", "t-?*-x"}},
                                    {{"Get*"}, {"*"}},

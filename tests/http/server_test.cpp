@@ -206,8 +206,33 @@ TEST_CASE("the client context and the trace id reach the function") {
         const std::scoped_lock lock(f.worker.last_mutex);
         CHECK(f.worker.last.trace_id.substr(0, 7) == "Root=1-");
         CHECK(f.worker.last.trace_id.size() ==
-              std::string("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0").size());
+              std::string("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;"
+                          "Sampled=0")
+                  .size());
+        CHECK(f.worker.last.trace_id.substr(40, 8) == ";Parent=");
     }
+    // What speaks W3C's dialect is part of the same trace.
+    const std::string made = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0";
+    const std::string trace = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7";
+    const auto traced = [&](const std::string& traceparent) {
+        return c.ask(invocation("f", "{}", "traceparent: " + traceparent + "\r\n"))
+            .header("X-Amzn-Trace-Id");
+    };
+    CHECK(traced("00-" + made + "1") == trace + ";Sampled=1");
+    CHECK(traced("00-" + made + "0") == trace + ";Sampled=0");
+    CHECK(traced("01-" + made + "1-more") == trace + ";Sampled=1");
+    const std::vector<std::string> wrong = {
+        "ff-" + made + "1",
+        "00-" + made + "1-more",
+        "00-" + made,
+        "00-" + made + "x",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"};
+    for (const std::string& each : wrong) CHECK(traced(each).find("4bf92f35") == std::string::npos);
+    CHECK(c.ask(invocation("f", "{}",
+                           "traceparent: 00-" + made + "1\r\nX-Amzn-Trace-Id: Root=1-a-b\r\n"))
+              .header("X-Amzn-Trace-Id") == "Root=1-a-b");
     for (const std::string& bad :
          {std::string("%%%"), std::string("bm90IGpzb24="), std::string(3600, 'A')})
         CHECK(c.ask(invocation("f", "{}", "X-Amz-Client-Context: " + bad + "\r\n")).status == 400);

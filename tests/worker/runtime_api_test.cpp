@@ -39,6 +39,38 @@ std::string post(const std::string& path,
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
+const std::string invoke_only = R"({"events":["INVOKE"]})";
+
+std::string extension_request(const std::string& line,
+                              const std::string& headers,
+                              const std::string& body = {}) {
+    return line + " HTTP/1.1\r\nHost: x\r\n" + headers +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+std::string enroll(const std::string& name,
+                   const std::string& body,
+                   const std::string& headers = {}) {
+    return extension_request("POST /2020-01-01/extension/register",
+                             "Lambda-Extension-Name: " + name + "\r\n" + headers, body);
+}
+std::string extension_next(const std::string& identifier) {
+    return extension_request("GET /2020-01-01/extension/event/next",
+                             "Lambda-Extension-Identifier: " + identifier + "\r\n");
+}
+std::string extension_error(const std::string& phase,
+                            const std::string& identifier,
+                            const std::string& type) {
+    return extension_request("POST /2020-01-01/extension/" + phase + "/error",
+                             "Lambda-Extension-Identifier: " + identifier +
+                                 "\r\nLambda-Extension-Function-Error-Type: " + type + "\r\n",
+                             "{}");
+}
+std::string identifier_in(const std::string& answer) {
+    const std::string name = "Lambda-Extension-Identifier: ";
+    const auto at = answer.find(name);
+    return at == std::string::npos ? std::string() : answer.substr(at + name.size(), 36);
+}
+
 }  // namespace
 
 TEST_CASE("next waits until an event is offered and then carries Lambda's headers") {
@@ -670,6 +702,139 @@ TEST_CASE("a guest that asks for restores without end is cut off") {
     CHECK(answer.ends_with("<close>"));
     CHECK(answer.size() < 40'000);
     CHECK(api.waiting_for_restore());
+}
+
+TEST_CASE("an extension registers under a name it may have, for events there are") {
+    runtime_api api;
+    auto& ext = api.participants();
+    CHECK(talk(api, enroll("outer", invoke_only)).find("Extension.RegistrationClosed") !=
+          std::string::npos);
+    ext.open({"f", "7", "h.\"x", "123456789012"});
+    ext.expect("outer", 2);
+    CHECK(ext.missing() == "outer");
+    const auto refused = [&](const std::string& request, const std::string& type) {
+        const auto answer = talk(api, request);
+        INFO(answer);
+        CHECK(answer.starts_with("HTTP/1.1 403 "));
+        CHECK(answer.find("{\"errorType\":\"" + type + "\"") != std::string::npos);
+    };
+    refused(enroll("", invoke_only), "Extension.InvalidExtensionName");
+    refused(enroll("outer", "{\"events\":[\"INVOKE\""), "InvalidRequestFormat");
+    refused(enroll("outer", "[]"), "InvalidRequestFormat");
+    refused(enroll("outer", "{\"events\":7}"), "InvalidRequestFormat");
+    refused(enroll("outer", "{\"events\":[7]}"), "InvalidRequestFormat");
+    refused(enroll("outer", "{\"events\":[\"START\"]}"), "Extension.InvalidEventType");
+    refused(enroll("inner", "{\"events\":[\"SHUTDOWN\"]}"), "Extension.InvalidEventType");
+    CHECK_FALSE(ext.all_registered());
+
+    const auto outer = talk(api, enroll("outer", "{\"events\":[\"SHUTDOWN\"]}",
+                                        "Lambda-Extension-Accept-Feature: accountId\r\n"));
+    CHECK(outer.starts_with("HTTP/1.1 200 OK\r\n"));
+    CHECK(
+        outer.ends_with("{\"functionName\":\"f\",\"functionVersion\":\"7\",\"handler\":\"h.\\\"x\","
+                        "\"accountId\":\"123456789012\"}"));
+    CHECK(identifier_in(outer).size() == 36);
+    CHECK(ext.all_registered());
+    refused(enroll("outer", invoke_only), "Extension.InvalidExtensionState");
+    for (int i = 1; i < 10; ++i)
+        CHECK(talk(api, enroll("inner" + std::to_string(i), invoke_only)).find("accountId") ==
+              std::string::npos);
+    refused(enroll("inner1", invoke_only), "Extension.InvalidExtensionState");
+    refused(enroll("inner10", invoke_only), "Extension.TooManyExtensions");
+    ext.close();
+    refused(enroll("late", invoke_only), "Extension.RegistrationClosed");
+
+    refused(extension_next(""), "Extension.MissingExtensionIdentifier");
+    refused(extension_next("nobody"), "Extension.UnknownExtensionIdentifier");
+    refused(extension_error("exit", identifier_in(outer), ""), "Extension.MissingHeader");
+    CHECK(talk(api, "GET /2020-01-01/extension/register HTTP/1.1\r\n\r\n")
+              .starts_with("HTTP/1.1 405 "));
+    CHECK(
+        talk(api, "GET /2020-01-01/extension/other HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+}
+
+TEST_CASE("an event reaches the extensions that wait, and the others when they ask") {
+    runtime_api api;
+    auto& ext = api.participants();
+    ext.open({"f", "1", "h", "0"});
+    ext.expect("a", 2);
+    ext.expect("b", 3);
+    ext.expect("c", 4);
+    const auto a = identifier_in(talk(api, enroll("a", invoke_only)));
+    const auto b = identifier_in(talk(api, enroll("b", invoke_only)));
+    const auto c = identifier_in(talk(api, enroll("c", "{}")));
+    CHECK(talk(api, extension_next(a), 11).empty());
+    CHECK(talk(api, extension_next(b), 12).empty());
+    CHECK_FALSE(ext.all_wait());
+    CHECK(talk(api, extension_next(c), 13).empty());
+    CHECK(ext.all_wait());
+    CHECK(talk(api, extension_next(a), 14).find("Extension.InvalidExtensionState") !=
+          std::string::npos);
+    api.closed(12);
+    CHECK_FALSE(ext.all_wait());
+
+    const runtime_api before = api;
+    api.tell_of_invocation(event("id-1", "not shown"));
+    const auto out = api.take_output();
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].to == 11);
+    const std::string document =
+        "{\"eventType\":\"INVOKE\",\"deadlineMs\":1234,\"requestId\":\"id-1\","
+        "\"invokedFunctionArn\":"
+        "\"arn:aws:lambda:us-east-1:000000000000:function:f\",\"tracing\":{\"type\":"
+        "\"X-Amzn-Trace-Id\",\"value\":\"Root=1-a\"}}";
+    CHECK(out[0].bytes.ends_with("\r\n\r\n" + document));
+    using enum hearth::worker::extensions::event;
+    CHECK_FALSE(ext.done_with(invoke));
+    CHECK(talk(api, extension_next(b), 15).ends_with("\r\n\r\n" + document));  // what it was owed
+    CHECK(talk(api, extension_next(b), 15).empty());
+    CHECK_FALSE(ext.done_with(invoke));
+    CHECK(talk(api, extension_next(a), 11).empty());
+    CHECK(ext.done_with(invoke));
+    CHECK(before.participants().any_for(invoke));
+    CHECK_FALSE(before.participants().any_for(shutdown));
+    CHECK_FALSE(before == api);
+}
+
+TEST_CASE("an extension's error is a failure once, and its process's end too") {
+    runtime_api api;
+    auto& ext = api.participants();
+    ext.open({"f", "1", "h", "0"});
+    ext.expect("a", 2);
+    const auto a = identifier_in(talk(api, enroll("a", invoke_only)));
+    CHECK(talk(api, extension_error("init", a, "My.Error")).find(" 202 ") != std::string::npos);
+    CHECK(talk(api, extension_next(a)).find(" 403 ") != std::string::npos);
+    const auto failed = ext.take_failure();
+    REQUIRE(failed);
+    CHECK(failed->type == "Extension.InitError");
+    CHECK(failed->message == "extension a: My.Error");
+    CHECK_FALSE(ext.take_failure());
+    CHECK_FALSE(ext.ended(9, {}));
+    const auto crashed = ext.ended(2, {.code = 0, .signal = 11});
+    REQUIRE(crashed);
+    CHECK(crashed->type == "Extension.Crash");
+    CHECK(crashed->message == "extension a: signal: segmentation fault");
+}
+
+TEST_CASE("credentials are given to who shows the token") {
+    runtime_api api;
+    const auto get = [](const std::string& token) {
+        return "GET /2021-04-23/credentials HTTP/1.1\r\nAuthorization: " + token + "\r\n\r\n";
+    };
+    CHECK(talk(api, get("")).starts_with("HTTP/1.1 404 "));
+    api.set_credentials_token("token");
+    CHECK(talk(api, get("tokem")).starts_with("HTTP/1.1 404 "));
+    CHECK_FALSE(api.wants_credentials());
+    CHECK(talk(api, get("token")).empty());
+    CHECK(api.wants_credentials());
+    api.give_credentials("{\"AccessKeyId\":\"x\"}");
+    CHECK_FALSE(api.wants_credentials());
+    const auto out = api.take_output();
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].bytes.ends_with("\r\n\r\n{\"AccessKeyId\":\"x\"}"));
+    CHECK(talk(api, get("token"), 2).empty());
+    api.closed(2);
+    CHECK_FALSE(api.wants_credentials());
 }
 
 TEST_CASE("the state is a value: a copy goes on by itself") {

@@ -15,17 +15,19 @@
 ///     aws_secret_access_key = 9drTJvcXLB89EXAMPLELB8923FB892xMFI9drTJv
 ///     allow = InvokeFunction on hello, thumb-*     # only these functions
 ///     allow = Get*, List* on *
+///     functions = resize, thumb-*                  # these functions are given the key
 ///
 /// Actions are IAM's names of the Lambda API's operations ("lambda:" may stand before them),
 /// GetMetrics for GET /metrics, GetStatus for what the page shows, the ends of all functions' logs
 /// among it, and those of other services with their names before them: "sqs:SendMessage on jobs",
 /// "logs:FilterLogEvents on /aws/lambda/hello", "kinesis:PutRecord on clicks", "events:PutRule".
-/// Functions are names without qualifiers, queues, streams and log groups stand by name. In both `*` stands
-/// for anything and `?` for any one character. Actions that are not about one function
+/// Functions are names without qualifiers, queues, streams and log groups stand by name. In both
+/// `*` stands for anything and `?` for any one character. Actions that are not about one function
 /// (ListFunctions, GetAccountSettings, those of events) need a rule on `*`, which is also meant
 /// where no `on` stands.
 
 #include <hearth/error.hpp>
+#include <hearth/function_credentials.hpp>
 
 #include <filesystem>
 #include <string>
@@ -45,6 +47,9 @@ struct access_key {
     std::string access_key_id{};
     std::string secret_access_key{};
     std::vector<allow_rule> allow{};
+    /// Patterns of functions that are given it, to sign their own requests with. None unless it
+    /// says so.
+    std::vector<std::string> functions{};
 };
 
 /// Whether a rule allows `action` ("InvokeFunction") on `function`, a name; "*" for what is not
@@ -57,5 +62,8 @@ result<std::vector<access_key>> read_access_keys(const std::filesystem::path& fi
 
 /// The same of a text. `name` stands for the file in errors.
 result<std::vector<access_key>> parse_access_keys(std::string_view text, std::string_view name);
+
+/// For runtime_options::credentials: gives a function the first of the keys that is for it.
+credentials_source keys_for_functions(const std::vector<access_key>& keys);
 
 }  // namespace hearth::http

@@ -63,10 +63,11 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
         host_.trace(
             status.signal ? fmt::format("+++ killed by {} +++", tracer::signal_name(status.signal))
                           : fmt::format("+++ exited with {} +++", status.code));
-    if (first) {  // with the guest's first process everything ends, as in a container
+    if (p.parent == 0) {
         set_exit_status(status);
+        ended_process_ = p.id;
         over_ = true;
-        return;
+        if (first) return;  // with it everything ends, as in a container
     }
     vfs::close_all(state_.vfs, p);
     leave_memory(p);
@@ -109,6 +110,7 @@ pid kernel::reaper_for(const process_state& p) const {
 }
 
 void kernel::tell_parent(process_state& p) {
+    if (p.parent == 0) return;
     auto& parent = state_.processes.at(p.parent);
     const auto status = *p.ended;
     const int signal = status & 0x7f;

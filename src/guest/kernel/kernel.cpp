@@ -50,6 +50,7 @@ void kernel::restore(const kernel_state& state) {
     state_ = state;
     exit_status_ = {};
     over_ = false;
+    ended_process_ = 0;
     contended_ = state_.tasks.size() > 1;
     slice_end_ = {};
     traced_.clear();
@@ -397,6 +398,7 @@ std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& register
 }
 
 step kernel::resume(vmm::vcpu_state& registers) {
+    if (ended_process_ != state_.processes.begin()->first) over_ = false;
     expire_timers();
     return run_next(registers);
 }

@@ -30,7 +30,7 @@ struct step {
         return_value,   ///< vcpu.return_from_syscall(rax), run
         set_registers,  ///< vcpu.set_state(registers as left by the call), run
         parked,         ///< no task is runnable; see kernel::wait_deadline, resume
-        exited,         ///< the guest's first process ended, and with it the guest; kernel::exit_status
+        exited,         ///< a process without a parent ended; kernel::exit_status, ended_process
         out_of_memory,  ///< the memory size is reached; the sandbox is over
         run_on,         ///< of on_interrupt only: nothing changed, run as if nothing had been
     };
@@ -75,6 +75,17 @@ class kernel {
     /// Some parked task waits for stdin.
     [[nodiscard]] bool waits_for_input() const;
     [[nodiscard]] guest::exit_status exit_status() const noexcept { return exit_status_; }
+    /// Whose that is: the first process, which is the guest's end, or one beside it, without which
+    /// the guest goes on when it is resumed.
+    [[nodiscard]] pid ended_process() const noexcept { return ended_process_; }
+
+    // -- processes beside the first, which nobody waits for
+    /// A new one before anything has run, with the limits and ids of another; it has no program yet.
+    /// Null: there is no memory for it.
+    process_state* add_process(const process_state& like);
+    /// The first one does not run until `start_first`.
+    void hold_first();
+    void start_first();
 
     // -- virtual sockets: connections of the guest to services in this process
     // ---------------------------------
@@ -116,7 +127,7 @@ class kernel {
     /// A signal the running task cannot refuse, for a fault of its own (force_sig): if it is
     /// blocked or ignored, the default action follows.
     void force_signal(task_state& to, const signal_info& info);
-    /// Ends one task, or its whole process. The end of the first process is the guest's.
+    /// Ends one task, or its whole process. The end of one without a parent is told to the owner.
     void exit_task(task& t, int code);
     void exit_process(process_state& p, guest::exit_status status);
     // Job control (job_control.cpp).
@@ -205,7 +216,8 @@ class kernel {
     guest::host& host_;
     const syscall_table& table_;
     guest::exit_status exit_status_;
-    bool over_ = false;                       // the first process ended
+    bool over_ = false;                       // the owner is to hear of ended_process_
+    pid ended_process_ = 0;
     bool contended_ = false;                  // some other task may want the vCPU
     std::chrono::nanoseconds slice_end_{};    // guest CLOCK_MONOTONIC
     std::string traced_;  // the call being traced: name and arguments, formatted before it runs

@@ -20,7 +20,11 @@ constexpr std::chrono::nanoseconds slice = 4ms;
 
 step kernel::go_on(step s, vmm::vcpu_state& registers) {
     if (s.what == step::kind::out_of_memory) return s;
-    if (over_) return {step::kind::exited, 0};
+    if (over_) {
+        running_task().registers = registers;  // it may be another that ended, and this one goes on
+        if (s.what == step::kind::return_value) running_task().registers.rax = s.rax;
+        return {step::kind::exited, 0};
+    }
     if (state_.tasks.size() == 1) [[likely]]
         return s;
     tell_of_stops();

@@ -1,0 +1,42 @@
+/// Processes beside the first: programs that the owner starts in the same guest. Like the first one
+/// they have no parent, and their end is told to the owner.
+
+#include "guest/abi/signal.hpp"
+#include "guest/kernel/kernel.hpp"
+#include "guest/vfs/open.hpp"
+
+#include <utility>
+
+namespace hearth::guest {
+
+process_state* kernel::add_process(const process_state& like) {
+    process_state p;
+    p.id = p.group = p.session = fresh_id();
+    p.serial = ++state_.process_serials;
+    p.started = host_.monotonic_now();
+    p.ids = like.ids;
+    p.uid = like.uid;
+    p.gid = like.gid;
+    p.limits = like.limits;
+    if (!new_memory(p.mm)) return nullptr;
+    vfs::open_standard_streams(state_.vfs, p.files);
+    task_state t;
+    t.tid = t.process = p.id;
+    t.fpu = running_fpu();  // nothing has run: the vCPU's is as at the start
+    state_.tasks.emplace(t.tid, std::move(t));
+    contended_ = true;
+    const pid id = p.id;
+    return &state_.processes.emplace(id, std::move(p)).first->second;
+}
+
+void kernel::hold_first() {
+    // As a stopped process: nothing of it runs, and its parent, which it has not, need not be told.
+    state_.processes.begin()->second.job = {.stopped_by = abi::sigstop, .told = true};
+}
+
+void kernel::start_first() {
+    state_.processes.begin()->second.job = {};
+    contended_ = true;
+}
+
+}  // namespace hearth::guest
