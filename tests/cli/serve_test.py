@@ -180,6 +180,23 @@ class serve(test_case):
             done = hearth("serve", "--listen", "127.0.0.1:0", "--data", data)
             self.assert_complaint(done, 1, str(data))
 
+    def test_a_damaged_database_is_named_and_left_as_it_is(self):
+        data = self.scratch()
+        with server("--data", data) as one:
+            self.assertEqual(one.stop(), 0)
+        for name in ("hearth.db", "events.db", "queues.db", "streams.db"):
+            with self.subTest(name=name):
+                file = data / name
+                whole = file.read_bytes()
+                damaged = b"x" * 4096 + whole[4096:]
+                file.write_bytes(damaged)
+                done = hearth("serve", "--listen", "127.0.0.1:0", "--data", data)
+                self.assert_complaint(done, 1, str(file), "; restore it from a copy")
+                self.assertEqual(file.read_bytes(), damaged)
+                file.write_bytes(whole)
+        with server("--data", data) as one:
+            self.assertEqual(one.stop(), 0)
+
     def test_the_server_survives_nonsense(self):
         with server("--data", self.scratch()) as one:
             host, port = one.endpoint[len("http://"):].split(":")
