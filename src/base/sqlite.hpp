@@ -85,6 +85,7 @@ class connection {
                          file_.string() + " was written by a newer Hearth (schema " +
                              std::to_string(version) + ", this one knows " + std::to_string(last) +
                              "): use that version, or another --data directory");
+        if (version < 0) return damaged("it has no schema");
         HEARTH_CHECK(check());
         write_log_on_close(true);
         HEARTH_CHECK(execute("PRAGMA journal_mode = WAL"));

@@ -21,12 +21,14 @@ class small_disk:
     """A disk that nobody but the programs run with `prefix` sees at `directory`; a context manager."""
 
     def __init__(self, directory, size):
-        self.directory = directory
+        # Who is not root mounts in a user namespace, where there are any.
+        own_users, their_users = ([], []) if os.geteuid() == 0 else (
+            ["--map-root-user"], ["--user", "--preserve-credentials"])
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size={size} small "$0" && echo there && exec cat',
+            ["unshare", "--mount", *own_users, "sh", "-c", f'mount -t tmpfs -o size={size} small "$0" && echo there && exec cat',
              directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.is_there = self.holder.stdout.readline() == b"there\n"
-        self.prefix = ("nsenter", "--mount", "--target", str(self.holder.pid), "--")
+        self.prefix = ("nsenter", "--mount", *their_users, "--target", str(self.holder.pid), "--")
         self.seen_from_here = Path(f"/proc/{self.holder.pid}/root{directory}")
 
     def __enter__(self):

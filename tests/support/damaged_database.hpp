@@ -162,6 +162,12 @@ inline void tell_of_damage(const tried_database& tried) {
               "use that version, or another --data directory");
     }
     {
+        INFO("its schema's number");
+        found(database, "");
+        execute_sql(file, "PRAGMA user_version = -1");
+        stays("is damaged: it has no schema", cure);
+    }
+    {
         INFO("another program's");
         found(database, "");
         execute_sql(file, "PRAGMA journal_mode = DELETE; PRAGMA application_id = 1");
