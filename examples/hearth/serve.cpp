@@ -171,6 +171,8 @@ int serve(const serve_settings& settings) {
     }
 
     asio::io_context io(1);
+    // Before anybody hears that it listens, and may want it to stop.
+    asio::signal_set signals(io, SIGINT, SIGTERM);
     http::server front(io.get_executor(), *rt, *address);
     if (auto listening = front.listen(); !listening) return complain(listening.error());
     const bool six = address->address.find(':') != std::string::npos;
@@ -184,7 +186,6 @@ int serve(const serve_settings& settings) {
 
     // The first signal lets running invocations finish; the second ends at once.
     int impatient = 0;
-    asio::signal_set signals(io, SIGINT, SIGTERM);
     signals.async_wait([&](error_code failed, int) {
         if (failed) return;
         if (::isatty(STDERR_FILENO) == 1)

@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -125,6 +126,7 @@ class commit_thread : public std::enable_shared_from_this<commit_thread<Store>> 
 
   private:
     using steady = std::chrono::steady_clock;
+    using keys = std::set<std::string, std::less<>>;
 
     /// Of what waits for the disk: beyond, jobs are refused.
     static constexpr std::size_t max_waiting_bytes = std::size_t{64} << 20;
@@ -179,46 +181,51 @@ class commit_thread : public std::enable_shared_from_this<commit_thread<Store>> 
     }
 
     void perform(std::vector<job_ptr> jobs) {
-        const auto done = attempt(jobs);
-        if (!done.has_error()) return;
-        // What cannot be written takes nothing else with it: on a full disk removals still go.
-        if (jobs.size() == 1) return jobs.front()->fail(done.error());
+        if (!attempt(jobs, due_keys(now_())).has_error()) return;
+        // What cannot be written takes nothing else with it.
         for (job_ptr& j : jobs) {
             std::vector<job_ptr> one;
             one.push_back(std::move(j));
-            if (const auto alone = attempt(one); alone.has_error())
+            if (const auto alone = attempt(one, std::nullopt); alone.has_error())
                 one.front()->fail(alone.error());
         }
-        if (!jobs.empty()) return;
-        // Waiters that were due could not be served: they hear of it, rather than being tried for
-        // ever.
-        const wall_time now = now_();
-        for (auto& [key, each] : waiting_) {
-            if (!each.next_due || *each.next_due > now) continue;
-            for (auto& w : each.waiters) w->fail(done.error());
-            each.waiters.clear();
+        // Waiters that were due and cannot be served hear of it, rather than being tried for ever.
+        std::vector<job_ptr> none;
+        for (const std::string& key : due_keys(now_())) {
+            const auto done = attempt(none, keys{key});
+            if (!done.has_error()) continue;
+            for (auto& w : waiting_.at(key).waiters) w->fail(done.error());
+            waiting_.erase(key);
         }
-        std::erase_if(waiting_, [](const auto& each) { return each.second.waiters.empty(); });
     }
 
-    /// One transaction of these, and of the waiters they set free.
-    result<void> attempt(std::vector<job_ptr>& jobs) {
+    [[nodiscard]] keys due_keys(wall_time now) const {
+        keys due;
+        for (const auto& [key, each] : waiting_)
+            if (each.next_due && *each.next_due <= now) due.insert(key);
+        return due;
+    }
+
+    /// One transaction of these, and of the waiters of the keys that are due and of those that the
+    /// jobs touch. Without any keys no waiter is served, and theirs are due afterwards.
+    result<void> attempt(std::vector<job_ptr>& jobs, const std::optional<keys>& due) {
         const wall_time now = now_();
-        const bool is_due = std::ranges::any_of(waiting_, [&](const auto& each) {
-            return each.second.next_due && *each.second.next_due <= now;
-        });
-        if (jobs.empty() && !is_due) return {};
+        if (jobs.empty() && (!due || due->empty())) return {};
         HEARTH_CHECK(store_->begin());
         std::map<std::string, served, std::less<>> served_by;
         const result<void> written = [&]() -> result<void> {
             for (const job_ptr& j : jobs) HEARTH_CHECK(j->run(*store_, now));
-            HEARTH_CHECK(serve_waiters(now, served_by));
+            if (due) HEARTH_CHECK(serve_waiters(now, *due, served_by));
             return store_->commit();
         }();
         if (written.has_error()) {
             store_->roll_back();
             return written;
         }
+        if (!due)
+            for (const std::string& key : store_->take_touched())
+                if (const auto at = waiting_.find(key); at != waiting_.end())
+                    at->second.next_due = now;
         for (const auto& [key, s] : served_by) {
             const auto at = waiting_.find(key);
             auto& waiters = at->second.waiters;
@@ -233,10 +240,10 @@ class commit_thread : public std::enable_shared_from_this<commit_thread<Store>> 
     }
 
     result<void> serve_waiters(wall_time now,
+                               const keys& due,
                                std::map<std::string, served, std::less<>>& served_by) {
-        auto touched = store_->take_touched();
-        for (const auto& [key, each] : waiting_)
-            if (each.next_due && *each.next_due <= now) touched.insert(key);
+        keys touched = store_->take_touched();
+        touched.insert(due.begin(), due.end());
         // Serving may touch others: what has been received too often moves to another queue.
         for (; !touched.empty(); touched = store_->take_touched())
             for (const std::string& key : touched) {

@@ -25,6 +25,9 @@ constexpr std::string_view cure_of(int errno_value) noexcept {
     }
 }
 
+/// Of ENOSPC where it is a disk that is full: others mean other things by it.
+inline constexpr std::string_view cure_of_full_disk = "; make room on its disk";
+
 /// "what: strerror" under `code`, and the cure if there is one. errno_value defaults to the current
 /// errno: call it first thing.
 inline error system_failure(errc code, std::string_view what, int errno_value = errno) {

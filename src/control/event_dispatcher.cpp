@@ -21,8 +21,8 @@ namespace {
 constexpr milliseconds longest_sleep{30'000};
 /// The CPU use of this process is measured over this at least.
 constexpr milliseconds cpu_window{100};
-/// A change that the disk refused is tried again after this.
-constexpr milliseconds rewrite_after{1000};
+/// What the disk refused is tried again after this.
+constexpr milliseconds again_after{1000};
 
 }  // namespace
 
@@ -39,11 +39,7 @@ event_dispatcher::event_dispatcher(
       timer_(thread_.get_executor()) {}
 
 void event_dispatcher::start() {
-    asio::post(thread_, [this] {
-        const auto names = store_.lanes();
-        if (names.has_error()) return target_.tell(names.error().message());
-        for (const std::string& name : *names) pump(name);
-    });
+    asio::post(thread_, [this] { visit_lanes([this](const std::string& name) { pump(name); }); });
 }
 
 event_dispatcher::~event_dispatcher() { stop(); }
@@ -63,17 +59,29 @@ void event_dispatcher::notify(std::string_view name) {
 
 void event_dispatcher::notify_function(std::string_view name) {
     asio::post(thread_, [this, name = std::string(name)] {
-        const auto names = store_.lanes();
-        if (names.has_error()) return target_.tell(names.error().message());
-        for (const std::string& each : *names) {
-            if (function_of(each) != name) continue;
+        visit_lanes([this, name](const std::string& each) {
+            if (function_of(each) != name) return;
             if (const auto at = lanes_.find(each); at != lanes_.end()) {
                 at->second.look = true;
                 at->second.flow.retry_now();
             }
             pump(each);
-        }
+        });
     });
+}
+
+void event_dispatcher::visit_lanes(std::function<void(const std::string&)> visit) {
+    if (paused_) return;
+    const auto names = store_.lanes();
+    if (names.has_error()) {
+        target_.tell(names.error().message());
+        auto later = std::make_shared<asio::steady_timer>(thread_, again_after);
+        later->async_wait([this, later, visit = std::move(visit)](error_code) mutable {
+            visit_lanes(std::move(visit));
+        });
+        return;
+    }
+    for (const std::string& name : *names) visit(name);
 }
 
 void event_dispatcher::take_notices() {
@@ -122,7 +130,7 @@ void event_dispatcher::pump(const std::string& name) {
     auto read = store_.read(name, now, want, max_bytes_in_flight - bytes_, l.known);
     if (read.has_error()) {
         target_.tell(read.error().message());
-        return set_alarm(name, l, now + rewrite_after);
+        return set_alarm(name, l, now + again_after);
     }
     l.next_due = read->next_due;
     l.look = read->next_due && *read->next_due <= now;
@@ -222,7 +230,7 @@ void event_dispatcher::write(const std::string& name, const event_ptr& e, event_
         }
         target_.tell("what became of an event of " + name +
                      " could not be written: " + failed.message());
-        auto later = std::make_shared<asio::steady_timer>(thread_, rewrite_after);
+        auto later = std::make_shared<asio::steady_timer>(thread_, again_after);
         later->async_wait([this, later, name, e, kept](error_code) {
             if (!paused_) write(name, e, std::move(*kept));
         });

@@ -121,6 +121,8 @@ class event_dispatcher {
 
     // All on the thread.
     void take_notices();
+    /// Of the lanes that have events, once the store can say which.
+    void visit_lanes(std::function<void(const std::string&)> visit);
     void pump(const std::string& name);
     void deliver(const std::string& name,
                  lane& l,

@@ -7,7 +7,7 @@
 /// events' commits and every accept for the functions'. And hearth.db is small and checked whole at
 /// each start, which a hundred thousand payloads would make slow.
 ///
-/// Contract of every engine:
+/// Contract of every engine, which tests/control/event_store_test.cpp asks of each:
 /// - `apply` is one transaction: all changes are durable when it returns success, none has happened
 ///   when it returns an error. (The memory engine's are durable while the process lives.)
 /// - Changes of an event that is no longer there change nothing.

@@ -65,7 +65,11 @@ class sqlite_events final : public event_store {
         const std::uint64_t first_id = next_id_;
         std::uint64_t added = 0, removed = 0;
         const result<void> written = [&]() -> result<void> {
-            for (const event_change* change : changes) HEARTH_CHECK(write(*change, added, removed));
+            for (const event_change* change : changes) {
+                // The record of an event's end takes its place.
+                if (!change->add.empty() && !change->remove) HEARTH_CHECK(writer_.check_room());
+                HEARTH_CHECK(write(*change, added, removed));
+            }
             return writer_.execute("COMMIT");
         }();
         if (written.has_error()) {

@@ -6,16 +6,13 @@
 #include "control/storage.hpp"
 #include "image/sha256.hpp"
 
-#include <sqlite3.h>
-
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -24,8 +21,9 @@ namespace hearth::control {
 namespace {
 
 namespace fs = std::filesystem;
-using sqlite::database_ptr;
+using sqlite::number_at;
 using sqlite::statement_ptr;
+using sqlite::text_at;
 
 /// Written to user_version. A database of an older one is brought here step by step, in one
 /// transaction.
@@ -35,8 +33,7 @@ using sqlite::statement_ptr;
 ///   4  table rules (name, document)
 ///   5  table apis (id, document)
 ///   6  table documents (kind, id, document)
-constexpr int schema_version = 6;
-constexpr const char* steps[] = {
+constexpr const char* storage_steps[] = {
     "CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;",
     "CREATE TABLE versions (name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,"
     " PRIMARY KEY (name, version)) STRICT;",
@@ -48,7 +45,8 @@ constexpr const char* steps[] = {
     "CREATE TABLE documents (kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL,"
     " PRIMARY KEY (kind, id)) STRICT;",
 };
-static_assert(std::size(steps) == schema_version);
+constexpr sqlite::schema storage_schema{.application = 0x48727448,
+                                        .steps = storage_steps};  // "HrtH"
 
 /// A table of documents, each under its key or keys.
 struct document_table {
@@ -62,9 +60,6 @@ constexpr document_table code_signing_table{"code_signing", "id"};
 constexpr document_table rule_table{"rules", "name"};
 constexpr document_table api_table{"apis", "id"};
 constexpr document_table other_table{"documents", "kind, id"};
-
-/// "HrtH" in application_id: another program's database is not taken for ours.
-constexpr int application_id = 0x48727448;
 
 /// The data directory as files: packages, and the lock that keeps a second process out.
 class package_directory {
@@ -164,8 +159,12 @@ class package_directory {
         return {};
     }
     [[nodiscard]] error failed(const char* verb, const std::string& name) const {
-        return system_failure(errc::storage_failed,
-                              std::string("cannot ") + verb + " " + (path_ / name).string());
+        const int why = errno;
+        const error e =
+            system_failure(errc::storage_failed,
+                           std::string("cannot ") + verb + " " + (path_ / name).string(), why);
+        if (why != ENOSPC && why != EDQUOT) return e;
+        return {errc::storage_failed, e.detail() + std::string(cure_of_full_disk)};
     }
     fs::path path_;
     unique_fd lock_, directory_;
@@ -175,15 +174,10 @@ class sqlite_storage final : public storage {
   public:
     static result<std::unique_ptr<storage>> open(const fs::path& root) {
         HEARTH_TRY(package_directory packages, package_directory::open(root));
-        sqlite3* raw = nullptr;
-        const fs::path file = root / "hearth.db";
-        const int opened = sqlite3_open_v2(
-            file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-            nullptr);
         auto self = std::unique_ptr<sqlite_storage>(
-            new sqlite_storage(std::move(packages), database_ptr(raw), file));
-        if (opened != SQLITE_OK) return self->failed("cannot be opened");
-        HEARTH_CHECK(self->prepare_schema());
+            new sqlite_storage(std::move(packages), root / "hearth.db"));
+        HEARTH_CHECK(self->database_.open());
+        HEARTH_CHECK(self->database_.prepare_schema(storage_schema));
         return std::unique_ptr<storage>(std::move(self));
     }
 
@@ -196,33 +190,35 @@ class sqlite_storage final : public storage {
                 named.insert(image::hex_of_base64_digest(sha256));
             });
         };
-        HEARTH_CHECK(
-            each_row("SELECT name, document FROM functions", [&](const auto& row) -> result<void> {
-                HEARTH_TRY(stored_function function, from_json(row.text(1)));
-                keep(function.latest.current);
-                if (function.latest.update) keep(*function.latest.update);
-                by_name[std::string(row.text(0))].function = std::move(function);
-                return {};
-            }));
+        HEARTH_CHECK(each_row("SELECT name, document FROM functions",
+                              [&](const statement_ptr& row) -> result<void> {
+                                  HEARTH_TRY(stored_function function, from_json(text_at(row, 1)));
+                                  keep(function.latest.current);
+                                  if (function.latest.update) keep(*function.latest.update);
+                                  by_name[text_at(row, 0)].function = std::move(function);
+                                  return {};
+                              }));
         HEARTH_CHECK(each_row(
-            "SELECT name, version, document FROM versions", [&](const auto& row) -> result<void> {
-                HEARTH_TRY(function_configuration version, version_from_json(row.text(2)));
+            "SELECT name, version, document FROM versions",
+            [&](const statement_ptr& row) -> result<void> {
+                HEARTH_TRY(function_configuration version, version_from_json(text_at(row, 2)));
                 keep(version);
-                const auto function = by_name.find(std::string(row.text(0)));
-                if (function == by_name.end() || row.number(1) < 1)
-                    return error(errc::storage_failed,
-                                 "the database " + file_.string() +
-                                     " is damaged: a version without a function");
-                function->second.versions.emplace(static_cast<std::uint64_t>(row.number(1)),
+                const auto function = by_name.find(text_at(row, 0));
+                if (function == by_name.end() || number_at(row, 1) < 1)
+                    return error(errc::storage_failed, "a version without a function");
+                function->second.versions.emplace(static_cast<std::uint64_t>(number_at(row, 1)),
                                                   std::move(version));
                 return {};
             }));
-        HEARTH_CHECK(each_row("SELECT document FROM layers", [&](const auto& row) -> result<void> {
-            HEARTH_TRY(const stored_layer layer, layer_from_json(row.text(0)));
-            named.insert(image::hex_of_base64_digest(layer.layer.code_sha256));
-            return {};
-        }));
-        packages_.sweep(named);
+        HEARTH_CHECK(
+            each_row("SELECT document FROM layers", [&](const statement_ptr& row) -> result<void> {
+                HEARTH_TRY(const stored_layer layer, layer_from_json(text_at(row, 0)));
+                named.insert(image::hex_of_base64_digest(layer.layer.code_sha256));
+                return {};
+            }));
+        // A database that names none may have taken the place of one that was lost: then they are
+        // what is left.
+        if (!named.empty()) packages_.sweep(named);
         std::vector<loaded_function> functions;
         for (auto& [name, function] : by_name) functions.push_back(std::move(function));
         return functions;
@@ -250,9 +246,10 @@ class sqlite_storage final : public storage {
     result<void> remove(const std::string& name) override {
         const std::scoped_lock lock(mutex_);
         return together([&]() -> result<void> {
-            HEARTH_TRY(statement_ptr versions, prepare("DELETE FROM versions WHERE name = ?1"));
+            HEARTH_TRY(statement_ptr versions,
+                       database_.prepare("DELETE FROM versions WHERE name = ?1"));
             bind(versions, 1, name);
-            HEARTH_CHECK(run(versions));
+            HEARTH_CHECK(database_.run(versions));
             return erase(function_table, name);
         });
     }
@@ -317,11 +314,11 @@ class sqlite_storage final : public storage {
     result<std::vector<std::string>> load_documents(const std::string& kind) override {
         const std::scoped_lock lock(mutex_);
         HEARTH_TRY(statement_ptr select,
-                   prepare("SELECT document FROM documents WHERE kind = ?1 ORDER BY id"));
+                   database_.prepare("SELECT document FROM documents WHERE kind = ?1 ORDER BY id"));
         bind(select, 1, kind);
         std::vector<std::string> documents;
-        HEARTH_CHECK(each_row(select, [&](const auto& row) -> result<void> {
-            documents.emplace_back(row.text(0));
+        HEARTH_CHECK(each_row(select, [&](const statement_ptr& row) -> result<void> {
+            documents.emplace_back(text_at(row, 0));
             return {};
         }));
         return documents;
@@ -341,6 +338,7 @@ class sqlite_storage final : public storage {
 
     result<void> put_package(const std::string& sha256, std::string_view zip) override {
         const std::scoped_lock lock(mutex_);
+        HEARTH_CHECK(database_.check_room(zip.size()));
         return packages_.put(sha256, zip);
     }
     result<std::string> get_package(const std::string& sha256) override {
@@ -353,39 +351,8 @@ class sqlite_storage final : public storage {
     }
 
   private:
-    sqlite_storage(package_directory packages, database_ptr database, fs::path file)
-        : packages_(std::move(packages)), database_(std::move(database)), file_(std::move(file)) {}
-
-    result<void> prepare_schema() {
-        // quick_check reads the whole file once: it is small (a document per function), and a
-        // damaged one must not surface in the middle of a later request.
-        HEARTH_TRY(std::string health, text_of("PRAGMA quick_check(1)"));
-        if (health != "ok")
-            return error(errc::storage_failed,
-                         "the database " + file_.string() + " is damaged: " + health);
-        HEARTH_TRY(std::string id_text, text_of("PRAGMA application_id"));
-        HEARTH_TRY(std::string version_text, text_of("PRAGMA user_version"));
-        const int id = std::atoi(id_text.c_str()), version = std::atoi(version_text.c_str());
-        HEARTH_TRY(std::string tables, text_of("SELECT count(*) FROM sqlite_schema"));
-        const bool is_new = id == 0 && version == 0 && std::atoi(tables.c_str()) == 0;
-        if (!is_new && id != application_id)
-            return error(errc::storage_failed, file_.string() + " is not a Hearth database");
-        if (version > schema_version)
-            return error(errc::storage_failed,
-                         file_.string() + " was written by a newer Hearth (schema " + version_text +
-                             ", this one knows " + std::to_string(schema_version) +
-                             "): use that version, or another --data directory");
-        // FULL, not NORMAL: with WAL, NORMAL may lose the last commits when the machine dies.
-        HEARTH_CHECK(
-            execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-                    "PRAGMA busy_timeout = 5000"));
-        if (version == schema_version) return {};
-        std::string sql = "BEGIN IMMEDIATE;";
-        for (int step = version; step < schema_version; ++step) sql += steps[step];
-        sql += "PRAGMA application_id = " + std::to_string(application_id) +
-               ";PRAGMA user_version = " + std::to_string(schema_version) + ";COMMIT";
-        return execute(sql);
-    }
+    sqlite_storage(package_directory packages, const fs::path& file)
+        : packages_(std::move(packages)), database_("functions", file) {}
 
     // With mutex_ held.
     result<void> write(const stored_function& function) {
@@ -403,8 +370,8 @@ class sqlite_storage final : public storage {
         std::vector<Document> documents;
         HEARTH_CHECK(
             each_row(std::string("SELECT document FROM ") + table.name + " ORDER BY " + table.keys,
-                     [&](const auto& row) -> result<void> {
-                         HEARTH_TRY(Document document, read(row.text(0)));
+                     [&](const statement_ptr& row) -> result<void> {
+                         HEARTH_TRY(Document document, read(text_at(row, 0)));
                          documents.push_back(std::move(document));
                          return {};
                      }));
@@ -423,7 +390,7 @@ class sqlite_storage final : public storage {
         int at = 0;
         (bind(insert, ++at, key), ...);
         bind(insert, ++at, document);
-        return run(insert);
+        return database_.run(insert);
     }
 
     template <class... Key>
@@ -433,7 +400,7 @@ class sqlite_storage final : public storage {
                            ") = (" + marks(sizeof...(key)) + ")"));
         int at = 0;
         (bind(statement, ++at, key), ...);
-        return run(statement);
+        return database_.run(statement);
     }
 
     /// "?, ?"
@@ -446,88 +413,45 @@ class sqlite_storage final : public storage {
     /// One transaction.
     template <class Change>
     result<void> together(Change change) {
-        HEARTH_CHECK(execute("BEGIN IMMEDIATE"));
-        if (result<void> changed = change(); changed.has_error()) {
-            sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-            return changed;
-        }
-        return execute("COMMIT");
+        HEARTH_CHECK(database_.execute("BEGIN IMMEDIATE"));
+        const result<void> changed = [&]() -> result<void> {
+            HEARTH_CHECK(change());
+            return database_.execute("COMMIT");
+        }();
+        if (changed.has_error()) database_.roll_back();
+        return changed;
     }
 
-    struct row_view {
-        sqlite3_stmt* at;
-        [[nodiscard]] std::string_view text(int column) const {
-            const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(at, column));
-            return {text ? text : "", static_cast<std::size_t>(sqlite3_column_bytes(at, column))};
-        }
-        [[nodiscard]] std::int64_t number(int column) const {
-            return sqlite3_column_int64(at, column);
-        }
-    };
-
-    /// Until the visitor returns an error.
+    /// Until the visitor returns an error, which says how what is stored is damaged.
     template <class Visit>
     result<void> each_row(const std::string& sql, Visit visit) {
-        HEARTH_TRY(statement_ptr select, prepare(sql));
+        HEARTH_TRY(const statement_ptr select, prepare(sql));
         return each_row(select, std::move(visit));
     }
     template <class Visit>
     result<void> each_row(const statement_ptr& select, Visit visit) {
-        int step = sqlite3_step(select.get());
-        for (; step == SQLITE_ROW; step = sqlite3_step(select.get()))
-            HEARTH_CHECK(visit(row_view{select.get()}));
-        if (step != SQLITE_DONE) return failed("cannot be read");
+        result<void> read;
+        HEARTH_CHECK(database_.each_row(select, [&](const statement_ptr& row) {
+            read = visit(row);
+            return read.has_value();
+        }));
+        if (read.has_error()) return database_.damaged(read.error().detail());
         return {};
     }
 
-    result<void> run(const statement_ptr& statement) {
-        if (sqlite3_step(statement.get()) != SQLITE_DONE) return failed("cannot be written");
-        return {};
-    }
-
-    result<void> execute(const std::string& sql) {
-        if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
-            error e = failed("cannot be written");
-            sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-            return e;
-        }
-        return {};
-    }
-
-    result<statement_ptr> prepare(const std::string& sql) {
-        sqlite3_stmt* raw = nullptr;
-        if (sqlite3_prepare_v2(database_.get(), sql.c_str(), -1, &raw, nullptr) != SQLITE_OK)
-            return failed("cannot be used");
-        return statement_ptr(raw);
-    }
-
-    result<std::string> text_of(const char* sql) {
-        HEARTH_TRY(statement_ptr statement, prepare(sql));
-        if (sqlite3_step(statement.get()) != SQLITE_ROW) return failed("cannot be read");
-        const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement.get(), 0));
-        return std::string(text ? text : "");
-    }
+    result<statement_ptr> prepare(const std::string& sql) { return database_.prepare(sql.c_str()); }
 
     static void bind(const statement_ptr& statement, int at, const std::string& text) {
-        sqlite3_bind_text(statement.get(), at, text.data(), static_cast<int>(text.size()),
-                          SQLITE_STATIC);
+        sqlite::put(statement, at, text);
     }
-
     static void bind(const statement_ptr& statement, int at, std::uint64_t number) {
-        sqlite3_bind_int64(statement.get(), at, static_cast<sqlite3_int64>(number));
-    }
-
-    [[nodiscard]] error failed(const char* what) const {
-        return {errc::storage_failed,
-                "the database " + file_.string() + " " + what + ": " +
-                    (database_ ? sqlite3_errmsg(database_.get()) : "no memory")};
+        sqlite::put(statement, at, static_cast<std::int64_t>(number));
     }
 
     // The lock in packages_ is released last: after the database has been closed.
     package_directory packages_;
     std::mutex mutex_;  ///< guards database_ and changes to packages_; a leaf
-    database_ptr database_;
-    fs::path file_;
+    sqlite::connection database_;
 };
 
 }  // namespace

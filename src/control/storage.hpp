@@ -3,15 +3,15 @@
 /// Where functions live across restarts: one interface, an engine per file (memory, SQLite;
 /// PostgreSQL when clustered).
 ///
-/// Contract of every engine:
+/// Contract of every engine, which tests/control/storage_contract_test.cpp asks of each:
 /// - A call that returns success is durable: it survives a crash of this process and, on disk, of
-/// the machine.
+///   the machine. (What is in memory lives as long as its engine.)
 /// - A call that returns an error changed nothing that a later `load` shows.
 /// - `put_package` comes before the `put` of a record that names it; `remove_package` after the
-/// last one that
-///   does is gone. A crash between leaves a package nobody names: `load` sweeps such away.
+///   last one that does is gone. A crash between leaves a package nobody names: `load` sweeps such
+///   away, unless nothing is there that names any.
 /// - Calls may come from any thread; each engine serialises for itself.
-/// Every call but a corrupt record's fails with errc::storage_failed and a sentence only.
+/// Every error is errc::storage_failed and a sentence: what is wrong, and what helps.
 
 #include "control/policy.hpp"
 

@@ -202,6 +202,9 @@ result<const store::record*> store::record_of(std::string_view name) {
         return false;
     }));
     if (!is_there) return no_such_queue();
+    // A queue has some always.
+    if (r.attributes.values.empty())
+        return database_.damaged("the attributes of the queue " + r.name + " cannot be read");
     return &records_.emplace(r.name, std::move(r)).first->second;
 }
 
@@ -425,6 +428,7 @@ result<sent_message> store::send(std::string_view name, const outgoing_message& 
         }));
         if (is_seen) return sent;
     }
+    HEARTH_CHECK(database_.check_room());
     const queue_time visible =
         now + (is_fifo ? r->attributes.delay : m.delay.value_or(r->attributes.delay));
     const std::string_view sender = m.sender_id.empty() ? who.account : m.sender_id;

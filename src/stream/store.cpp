@@ -231,6 +231,9 @@ result<const store::stream*> store::stream_of(std::string_view name) {
         return true;
     }));
     std::ranges::sort(s.open, {}, [&](std::size_t i) { return s.shards[i].range.first; });
+    // Every key has a shard: those that look for one rely on it.
+    if (s.open.empty() || s.shards[s.open.front()].range.first != 0)
+        return database_.damaged("of the stream " + s.name + " a shard is missing");
     return &streams_.emplace(s.name, std::move(s)).first->second;
 }
 
@@ -561,6 +564,7 @@ result<std::vector<stored_record>> store::put_records(std::string_view name,
                             "under account {} is invalid.",
                             after, s->name, who.account));
     }
+    HEARTH_CHECK(database_.check_room());
     std::vector<stored_record> stored;
     stored.reserve(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {

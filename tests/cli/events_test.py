@@ -1,5 +1,6 @@
 """hearth serve, killed at random moments while events are accepted and delivered: each that was answered with 202
-reaches its function, at least once; so do the messages of a queue and the records of a stream that are mapped to it. HEARTH_KILLS is how often (by hand: 100), HEARTH_SEED where the moments come from."""
+reaches its function, at least once; so do the messages of a queue and the records of a stream that are mapped to it.
+HEARTH_KILLS is how often, HEARTH_SEED where the moments come from."""
 
 import base64
 import http.client
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from harness import main, server, test_case
 
-KILLS = int(os.environ.get("HEARTH_KILLS", "25"))
+KILLS = int(os.environ.get("HEARTH_KILLS", "100"))
 SENDERS = 6
 GUEST = Path(os.environ["HEARTH_GUESTS"], "function_witness")
 
@@ -34,6 +35,7 @@ class witness(socketserver.ThreadingTCPServer):
                 for line in self.rfile:
                     if line.endswith(b"\n"):
                         self.server.saw(json.loads(line))
+                        self.server.answers.wait()
                         self.wfile.write(b"\n")
             except OSError:
                 pass  # its guest was killed
@@ -41,6 +43,8 @@ class witness(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), self.handler)
         self.lock, self.seen, self.repeated = threading.Lock(), set(), 0
+        self.answers = threading.Event()  # while it is clear, the functions wait
+        self.answers.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def saw(self, event):
@@ -202,7 +206,7 @@ class events(test_case):
                     senders += [queue_sender(front, ids, "/"), stream_sender(front, ids, "/")]
                     for each in senders:
                         each.start()
-                    time.sleep(choose.uniform(0.0, 0.4))
+                    time.sleep(choose.uniform(0.0, 0.25))
                     front.process.send_signal(signal.SIGKILL)
                     _, told = front.process.communicate()
                     for each in senders:

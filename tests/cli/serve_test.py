@@ -180,6 +180,53 @@ class serve(test_case):
             done = hearth("serve", "--listen", "127.0.0.1:0", "--data", data)
             self.assert_complaint(done, 1, str(data))
 
+    def test_a_damaged_database_is_named_and_left_as_it_is(self):
+        data = self.scratch()
+        with server("--data", data) as one:
+            self.assertEqual(one.stop(), 0)
+        for name in ("hearth.db", "events.db", "queues.db", "streams.db"):
+            with self.subTest(name=name):
+                file = data / name
+                whole = file.read_bytes()
+                damaged = b"x" * 4096 + whole[4096:]
+                file.write_bytes(damaged)
+                done = hearth("serve", "--listen", "127.0.0.1:0", "--data", data)
+                self.assert_complaint(done, 1, str(file), "; restore it from a copy")
+                self.assertEqual(file.read_bytes(), damaged)
+                file.write_bytes(whole)
+        with server("--data", data) as one:
+            self.assertEqual(one.stop(), 0)
+
+    def test_pages_that_are_lost_under_a_server_are_told_of_and_end_nothing_else(self):
+        data, url = self.scratch(), "http://localhost/000000000000/jobs"
+
+        def ask(one, operation, **arguments):
+            return one.request("POST", "/", json.dumps(arguments).encode(), headers={
+                "X-Amz-Target": "AmazonSQS." + operation, "Content-Type": "application/x-amz-json-1.0"})
+
+        with server("--data", data) as one:
+            one.create("f")
+            self.assertEqual(ask(one, "CreateQueue", QueueName="jobs")[0], 200)
+            for _ in range(120):
+                code, _, body = ask(one, "SendMessageBatch", QueueUrl=url, Entries=[
+                    {"Id": str(n), "MessageBody": "x" * 3000} for n in range(10)])
+                self.assertEqual(code, 200, body)
+            self.assertEqual(one.stop(), 0)
+        with server("--data", data) as one:
+            file = data / "queues.db"
+            whole = file.read_bytes()
+            with open(file, "r+b") as pages:
+                pages.seek(4096)
+                pages.write(b"lost" * (len(whole) // 4 - 1024))
+            code = 200
+            while code == 200:
+                code, _, body = ask(one, "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)
+            self.assertEqual(code, 500)
+            self.assertTrue(json.loads(body)["__type"].endswith("#InternalFailure"), body)
+            self.assertRegex(json.loads(body)["message"], "queues.db cannot be .* malformed; restore it from a copy")
+            self.assertEqual(one.invoke("f")[0], 200)
+            self.assertEqual(one.stop(), 0)
+
     def test_the_server_survives_nonsense(self):
         with server("--data", self.scratch()) as one:
             host, port = one.endpoint[len("http://"):].split(":")

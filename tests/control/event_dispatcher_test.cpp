@@ -10,7 +10,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
+#include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -75,6 +78,37 @@ class held_function final : public event_target {
     std::size_t bytes_ = 0;
 };
 
+/// A store on a disk that fails, now and then, each of its calls.
+class failing_store final : public event_store {
+  public:
+    explicit failing_store(std::unique_ptr<event_store> good) : good_(std::move(good)) {}
+
+    result<void> apply(std::span<const event_change* const> changes) override {
+        if (fails(apply_fails)) return failure();
+        return good_->apply(changes);
+    }
+    result<reading> read(std::string_view lane,
+                         event_time now,
+                         std::size_t want,
+                         std::size_t max_bytes,
+                         const std::set<std::uint64_t>& skip) override {
+        if (fails(read_fails)) return failure();
+        return good_->read(lane, now, want, max_bytes, skip);
+    }
+    result<std::vector<std::string>> lanes() override {
+        if (fails(lanes_fails)) return failure();
+        return good_->lanes();
+    }
+    [[nodiscard]] std::uint64_t size() const override { return good_->size(); }
+
+    std::atomic<int> apply_fails = 0, read_fails = 0, lanes_fails = 0;  ///< so many times more
+
+  private:
+    static bool fails(std::atomic<int>& left) { return left > 0 && left-- > 0; }
+    static error failure() { return {errc::storage_failed, "the disk is gone"}; }
+    std::unique_ptr<event_store> good_;
+};
+
 struct machine {
     explicit machine(event_policy policy = {}) : policy_(policy) {}
 
@@ -99,7 +133,7 @@ struct machine {
 
     event_policy policy_;
     std::atomic<std::int64_t> now{1'000'000};
-    std::unique_ptr<event_store> store = open_memory_events();
+    std::unique_ptr<failing_store> store = std::make_unique<failing_store>(open_memory_events());
     held_function function;
     event_writer writer{*store};
     event_dispatcher dispatcher{*store, writer, function, policy_,
@@ -115,6 +149,27 @@ TEST_CASE("however long the queue, so many events are in memory and no more") {
     REQUIRE(machine::eventually([&] { return m.function.under_way().size() == 6; }));
     REQUIRE(m.drains());
     CHECK(m.function.most == 6);
+}
+
+TEST_CASE(
+    "a disk that fails for a while keeps no event from its function, nor gives it one twice") {
+    machine m;
+    m.put("a", 3), m.put("b", 1);
+    m.store->lanes_fails = 1, m.store->read_fails = 2;
+    m.dispatcher.start();
+    REQUIRE(machine::eventually([&] {
+        m.now += 10;
+        return m.function.under_way().size() == 4;
+    }));
+    m.store->apply_fails = 5;  // of their ends, together and each by itself
+    CHECK(m.function.answer() == 4);
+    REQUIRE(machine::eventually([&] {
+        m.now += 10;
+        return m.store->size() == 0;
+    }));
+    CHECK(m.store->apply_fails == 0);
+    CHECK(m.function.under_way().empty());
+    CHECK(m.function.most == 4);
 }
 
 TEST_CASE("large events are fewer at a time") {

@@ -3,15 +3,18 @@
 #include "control/event_store.hpp"
 
 #include "control/event_writer.hpp"
+#include "small_files.hpp"
 #include "temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
+#include <thread>
 
 using namespace hearth;
 using namespace hearth::control;
@@ -46,7 +49,75 @@ std::vector<queued_event> read(event_store& s,
     return s.read(lane, at(now), want, bytes, skip).value().events;
 }
 
-void keeps_the_contract(event_store& s) {
+/// Lives as long as its object.
+struct events_in_memory {
+    std::unique_ptr<event_store> engine = open_memory_events(1 << 20);
+    event_store& reopen() { return *engine; }
+    struct limit {};  // its own: what follows is larger
+    static constexpr errc when_full = errc::no_room;
+};
+
+struct events_in_sqlite {
+    temporary_directory dir;
+    std::unique_ptr<event_store> engine;
+    event_store& reopen() {
+        engine.reset();
+        engine = open_sqlite_events(dir.path()).value();
+        return *engine;
+    }
+    struct limit {
+        test::small_files files{1 << 20};
+    };
+    static constexpr errc when_full = errc::storage_failed;
+};
+
+/// Counts transactions and holds the first until told.
+class slow_store final : public event_store {
+  public:
+    result<void> apply(std::span<const event_change* const> changes) override {
+        std::unique_lock lock(mutex_);
+        sizes.push_back(changes.size());
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return open_; });
+        for (const event_change* c : changes)
+            if (!c->drop_function.empty()) return error(errc::storage_failed, "no");
+        return {};
+    }
+    result<reading> read(std::string_view,
+                         event_time,
+                         std::size_t,
+                         std::size_t,
+                         const std::set<std::uint64_t>&) override {
+        return reading();
+    }
+    result<std::vector<std::string>> lanes() override { return std::vector<std::string>(); }
+    [[nodiscard]] std::uint64_t size() const override { return 0; }
+
+    void wait_for_first() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !sizes.empty(); });
+    }
+    void open() {
+        const std::scoped_lock lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+    std::vector<std::size_t> sizes;  ///< of the transactions
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = false;
+};
+
+}  // namespace
+
+#define FOR_EVERY_EVENT_STORE(SENTENCE) \
+    TEMPLATE_TEST_CASE(SENTENCE, "", events_in_memory, events_in_sqlite)
+
+FOR_EVERY_EVENT_STORE("an event store: lanes are read in order, changed and dropped") {
+    TestType e;
+    event_store& s = e.reopen();
     event_change c;
     c.add = {sample("f", 30, "c"),
              sample("f", 10, "a"),
@@ -115,56 +186,103 @@ void keeps_the_contract(event_store& s) {
     CHECK(s.size() == read(s, "g", 99).size() + 1);
 }
 
-/// Counts transactions and holds the first until told.
-class slow_store final : public event_store {
-  public:
-    result<void> apply(std::span<const event_change* const> changes) override {
-        std::unique_lock lock(mutex_);
-        sizes.push_back(changes.size());
-        changed_.notify_all();
-        changed_.wait(lock, [this] { return open_; });
-        for (const event_change* c : changes)
-            if (!c->drop_function.empty()) return error(errc::storage_failed, "no");
-        return {};
+FOR_EVERY_EVENT_STORE("an event store: what has been applied is there when it is opened again") {
+    TestType e;
+    std::vector<queued_event> before;
+    {
+        event_store& s = e.reopen();
+        event_change c;
+        c.add = {sample("f", 1, "kept"), sample("f", 1, "postponed"), sample("f", 3, "removed"),
+                 sample("g", 1)};
+        c.add[0].awaits_deploy = true, c.add[0].failures = 1, c.add[0].setbacks = 2;
+        REQUIRE(apply(s, c).has_value());
+        event_change later, end;
+        later.postpone = {read(s, "f", 3).at(1).id, at(9), 3, 4};
+        end.remove = read(s, "f", 3).at(2).id;
+        end.drop_function = "g";
+        const event_change* both[] = {&later, &end};
+        REQUIRE(s.apply(both).has_value());
+        before = read(s, "f", 9);
+        REQUIRE(before.size() == 2);
+        CHECK((before[1].payload == "postponed" && before[1].failures == 3));
     }
-    result<reading> read(std::string_view,
-                         event_time,
-                         std::size_t,
-                         std::size_t,
-                         const std::set<std::uint64_t>&) override {
-        return reading();
-    }
-    result<std::vector<std::string>> lanes() override { return std::vector<std::string>(); }
-    [[nodiscard]] std::uint64_t size() const override { return 0; }
-
-    void wait_for_first() {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return !sizes.empty(); });
-    }
-    void open() {
-        const std::scoped_lock lock(mutex_);
-        open_ = true;
-        changed_.notify_all();
-    }
-    std::vector<std::size_t> sizes;  ///< of the transactions
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool open_ = false;
-};
-
-}  // namespace
-
-TEST_CASE("events in memory keep the contract of stores") {
-    const auto s = open_memory_events();
-    keeps_the_contract(*s);
+    event_store& s = e.reopen();
+    CHECK(read(s, "f", 9) == before);
+    CHECK(s.lanes().value() == std::vector<std::string>{"f"});
+    CHECK(s.size() == 2);
+    event_change more;
+    more.add = {sample("f", 1)};
+    REQUIRE(apply(s, more).has_value());
+    const auto after = read(s, "f", 9);
+    // An id is nobody else's, and what is due at once with others comes after them.
+    CHECK(std::ranges::none_of(before, [&](const auto& b) { return b.id == after.at(1).id; }));
+    CHECK(after.at(0) == before[0]);
 }
 
-TEST_CASE("events in SQLite keep the contract of stores") {
-    const temporary_directory dir;
-    const auto s = open_sqlite_events(dir.path()).value();
-    keeps_the_contract(*s);
+FOR_EVERY_EVENT_STORE("an event store: changes are one transaction, which an error leaves undone") {
+    TestType e;
+    event_store& s = e.reopen();
+    event_change c;
+    c.add = {sample("f", 1, "a"), sample("f", 2, "b"), sample("g", 1, "c")};
+    REQUIRE(apply(s, c).has_value());
+    const auto f = read(s, "f", 9), g = read(s, "g", 9);
+    event_change end, later, drop, add, large;
+    end.remove = f[0].id;
+    later.postpone = {f[1].id, at(5), 1, 1};
+    drop.drop_function = "g";
+    add.add = {sample("h", 1)};
+    large.add = {sample("f", 1, std::string(2 << 20, 'x'))};
+    const event_change* all[] = {&end, &later, &drop, &add, &large};
+    const auto is_as_before = [&](event_store& now) {
+        CHECK(read(now, "f", 9) == f);
+        CHECK(read(now, "g", 9) == g);
+        CHECK(now.lanes().value() == std::vector<std::string>{"f", "g"});
+        CHECK(now.size() == 3);
+    };
+    {
+        [[maybe_unused]] const typename TestType::limit limit;
+        const auto applied = s.apply(all);
+        REQUIRE(applied.has_error());
+        CHECK(applied.error() == TestType::when_full);
+        CHECK_FALSE(applied.error().detail().empty());
+        is_as_before(s);
+    }
+    REQUIRE(apply(s, {}).has_value());  // it is over
+    is_as_before(s);
+    is_as_before(e.reopen());
+    const event_change* small[] = {&end, &later, &drop, &add};
+    event_store& again = e.reopen();
+    REQUIRE(again.apply(small).has_value());
+    CHECK(again.lanes().value() == std::vector<std::string>{"f", "h"});
+    CHECK(read(again, "f", 9).size() == 1);
+}
+
+FOR_EVERY_EVENT_STORE("an event store: it is read, listed and counted while it is changed") {
+    TestType e;
+    event_store& s = e.reopen();
+    std::atomic<bool> ended = false;
+    constexpr int changes = 200;
+    std::thread writer([&] {
+        for (int i = 0; i < changes; ++i) {
+            event_change c;
+            c.add = {sample("f", i, "a"), sample("f", i, "b")};
+            if (apply(s, c).has_error()) break;
+        }
+        ended = true;
+    });
+    std::size_t last = 0, uneven = 0, shrunk = 0, failed = 0;
+    do {
+        const auto found = s.read("f", at(changes), SIZE_MAX, SIZE_MAX, {});
+        failed += found.has_error() || s.lanes().has_error();
+        if (found.has_error()) continue;
+        uneven += found->events.size() % 2;  // half of a change
+        shrunk += found->events.size() < last;
+        last = found->events.size();
+    } while (!ended);
+    writer.join();
+    CHECK((uneven == 0 && shrunk == 0 && failed == 0));
+    CHECK(s.size() == 2 * changes);
+    CHECK(read(s, "f", changes, 1000).size() == 2 * changes);
 }
 
 TEST_CASE("events in memory have a limit, and removing makes room") {
