@@ -207,11 +207,13 @@ hearth::metrics control_plane::metrics() const {
     hearth::metrics m = impl_->worker_.metrics();
     // The worker does not know those that nobody has called since a restart.
     std::vector<function_metrics> others;
+    std::vector<std::pair<std::string, std::uint64_t>> stopped;
     m.functions = 0;
     impl_->registry_.visit_after({}, [&, known = m.by_function.cbegin()](const entry& e) mutable {
         const std::string& name = e.name();
         while (known != m.by_function.cend() && known->name < name) ++known;
         if (known == m.by_function.cend() || known->name != name) others.push_back({.name = name});
+        if (e.recursive_dropped > 0) stopped.emplace_back(name, e.recursive_dropped);
         ++m.functions;
         return true;
     });
@@ -219,6 +221,10 @@ hearth::metrics control_plane::metrics() const {
         m.by_function.insert(m.by_function.end(), std::move_iterator(others.begin()),
                              std::move_iterator(others.end()));
         std::ranges::sort(m.by_function, {}, &function_metrics::name);
+    }
+    for (auto f = m.by_function.begin(); const auto& [name, times] : stopped) {
+        f = std::ranges::lower_bound(f, m.by_function.end(), name, {}, &function_metrics::name);
+        f->recursive_dropped = times;
     }
     impl_->events_->add_to(m);
     if (impl_->options_.logs) m.logs = impl_->options_.logs->metrics();

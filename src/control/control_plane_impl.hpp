@@ -74,6 +74,7 @@ struct control_plane::impl {
         control::entry_ptr function;
         control::version_ptr entry;
         std::shared_ptr<worker::deployed_version> version;  ///< null: `load` it first
+        bool allows_loops = false;
     };
     /// An alias is routed by its weights.
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
@@ -87,6 +88,12 @@ struct control_plane::impl {
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
+    /// Counts the invocation in its chain of requests (lineage.hpp), of which it may be the one too
+    /// many. @errors errc::recursive_invocation
+    [[nodiscard]] result<void> follow(const admission& admitted, std::string& trace_id) const;
+    /// Whether it is one too many of that function. Then it is counted as stopped.
+    [[nodiscard]] bool stops(std::string_view function, std::string_view trace_header) const;
+    void count_stopped(const control::entry_ptr& e) const;
     [[nodiscard]] std::string invoked_arn(std::string_view name, std::string_view qualifier) const;
 
     // Activations (activation.cpp).

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -119,6 +120,18 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
     if (failed.code()) return hold(failed);
     const auto now = steady::now();
     const auto wall = std::chrono::system_clock::now();
+    // What goes round in a loop is left to the queue: it comes again, until its redrive policy
+    // moves it. So are those behind it in its group.
+    const std::string function = function_arn();
+    std::set<std::string, std::less<>> stopped_groups;
+    const auto is_stopped = [&](const queue_message& m) {
+        if (stopped_groups.contains(m.group_id)) return true;
+        if (!owner().stops(function, m.trace_header)) return false;
+        if (!m.group_id.empty()) stopped_groups.insert(m.group_id);
+        return true;
+    };
+    const std::size_t received_count = received.size();
+    std::erase_if(received, is_stopped);
     {
         const std::scoped_lock lock(mutex());
         std::vector<queue_poller::message> wanted;
@@ -135,9 +148,10 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
                               .group_id = std::move(m.group_id),
                               .record = std::move(text),
                               .hidden_until = now + std::chrono::duration_cast<steady::duration>(
-                                                        m.hidden_until - wall)});
+                                                        m.hidden_until - wall),
+                              .trace_header = std::move(m.trace_header)});
         }
-        polled_ += received.size();
+        polled_ += received_count;
         filtered_out_ += filtered_out.size();
         poller_.on_received(std::move(wanted), std::move(filtered_out), now);
     }
@@ -145,7 +159,9 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
 }
 
 void queue_source::perform(queue_poller::invoke i) {
-    owner().async_invoke(function_arn(), std::move(i.payload), {}, {},
+    invoke_options options{.request_id = make_uuid(), .trace_id = std::move(i.trace_header)};
+    if (options.trace_id.empty()) options.trace_id = make_trace_id(options.request_id);
+    owner().async_invoke(function_arn(), std::move(i.payload), std::move(options), {},
                          asio::bind_executor(thread(), [s = self(), batch = i.batch](
                                                            const error& e, const response& r) {
                              s->on_invoked(batch, e, r);

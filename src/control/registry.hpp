@@ -55,7 +55,9 @@ struct entry {
     std::map<std::uint64_t, version_ptr> published;          ///< by number
     /// How often what is provisioned has changed since it was last given to the versions.
     std::size_t provisionings = 0;
+    std::uint64_t recursive_dropped = 0;  ///< invocations
 
+    [[nodiscard]] bool allows_loops() const { return attributes.recursive_loop == "Allow"; }
     /// Of the attributes, else of what deploy was given.
     [[nodiscard]] std::optional<std::size_t> reserved() const {
         return attributes.reserved_concurrency ? attributes.reserved_concurrency

@@ -94,20 +94,6 @@ reply too_large(const std::optional<route>& asked, aws_service service) {
                           " bytes" + name);
 }
 
-/// X-Ray's form: version, time in hex, 96 random bits; here the request id's.
-std::string make_trace_id(const std::string& request_id) {
-    static constexpr char digits[] = "0123456789abcdef";
-    auto now = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                              std::chrono::system_clock::now().time_since_epoch())
-                                              .count());
-    std::string id = "Root=1-";
-    for (int shift = 28; shift >= 0; shift -= 4) id += digits[now >> shift & 15];
-    id += '-';
-    for (std::size_t i = 0, taken = 0; i < request_id.size() && taken < 24; ++i)
-        if (request_id[i] != '-') id += request_id[i], ++taken;
-    return id + ";Sampled=0";
-}
-
 }  // namespace
 
 session::session(std::shared_ptr<server::impl> owner, asio::ip::tcp::socket socket)

@@ -1,5 +1,6 @@
 // Asynchronous invocations through the control plane: accepted, delivered, retried, dropped, kept.
 
+#include "control/lineage.hpp"
 #include "control_test_support.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -68,7 +69,7 @@ TEST_CASE("an event is accepted with its request id, and the function gets it") 
     const std::scoped_lock lock(f.worker.last_mutex);
     CHECK(f.worker.last.payload == R"({"a":1})");
     CHECK(f.worker.last.request_id == id);
-    CHECK(f.worker.last.trace_id == "Root=1");
+    CHECK(f.worker.last.trace_id == control::with_visit("Root=1", arn));
     CHECK(f.worker.last.tenant_id == "t");
     CHECK(f.worker.last.invoked_arn == arn);
     CHECK(f.worker.events.size() == 1);
