@@ -206,8 +206,8 @@ class control_plane {
     [[nodiscard]] result<policy_description> get_policy(std::string_view name,
                                                         std::string_view qualifier) const;
 
-    // Runtime management, recursion and scaling (function_options.cpp): stored and shown. The first
-    // and the last are of $LATEST or a version.
+    // Runtime management, recursion and scaling (function_options.cpp, function_options.hpp). The
+    // first and the last are of $LATEST or a version.
 
     /// @errors errc::not_found, invalid_argument, storage_failed
     result<runtime_management_config> put_runtime_management_config(

@@ -164,7 +164,8 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         take_up(e->latest);
         for (const auto& [number, version] : e->published) take_up(version);
         // What is kept free or ready is so without waiting for an invocation.
-        if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty())
+        if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty() ||
+            !e->attributes.scaling.empty())
             self->apply_provisioned(e);
     }
     HEARTH_CHECK(self->open_rules());

@@ -230,6 +230,11 @@ inline constexpr std::size_t max_page = 50;
 /// How many a page is to have. @errors errc::invalid_argument, in AWS's words: over `limit`, or zero
 result<std::size_t> page_size(std::size_t max_items, std::size_t limit = 10000);
 
+/// The qualifier of a scaling configuration of whatever version was published last.
+inline constexpr std::string_view latest_published = "$LATEST.PUBLISHED";
+/// The version's pool with its scaling configuration. With the registry's lock held.
+pool_policy scaled_pool(const entry& e, const version_entry& v);
+
 error revision_mismatch();
 /// What keeps a version from being changed or published now.
 error busy(const version_entry& v);

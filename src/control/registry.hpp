@@ -35,6 +35,7 @@ struct version_entry {
     std::uint64_t generation = 0;
     /// Why its provisioned concurrency is not there; empty: it is, or is being made.
     std::string provisioned_failure;
+    bool is_scaled = false;  ///< it was given other bounds than `policy` has
     /// One load at a time. Taken before the registry's mutex, held over disk reads.
     std::mutex loading;
 
