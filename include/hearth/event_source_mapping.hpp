@@ -1,7 +1,8 @@
 #pragma once
 
-/// Event source mappings: queues (queue.hpp) and streams (data_stream.hpp) of this server that
-/// invoke functions, as AWS Lambda's pollers do. Names, ranges and error sentences are AWS's.
+/// Event source mappings: queues (queue.hpp) and streams (data_stream.hpp) of this server, and
+/// queues at endpoints that it was told of (queue_endpoint.hpp), that invoke functions, as AWS
+/// Lambda's pollers do. Names, ranges and error sentences are AWS's.
 ///
 ///     hearth::control_plane& control = rt.control();
 ///     hearth::queue jobs = control.queues().create("jobs").value();

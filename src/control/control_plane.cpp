@@ -120,6 +120,13 @@ control_plane::~control_plane() = default;
 
 result<std::unique_ptr<control_plane>> control_plane::create(control_options options,
                                                              worker::worker& worker) {
+    for (const queue_endpoint& each : options.queue_endpoints) {
+        HEARTH_CHECK(control::check_endpoint(each));
+        if (each.region == options.region)
+            return error(errc::invalid_argument, "The queues of the region " + each.region +
+                                                     " are this server's own: an endpoint is of "
+                                                     "another region");
+    }
     std::unique_ptr<control::storage> storage;
     if (options.data_directory.empty()) {
         storage = control::open_memory_storage();

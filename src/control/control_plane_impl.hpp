@@ -14,6 +14,7 @@
 #include "base/uuid.hpp"
 #include "control/function_name.hpp"
 #include "control/hosts.hpp"
+#include "control/queue_client.hpp"
 #include "control/registry.hpp"
 #include "control/storage.hpp"
 #include "image/managed_runtime.hpp"
@@ -116,6 +117,12 @@ struct control_plane::impl {
     /// Whether outcomes can be brought to that ARN; none: fine. @errors errc::invalid_argument
     [[nodiscard]] result<void> check_outcome_target(std::string_view arn,
                                                     std::string_view own_name) const;
+
+    // Event source mappings (event_source_operations.cpp).
+    /// The queue of that ARN: this server's own, or at the endpoint of its region.
+    /// @errors queue_errc::queue_does_not_exist: of neither
+    [[nodiscard]] result<std::unique_ptr<control::queue_client>> queue_at(
+        std::string_view arn, const boost::asio::any_io_executor& executor) const;
 
     // Scheduled rules (rule_operations.cpp).
     /// Those stored; they do not fire yet. @errors errc::storage_failed

@@ -7,6 +7,7 @@
 #include "control/event_sources.hpp"
 #include "control/validation.hpp"
 
+#include <boost/asio/system_executor.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -195,11 +196,12 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
         timeout = function->version->candidate().settings.timeout;
     }
     if (is_stream(m)) return check_stream_ends(impl, m);
-    const std::string queue = impl.queues_.name_of(m.event_source_arn);
-    const auto attributes = queue.empty()
-                                ? result<queue_attributes>(queue_errc::queue_does_not_exist)
-                                : impl.queues_.attributes(queue);
+    auto queue = impl.queue_at(m.event_source_arn, boost::asio::system_executor());
+    const auto attributes =
+        queue.has_error() ? result<queue_attributes>(queue.error()) : (*queue)->attributes();
     if (attributes.has_error()) {
+        if (attributes.error() == errc::io_failed)
+            return refused("Error occurred while ReceiveMessage. " + attributes.error().message());
         if (attributes.error().code() != make_error_code(queue_errc::queue_does_not_exist))
             return attributes.error();
         return refused(
@@ -208,7 +210,8 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
             "not exist.");
     }
     std::int64_t visibility = 0;
-    const std::string& text = attributes->at("VisibilityTimeout");
+    const auto said = attributes->find("VisibilityTimeout");
+    const std::string text = said == attributes->end() ? std::string() : said->second;
     std::from_chars(text.data(), text.data() + text.size(), visibility);
     if (std::chrono::seconds(visibility) < timeout)
         return refused(fmt::format(
@@ -304,6 +307,16 @@ std::int64_t now_ms() {
 }
 
 }  // namespace
+
+result<std::unique_ptr<control::queue_client>> control_plane::impl::queue_at(
+    std::string_view arn, const boost::asio::any_io_executor& executor) const {
+    if (std::string own = queues_.name_of(arn); !own.empty())
+        return control::make_local_queue(queues_, std::move(own));
+    for (const queue_endpoint& each : options_.queue_endpoints)
+        if (each.region == control::region_of(arn))
+            return control::make_remote_queue(executor, each, arn);
+    return error(queue_errc::queue_does_not_exist);
+}
 
 result<event_source_mapping> control_plane::create_event_source_mapping(
     const create_event_source_mapping_request& r) {
