@@ -80,6 +80,10 @@ result<void> check_stream(const event_source_mapping& m) {
     HEARTH_CHECK(check_range("maximumRecordAgeInSeconds", m.maximum_record_age, -1, 604'800));
     if (m.maximum_record_age >= 0 && m.maximum_record_age < 60)
         return refused("MaximumRecordAgeInSeconds is -1, or from 60 to 604800");
+    HEARTH_CHECK(check_range("tumblingWindowInSeconds", m.tumbling_window, 0, 900));
+    if (m.tumbling_window > 0 && m.parallelization_factor > 1)
+        return refused(
+            "A tumbling window goes with a ParallelizationFactor of 1: a shard has one state");
     if (m.maximum_concurrency) return foreign("ScalingConfig");
     if (m.on_failure.empty()) return {};
     HEARTH_TRY(const auto where, control::parse_destination(m.on_failure));
@@ -99,6 +103,7 @@ std::string_view stream_member_of(const Request& r) {
     if (r.maximum_retry_attempts) return "MaximumRetryAttempts";
     if (r.maximum_record_age) return "MaximumRecordAgeInSeconds";
     if (r.bisect_batch_on_function_error.value_or(false)) return "BisectBatchOnFunctionError";
+    if (r.tumbling_window.value_or(0) > 0) return "TumblingWindowInSeconds";
     if (r.on_failure && !r.on_failure->empty()) return "DestinationConfig";
     return {};
 }
@@ -266,6 +271,7 @@ result<void> take_stream_members(const create_event_source_mapping_request& r,
     m.maximum_retry_attempts = r.maximum_retry_attempts.value_or(-1);
     m.maximum_record_age = r.maximum_record_age.value_or(-1);
     m.bisect_batch_on_function_error = r.bisect_batch_on_function_error.value_or(false);
+    m.tumbling_window = r.tumbling_window.value_or(0);
     m.on_failure = r.on_failure.value_or("");
     return {};
 }
@@ -281,6 +287,7 @@ result<void> change_stream_members(const update_event_source_mapping_request& r,
     if (r.maximum_record_age) m.maximum_record_age = *r.maximum_record_age;
     if (r.bisect_batch_on_function_error)
         m.bisect_batch_on_function_error = *r.bisect_batch_on_function_error;
+    if (r.tumbling_window) m.tumbling_window = *r.tumbling_window;
     if (r.on_failure) m.on_failure = *r.on_failure;
     return {};
 }

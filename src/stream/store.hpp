@@ -98,7 +98,8 @@ class store {
     result<void> checkpoint(std::string_view name,
                             std::string_view consumer,
                             std::string_view shard_id,
-                            std::string_view last);
+                            std::string_view last,
+                            std::string_view note = {});
 
     /// What readers of a shard wait for.
     static std::string key_of(const cursor& c) { return std::to_string(c.shard); }
@@ -150,7 +151,8 @@ class store {
     result<void> set_place(std::string_view consumer,
                            const shard& at,
                            std::int64_t next,
-                           bool is_done);
+                           bool is_done,
+                           std::string_view note = {});
     result<void> add_shard(std::int64_t stream_row, const shard& s);
     result<void> close_shard(const shard& s, stream_time now);
     result<void> check_room(std::size_t more);

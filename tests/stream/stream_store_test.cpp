@@ -321,6 +321,7 @@ TEST_CASE("a read stops at its bytes, with one record at least") {
 TEST_CASE("consumers have their places in all shards") {
     temporary_directory directory;
     const auto file = directory.path() / "streams.db";
+    std::string noted;
     const auto rest = [](world& w, const char* consumer, std::size_t shard) {
         strings all;
         const auto shards = w.s->consumer_shards("clicks", consumer, w.now).value();
@@ -355,14 +356,20 @@ TEST_CASE("consumers have their places in all shards") {
         refused(w.s->checkpoint("clicks", "all", first,
                                 write_sequence_number(std::numeric_limits<std::int64_t>::max())),
                 stream_errc::invalid_argument, "no record's");
-        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number).has_value());
+        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number, "old").has_value());
+        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number, "note").has_value());
+        noted = two.sequence_number;
         REQUIRE(w.s->checkpoint("clicks", "new", first, three.sequence_number).has_value());
         REQUIRE(w.s->checkpoint("clicks", "new", second, {}).has_value());
     }
     world w(file);
     CHECK(rest(w, "all", 0) == strings{"3"});
     CHECK(rest(w, "new", 0).empty());
+    const auto kept = w.s->consumer_shards("clicks", "all", w.now).value();
+    CHECK(kept.at(0).note == "note");
+    CHECK(kept.at(0).last == noted);
     const auto shards = w.s->consumer_shards("clicks", "new", w.now).value();
+    CHECK(shards.at(0).note.empty());
     CHECK_FALSE(shards.at(0).is_done);
     CHECK(shards.at(1).is_done);
     // Shards that come later are read from their beginning, and parents come first.
@@ -531,4 +538,27 @@ TEST_CASE("streams and records are there when their database is opened again") {
     CHECK_THAT(newer.error().message(), Catch::Contains("newer Hearth"));
     std::ofstream(dir.path() / "other.db") << "no database at all, whatever its name says";
     CHECK(store::open(dir.path() / "other.db", here).error() == errc::storage_failed);
+}
+
+TEST_CASE("a database of before there were notes keeps its places") {
+    const temporary_directory dir;
+    const auto file = dir.path() / "streams.db";
+    std::string last;
+    {
+        world w(file);
+        w.create("clicks");
+        last = w.put("clicks", {.data = "1", .partition_key = "a"}).sequence_number;
+        REQUIRE(w.s->checkpoint("clicks", "c", first, last).has_value());
+    }
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "ALTER TABLE places DROP COLUMN note; PRAGMA user_version = 2",
+                         nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    world w(file);
+    const auto place = w.s->consumer_shards("clicks", "c", w.now).value().at(0);
+    CHECK(place.last == last);
+    CHECK(place.note.empty());
+    REQUIRE(w.s->checkpoint("clicks", "c", first, last, "note").has_value());
+    CHECK(w.s->consumer_shards("clicks", "c", w.now).value().at(0).note == "note");
 }

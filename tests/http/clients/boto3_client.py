@@ -586,7 +586,11 @@ try:
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks + "-absent",
             FunctionName=name, StartingPosition="LATEST", text="Stream not found")
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
-            StartingPosition="LATEST", TumblingWindowInSeconds=30, text="TumblingWindowInSeconds")
+            StartingPosition="LATEST", TumblingWindowInSeconds=30, ParallelizationFactor=2, text="A tumbling window goes with")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=jobs_arn, FunctionName=name,
+            TumblingWindowInSeconds=30, text="Unsupported TumblingWindowInSeconds parameter")
+    windowed = client.update_event_source_mapping(UUID=uid, TumblingWindowInSeconds=30, ParallelizationFactor=1)
+    assert windowed["TumblingWindowInSeconds"] == 30, windowed
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
             StartingPosition="LATEST", DestinationConfig={"OnFailure": {"Destination": arn}}, text="names a function")
     assert client.delete_event_source_mapping(UUID=uid)["State"] == "Deleting"
