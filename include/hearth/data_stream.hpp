@@ -200,6 +200,11 @@ class stream_service {
     result<void> merge(std::string_view name,
                        std::string_view shard_id,
                        std::string_view adjacent_id);
+    /// Splits and merges until so many open shards have equal ranges of hash keys; all of it or
+    /// nothing. From half of what there are to twice as many, as AWS; how often is not limited.
+    /// Returns how many there were. @errors and invalid_argument, limit_exceeded;
+    /// errc::invalid_argument: the stream is on demand
+    result<std::size_t> set_shard_count(std::string_view name, std::size_t target);
     /// Not shorter, not longer than it is. @errors and invalid_argument
     result<void> increase_retention(std::string_view name, std::chrono::hours retention);
     result<void> decrease_retention(std::string_view name, std::chrono::hours retention);

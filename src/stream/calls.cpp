@@ -120,6 +120,11 @@ result<void> stream_service::merge(std::string_view name,
     });
 }
 
+result<std::size_t> stream_service::set_shard_count(std::string_view name, std::size_t target) {
+    return wait_for(
+        *impl_, [&](store& s, stream_time now) { return s.set_shard_count(name, target, now); });
+}
+
 result<void> stream_service::increase_retention(std::string_view name,
                                                 std::chrono::hours retention) {
     return wait_for(*impl_, [&](store& s, stream_time) {

@@ -545,6 +545,50 @@ result<void> store::merge(std::string_view name,
     return {};
 }
 
+std::size_t store::open_at(const stream& s, hash_key key) {
+    // Ranges leave no gap: the last that does not begin behind the key has it.
+    const auto behind = std::ranges::upper_bound(
+        s.open, key, {}, [&](std::size_t n) { return s.shards[n].range.first; });
+    return static_cast<std::size_t>(behind - s.open.begin()) - 1;
+}
+
+result<std::size_t> store::set_shard_count(std::string_view name,
+                                           std::size_t target,
+                                           stream_time now) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    const std::size_t current = s->open.size();
+    // AWS's ValidationException, of this alone.
+    if (s->on_demand)
+        return error(errc::invalid_argument,
+                     fmt::format("Stream {} under account {} is ON_DEMAND: its shards are not "
+                                 "counted by UpdateShardCount.",
+                                 name, who.account));
+    if (target < 1) return bad_argument("TargetShardCount must be 1 or more.");
+    if (target > 2 * current || 2 * target < current)
+        return fail(stream_errc::limit_exceeded,
+                    fmt::format("UpdateShardCount cannot scale stream {} from {} open shards to "
+                                "{}: from half of them to twice as many is what it can.",
+                                name, current, target));
+    if (target > current) HEARTH_CHECK(check_room(target - current));
+    for (const hash_range& range : divide(target)) {
+        HEARTH_TRY(s, stream_of(name));
+        const shard& last = s->shards[s->open[open_at(*s, range.last)]];
+        if (last.range.last != range.last) {
+            const std::string id = last.id();
+            HEARTH_CHECK(split(name, id, to_decimal(range.last + 1), now));
+        }
+        for (;;) {
+            HEARTH_TRY(s, stream_of(name));
+            const std::size_t low = open_at(*s, range.first);
+            if (s->shards[s->open[low]].range.last == range.last) break;
+            const std::string one = s->shards[s->open[low]].id(),
+                              other = s->shards[s->open[low + 1]].id();
+            HEARTH_CHECK(merge(name, one, other, now));
+        }
+    }
+    return current;
+}
+
 // ---- Records ----
 
 result<std::vector<stored_record>> store::put_records(std::string_view name,
@@ -566,10 +610,7 @@ result<std::vector<stored_record>> store::put_records(std::string_view name,
     std::vector<stored_record> stored;
     stored.reserve(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
-        // Ranges leave no gap: the last that does not begin behind the key has it.
-        const auto behind = std::ranges::upper_bound(
-            s->open, keys[i], {}, [&](std::size_t n) { return s->shards[n].range.first; });
-        const shard& to = s->shards[*std::prev(behind)];
+        const shard& to = s->shards[s->open[open_at(*s, keys[i])]];
         put(put_, 1, to.row), put(put_, 2, number(now));
         put(put_, 3, std::string_view(records[i].partition_key));
         sqlite::put_bytes(put_, 4, records[i].data);

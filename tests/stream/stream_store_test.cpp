@@ -7,8 +7,10 @@
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
+#include <set>
 
 using namespace hearth;
 using namespace hearth::streams;
@@ -304,6 +306,50 @@ TEST_CASE("a shard that is split ends, and two go on") {
     CHECK(w.ids("clicks") == strings{merged.id});
     REQUIRE(w.s->split("clicks", merged.id, half_key, w.now).has_value());
     CHECK(w.ids("clicks").back() == "shardId-000000000005");
+}
+
+TEST_CASE("a stream is given another number of shards, of one size") {
+    world w;
+    w.create("clicks", 3);
+    const auto open = [&] {
+        strings all;
+        for (const stream_shard& each :
+             w.s->shards("clicks", {.which = shard_filter::kind::open}, 1000, w.now).value().shards)
+            all.push_back(each.first_hash_key + "-" + each.last_hash_key);
+        std::ranges::sort(all);
+        return all;
+    };
+    const auto even = [](std::size_t n) {
+        strings all;
+        for (const auto& range : hearth::streams::divide(n))
+            all.push_back(hearth::streams::to_decimal(range.first) + "-" +
+                          hearth::streams::to_decimal(range.last));
+        std::ranges::sort(all);
+        return all;
+    };
+    std::size_t before = 3;
+    for (const std::size_t target : {4, 8, 5, 3, 2, 1, 2, 2, 4, 7}) {
+        CAPTURE(before, target);
+        CHECK(w.s->set_shard_count("clicks", target, w.now).value() == before);
+        CHECK(open() == even(target));
+        CHECK(w.s->describe("clicks").value().open_shards == target);
+        before = target;
+    }
+    refused(w.s->set_shard_count("clicks", 15, w.now), stream_errc::limit_exceeded);
+    refused(w.s->set_shard_count("clicks", 3, w.now), stream_errc::limit_exceeded);
+    refused(w.s->set_shard_count("clicks", 0, w.now), stream_errc::invalid_argument);
+    refused(w.s->set_shard_count("none", 1, w.now), stream_errc::resource_not_found);
+    CHECK(open() == even(7));
+    // What the old shards had is read before what the new ones have.
+    std::set<std::string> seen;
+    for (const auto& each : w.s->consumer_shards("clicks", "c", w.now).value()) {
+        CHECK((each.shard.parent_id.empty() || seen.contains(each.shard.parent_id)));
+        CHECK((each.shard.adjacent_parent_id.empty() ||
+               seen.contains(each.shard.adjacent_parent_id)));
+        seen.insert(each.shard.id);
+    }
+    REQUIRE(w.s->set_on_demand("clicks", true).has_value());
+    CHECK(w.s->set_shard_count("clicks", 7, w.now).error() == hearth::errc::invalid_argument);
 }
 
 TEST_CASE("a read stops at its bytes, with one record at least") {

@@ -16,6 +16,7 @@ COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidReques
 NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
 NEWER["EventSourceMappingConfiguration"] = {"EventSourceMappingArn", "ScalingConfig"}
 NEWER["ListStreamsOutput"] = {"NextToken"}
+NEWER["UpdateShardCountOutput"] = {"StreamARN"}
 NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse", "UpdateFunctionUrlConfigResponse",
                                               "GetFunctionUrlConfigResponse", "FunctionUrlConfig")}
 # Enumerations that have grown since.
