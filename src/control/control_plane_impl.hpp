@@ -246,6 +246,10 @@ error revision_mismatch();
 /// What keeps a version from being changed or published now.
 error busy(const version_entry& v);
 
+/// TenancyConfig PER_TENANT: an invocation must say whose it is, which URLs and event sources do
+/// not.
+bool isolates_tenants(const control_plane::impl& impl, const control_plane::impl::target& t);
+
 /// "7"; nothing for what is no version number as AWS writes them.
 std::optional<std::uint64_t> version_number(std::string_view text) noexcept;
 /// Null when the function has no such version or alias. An alias leads to its FunctionVersion.

@@ -195,6 +195,9 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
     HEARTH_TRY(const auto name, impl.parse(m.function_arn, {}));
     const auto function = impl.find_version(name);
     if (function.has_error()) return refused("Function does not exist");
+    if (control::isolates_tenants(impl, *function))
+        return refused(
+            "Event source mappings are not supported for functions with tenant isolation mode.");
     std::chrono::milliseconds timeout{};
     {
         const auto guard = impl.registry_.lock();
