@@ -34,7 +34,7 @@ struct serve_settings {
     std::string credentials;
     std::string tls_certificate, tls_key;
     std::string log_level = "warning";
-    std::vector<std::string> watches;
+    std::vector<std::string> watches, queues_at;
     std::size_t vcpu_threads = 0;
     std::uint64_t memory_budget_mb = 0;
     std::size_t concurrency = 1000;
@@ -117,6 +117,24 @@ result<directory_watch> parse_watch(const std::string& text) {
     return w;
 }
 
+/// "REGION=URL", with the keys that AWS's tools would use.
+result<queue_endpoint> parse_queues_at(const std::string& text) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+        return error(errc::invalid_argument, "'" + text +
+                                                 "' is not REGION=URL, such as "
+                                                 "eu-west-1=https://sqs.eu-west-1.amazonaws.com");
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    return queue_endpoint{
+        .region = text.substr(0, equals),
+        .url = text.substr(equals + 1),
+        .credentials = {variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"),
+                        variable("AWS_SESSION_TOKEN")}};
+}
+
 std::filesystem::path default_data_directory() {
     if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state)
         return std::filesystem::path(state) / "hearth";
@@ -153,6 +171,11 @@ int serve(const serve_settings& settings) {
         std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
     options.cap_cpu = settings.cap_cpu;
     options.credentials = std::move(function_keys);
+    for (const std::string& text : settings.queues_at) {
+        auto each = parse_queues_at(text);
+        if (!each) return complain(each.error());
+        options.queue_endpoints.push_back(std::move(*each));
+    }
     options.observer = std::make_shared<log_to_stderr>(severities.at(settings.log_level));
     auto rt = runtime::create(options);
     if (!rt) return complain(rt.error());
@@ -274,6 +297,13 @@ command add_serve(CLI::App& app) {
                    "Tell the function of the files in a directory, by events of Amazon S3's format; "
                    "several times if wanted")
         ->type_name("DIR=FUNCTION[,prefix=…][,suffix=…]");
+    app.add_option(
+           "--queues-at", settings->queues_at,
+           "Where event source mappings find the queues of another region: an endpoint that "
+           "speaks Amazon SQS. Requests are signed with AWS_ACCESS_KEY_ID, "
+           "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment; several times "
+           "if wanted")
+        ->type_name("REGION=URL");
     app.add_flag("--cap-cpu", settings->cap_cpu,
                  "No function gets more CPU than its memory stands for (1,769 MB: one)");
     app.footer(

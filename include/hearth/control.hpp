@@ -23,6 +23,7 @@
 #include <hearth/metrics.hpp>
 #include <hearth/permission.hpp>
 #include <hearth/queue.hpp>
+#include <hearth/queue_endpoint.hpp>
 #include <hearth/recent_invocation.hpp>
 #include <hearth/response.hpp>
 #include <hearth/units.hpp>
@@ -54,6 +55,8 @@ struct control_options {
     std::filesystem::path runtime_directory{};
     std::string region = "us-east-1";
     std::string account_id = "000000000000";
+    /// Where mappings find queues of other regions.
+    std::vector<queue_endpoint> queue_endpoints{};
     std::size_t account_concurrency = 1000;
     /// All packages together (AWS: 75 GB).
     byte_count code_storage_limit = byte_count(75ull << 30);
@@ -71,7 +74,7 @@ class control_plane {
     /// Reads what the data directory holds and takes up activations that a stop interrupted.
     /// `worker` outlives it.
     /// @errors errc::storage_failed: unwritable, damaged, of a newer Hearth, or in use by another
-    /// process
+    /// process; invalid_argument: an endpoint of queues
     static result<std::unique_ptr<control_plane>> create(control_options options,
                                                          worker::worker& worker);
     ~control_plane();
@@ -206,8 +209,8 @@ class control_plane {
     [[nodiscard]] result<policy_description> get_policy(std::string_view name,
                                                         std::string_view qualifier) const;
 
-    // Runtime management, recursion and scaling (function_options.cpp): stored and shown. The first
-    // and the last are of $LATEST or a version.
+    // Runtime management, recursion and scaling (function_options.cpp, function_options.hpp). The
+    // first and the last are of $LATEST or a version.
 
     /// @errors errc::not_found, invalid_argument, storage_failed
     result<runtime_management_config> put_runtime_management_config(

@@ -145,6 +145,8 @@ struct consumer_shard {
     stream_shard shard{};
     std::string iterator{};  ///< of the first record that it is not done with
     bool is_done = false;    ///< it was read to its end
+    std::string last{};      ///< the sequence number up to which it is done with; empty: none
+    std::string note{};      ///< what it has left there with its last checkpoint
 };
 
 /// Which shards are listed (ShardFilter).
@@ -198,6 +200,11 @@ class stream_service {
     result<void> merge(std::string_view name,
                        std::string_view shard_id,
                        std::string_view adjacent_id);
+    /// Splits and merges until so many open shards have equal ranges of hash keys; all of it or
+    /// nothing. From half of what there are to twice as many, as AWS; how often is not limited.
+    /// Returns how many there were. @errors and invalid_argument, limit_exceeded;
+    /// errc::invalid_argument: the stream is on demand
+    result<std::size_t> set_shard_count(std::string_view name, std::size_t target);
     /// Not shorter, not longer than it is. @errors and invalid_argument
     result<void> increase_retention(std::string_view name, std::chrono::hours retention);
     result<void> decrease_retention(std::string_view name, std::chrono::hours retention);
@@ -251,13 +258,15 @@ class stream_service {
     using consumer_handler =
         boost::asio::any_completion_handler<void(error, std::vector<consumer_shard>)>;
     void async_consumer_shards(std::string name, std::string consumer, consumer_handler handler);
-    /// The consumer is done with the records up to that sequence number; empty: with the shard. The
-    /// handler gets the sequence number when that is on disk.
+    /// The consumer is done with the records up to that sequence number; empty: with the shard.
+    /// `note` is kept with it, in place of the one before. The handler gets the sequence number
+    /// when that is on disk.
     using checkpoint_handler = boost::asio::any_completion_handler<void(error, std::string)>;
     void async_checkpoint(std::string name,
                           std::string consumer,
                           std::string shard_id,
                           std::string sequence_number,
+                          std::string note,
                           checkpoint_handler handler);
 
   private:

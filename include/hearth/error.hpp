@@ -56,6 +56,7 @@ enum class errc {
     not_snapshotable = 45,    ///< the sandbox holds something that has no value form
     address_in_use = 46,      ///< another server listens there
     conflict = 47,            ///< the function is being created or updated
+    recursive_invocation = 48, ///< the function would go on with a loop of invocations
 };
 
 const boost::system::error_category& error_category() noexcept;

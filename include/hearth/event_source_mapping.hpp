@@ -1,7 +1,8 @@
 #pragma once
 
-/// Event source mappings: queues (queue.hpp) and streams (data_stream.hpp) of this server that
-/// invoke functions, as AWS Lambda's pollers do. Names, ranges and error sentences are AWS's.
+/// Event source mappings: queues (queue.hpp) and streams (data_stream.hpp) of this server, and
+/// queues at endpoints that it was told of (queue_endpoint.hpp), that invoke functions, as AWS
+/// Lambda's pollers do. Names, ranges and error sentences are AWS's.
 ///
 ///     hearth::control_plane& control = rt.control();
 ///     hearth::queue jobs = control.queues().create("jobs").value();
@@ -29,8 +30,17 @@
 /// ReportBatchItemFailures, the records below the lowest sequence number that the function's answer
 /// names are done with.
 ///
+/// With a tumbling window each record belongs to the span of so many seconds in which it arrived.
+/// The function is invoked for a window's records, each time with the state that it answered the
+/// time before, {"state": {}} at first, and once more without records when the window is over: for
+/// a second nothing of it has come any more, a record of a later one has, or its shard has ended. A
+/// state over 1 MiB ends it early. State and place are kept together, so a window goes on after a
+/// restart. A batch that fails, or is answered without a state, is tried again until it is not,
+/// whatever the mapping says of retries.
+///
 /// What differs from AWS: a new mapping begins at once, so LATEST means its creation; stream
-/// consumers and tumbling windows are refused. While the function cannot be invoked at all (it was
+/// consumers are refused; where nothing comes any more a window ends within seconds, not minutes.
+/// While the function cannot be invoked at all (it was
 /// deleted, is not Active, or its reserved concurrency is zero) no message is received, so none is
 /// used up; a message waits for its batch to fill for half of its visibility timeout at most,
 /// whatever the batching window says.
@@ -76,6 +86,7 @@ struct event_source_mapping {
     std::int64_t maximum_retry_attempts = -1;      ///< -1: as often as need be
     std::int64_t maximum_record_age = -1;          ///< seconds; -1: however old it is
     bool bisect_batch_on_function_error = false;   ///< try again in two halves
+    std::uint64_t tumbling_window = 0;             ///< seconds; 0: none
     std::string on_failure{};                      ///< the ARN that is told of what is given up
     std::map<std::string, std::string> tags{};
     bool enabled = true;
@@ -103,6 +114,7 @@ struct create_event_source_mapping_request {
     std::optional<std::int64_t> maximum_retry_attempts{};       ///< -1; to 10,000
     std::optional<std::int64_t> maximum_record_age{};           ///< -1; 60 to 604,800 s
     std::optional<bool> bisect_batch_on_function_error{};       ///< false
+    std::optional<std::uint64_t> tumbling_window{};             ///< 0; to 900 s
     /// A standard queue, a directory of files or an HTTP endpoint, by an ARN as for event_invoke's
     /// destinations.
     std::optional<std::string> on_failure{};
@@ -121,6 +133,7 @@ struct update_event_source_mapping_request {
     std::optional<std::uint64_t> parallelization_factor{};
     std::optional<std::int64_t> maximum_retry_attempts{}, maximum_record_age{};
     std::optional<bool> bisect_batch_on_function_error{};
+    std::optional<std::uint64_t> tumbling_window{};     ///< 0: none any more
     std::optional<std::string> on_failure{};            ///< empty: nobody is told any more
     std::optional<std::vector<std::string>> filters{};  ///< empty: none any more
     std::optional<std::vector<std::string>> function_response_types{};

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,13 +57,18 @@ struct invoke_options {
     std::string request_id{};
     /// The client context as JSON (not base64); at most 3,583 bytes encoded.
     std::string client_context{};
-    /// X-Amzn-Trace-Id, passed through.
+    /// X-Amzn-Trace-Id, passed through, with the invocation counted in its Lineage. A function that
+    /// was invoked 16 times in one such chain of requests is not invoked again, unless it allows
+    /// that (control_plane::put_function_recursion_config): errc::recursive_invocation.
     std::string trace_id{};
     /// X-Amz-Tenant-Id: whose invocation this is, for isolation::tenant.
     std::string tenant_id{};
     /// Of a response_reader: the response goes there while it is made.
     std::shared_ptr<response_writer> stream{};
 };
+
+/// A trace header for who has none, in X-Ray's form.
+[[nodiscard]] std::string make_trace_id(std::string_view request_id);
 
 /// A handle to a deployed function; copies name the same function. Thread-safe. Outlives neither the
 /// runtime nor the function's removal: a call then is `errc::shutting_down` or `errc::not_found`.

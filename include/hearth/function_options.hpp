@@ -1,7 +1,18 @@
 #pragma once
 
-/// What a function says of its runtime's updates, of loops and of scaling: stored, checked and
-/// shown. Nothing here acts on them: runtimes are the host's, and loops are not looked for.
+/// What a function says of its runtime's updates, of loops and of scaling. Nothing acts on the
+/// first, as runtimes are the host's.
+///
+/// Loops are found as AWS finds them, by the trace header that a chain of requests hands on
+/// (invoke_options::trace_id): events, their outcomes and queues' messages carry it here, and
+/// functions do by their SDKs. What AWS does not say of it: an invocation counts for its function
+/// whatever its version, and a batch of messages for the longest of their chains.
+///
+/// A scaling configuration is AWS's of functions that run on its Managed Instances; here every
+/// version may have one. So many environments are kept initialised (pool_policy::min_idle: they may
+/// be given up when memory is short, and reserve nothing), and as one serves one invocation at a
+/// time, so many invocations run at once (pool_policy::max_concurrency): more are throttled, with a
+/// maximum of zero all. It stands above what `deploy` was given.
 
 #include <cstdint>
 #include <optional>
@@ -25,7 +36,8 @@ struct function_scaling_config {
 
 struct function_scaling {
     std::string function_arn{};  ///< with the version
-    std::optional<function_scaling_config> requested{};
+    std::optional<function_scaling_config> requested{};  ///< while not so many are initialised
+    std::optional<function_scaling_config> applied{};    ///< then
 };
 
 }  // namespace hearth

@@ -70,6 +70,8 @@ struct function_metrics {
     throttle_metrics throttles{};
     std::uint64_t cold = 0, restored = 0, warm = 0;  ///< invocations by start kind
     std::uint64_t spillovers = 0;             ///< invocations beyond the provisioned concurrency
+    /// RecursiveInvocationsDropped: not invoked, since they would have gone on with a loop.
+    std::uint64_t recursive_dropped = 0;
     std::uint64_t concurrent_executions = 0;  ///< now; with an environment or not yet
     environment_metrics environments{};
     histogram duration{};          ///< from the event to the response

@@ -6,6 +6,7 @@
 #include <hearth/function_credentials.hpp>
 #include <hearth/logs.hpp>
 #include <hearth/metrics.hpp>
+#include <hearth/queue_endpoint.hpp>
 #include <hearth/units.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -17,6 +18,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace hearth {
 
@@ -68,6 +70,8 @@ struct runtime_options {
     /// The identity functions see in their ARNs.
     std::string region = "us-east-1";
     std::string account_id = "000000000000";
+    /// Where mappings find queues of other regions.
+    std::vector<queue_endpoint> queue_endpoints{};
     /// Told what happens; may be null.
     std::shared_ptr<hearth::observer> observer{};
     /// Where functions get their AWS credentials from; null: they get a placeholder

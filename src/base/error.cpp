@@ -38,6 +38,7 @@ class category final : public boost::system::error_category {
             case errc::not_snapshotable: return "the sandbox holds a host resource that cannot be saved";
             case errc::address_in_use: return "another server listens on that address";
             case errc::conflict: return "the function is being created or updated";
+            case errc::recursive_invocation: return "the function is part of a recursive loop";
         }
         return "unknown error " + std::to_string(value);
     }

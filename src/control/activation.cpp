@@ -97,6 +97,7 @@ void control_plane::impl::activate(const target& t, std::uint64_t generation) {
         candidate = t.version->candidate();
         code = t.version->candidate_image;
         policy = t.version->policy;
+        policy.pool = control::scaled_pool(*t.function, *t.version);
         policy.pool.reserved_concurrency = t.function->reserved();
     }
     auto ready = [&]() -> result<std::shared_ptr<worker::deployed_version>> {
@@ -162,7 +163,9 @@ void control_plane::impl::finish_activation(const target& t,
         }
     }
     if (!failed) events_->changed(next.current.function_name);
-    if (!failed && !t.function->attributes.provisioned.empty()) apply_provisioned(t.function);
+    const control::function_attributes& attributes = t.function->attributes;
+    if (!failed && (!attributes.provisioned.empty() || !attributes.scaling.empty()))
+        apply_provisioned(t.function);
     if (new_code != old_code) drop_package_if_unused(failed ? new_code : old_code);
     if (failed)
         tell("version " + next.current.version + " of function " + next.current.function_name +
@@ -181,6 +184,7 @@ result<std::shared_ptr<worker::deployed_version>> control_plane::impl::load(
         if (v->serving) return v->serving;
         current = v->stored.current;
         policy = v->policy;
+        policy.pool = control::scaled_pool(*t.function, *v);
         policy.pool.reserved_concurrency = t.function->reserved();
         generation = v->generation;
     }

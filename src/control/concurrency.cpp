@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace hearth {
 
@@ -44,7 +45,24 @@ std::size_t provisioned_for(const entry& e, const std::string& version) {
     return 0;
 }
 
+/// What the version's scaling configuration says. With the registry's lock held.
+function_scaling_config scaling_for(const entry& e, const control::version_entry& v) {
+    const auto& all = e.attributes.scaling;
+    if (const auto own = all.find(v.stored.current.version); own != all.end()) return own->second;
+    const bool is_newest = !e.published.empty() && e.published.rbegin()->second.get() == &v;
+    const auto newest = is_newest ? all.find(control::latest_published) : all.end();
+    return newest == all.end() ? function_scaling_config() : newest->second;
+}
+
 }  // namespace
+
+pool_policy control::scaled_pool(const entry& e, const version_entry& v) {
+    pool_policy pool = v.policy.pool;
+    const function_scaling_config said = scaling_for(e, v);
+    if (said.min_execution_environments) pool.min_idle = *said.min_execution_environments;
+    if (said.max_execution_environments) pool.max_concurrency = *said.max_execution_environments;
+    return pool;
+}
 
 result<void> control::check_provisioned_once(const function_attributes& a,
                                              std::string_view qualifier,
@@ -121,15 +139,28 @@ void control_plane::impl::apply_provisioned_now(const entry_ptr& e) {
     struct share {
         version_ptr version;
         std::size_t provisioned;
+        pool_policy pool;
+        bool is_scaled, is_latest;
     };
     std::vector<share> shares;
     bool load_latest = false;
     {
         const auto guard = registry_.lock();
         if (registry_.find_locked(e->name()) != e) return;  // deleted meanwhile
+        const auto add = [&](const version_ptr& version, std::size_t provisioned) {
+            if (version->stored.current.state != function_state::active) return;
+            const pool_policy pool = control::scaled_pool(*e, *version);
+            const pool_policy& deployed = version->policy.pool;
+            // One that was scaled and is no longer has its first values again.
+            const bool was_scaled = std::exchange(
+                version->is_scaled, pool.min_idle != deployed.min_idle ||
+                                        pool.max_concurrency != deployed.max_concurrency);
+            shares.push_back({version, provisioned, pool, was_scaled || version->is_scaled,
+                              version == e->latest});
+        };
+        add(e->latest, 0);
         for (const auto& [number, version] : e->published)
-            if (version->stored.current.state == function_state::active)
-                shares.push_back({version, provisioned_for(*e, version->stored.current.version)});
+            add(version, provisioned_for(*e, version->stored.current.version));
         load_latest = e->attributes.reserved_concurrency && !e->latest->serving &&
                       e->latest->stored.current.state == function_state::active;
     }
@@ -143,7 +174,8 @@ void control_plane::impl::apply_provisioned_now(const entry_ptr& e) {
             const auto guard = registry_.lock();
             serving = s.version->serving;
         }
-        if (!serving && s.provisioned == 0) continue;
+        const bool is_to_be_ready = s.provisioned > 0 || (s.is_scaled && s.pool.min_idle > 0);
+        if (!serving && !is_to_be_ready) continue;
         result<void> set;
         if (!serving) {
             auto loaded = load({e, s.version});
@@ -152,6 +184,9 @@ void control_plane::impl::apply_provisioned_now(const entry_ptr& e) {
             else
                 serving = std::move(*loaded);
         }
+        if (serving && s.is_scaled)
+            (void)serving->set_scaling(s.pool.min_idle, s.pool.max_concurrency);
+        if (s.is_latest) continue;  // nothing can be provisioned
         if (serving) set = serving->set_provisioned_concurrency(s.provisioned);
         const auto guard = registry_.lock();
         s.version->provisioned_failure = set.has_error() ? set.error().message() : "";

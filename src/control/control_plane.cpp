@@ -120,6 +120,13 @@ control_plane::~control_plane() = default;
 
 result<std::unique_ptr<control_plane>> control_plane::create(control_options options,
                                                              worker::worker& worker) {
+    for (const queue_endpoint& each : options.queue_endpoints) {
+        HEARTH_CHECK(control::check_endpoint(each));
+        if (each.region == options.region)
+            return error(errc::invalid_argument, "The queues of the region " + each.region +
+                                                     " are this server's own: an endpoint is of "
+                                                     "another region");
+    }
     std::unique_ptr<control::storage> storage;
     if (options.data_directory.empty()) {
         storage = control::open_memory_storage();
@@ -164,7 +171,8 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
         take_up(e->latest);
         for (const auto& [number, version] : e->published) take_up(version);
         // What is kept free or ready is so without waiting for an invocation.
-        if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty())
+        if (e->attributes.reserved_concurrency || !e->attributes.provisioned.empty() ||
+            !e->attributes.scaling.empty())
             self->apply_provisioned(e);
     }
     HEARTH_CHECK(self->open_rules());
@@ -207,11 +215,13 @@ hearth::metrics control_plane::metrics() const {
     hearth::metrics m = impl_->worker_.metrics();
     // The worker does not know those that nobody has called since a restart.
     std::vector<function_metrics> others;
+    std::vector<std::pair<std::string, std::uint64_t>> stopped;
     m.functions = 0;
     impl_->registry_.visit_after({}, [&, known = m.by_function.cbegin()](const entry& e) mutable {
         const std::string& name = e.name();
         while (known != m.by_function.cend() && known->name < name) ++known;
         if (known == m.by_function.cend() || known->name != name) others.push_back({.name = name});
+        if (e.recursive_dropped > 0) stopped.emplace_back(name, e.recursive_dropped);
         ++m.functions;
         return true;
     });
@@ -219,6 +229,10 @@ hearth::metrics control_plane::metrics() const {
         m.by_function.insert(m.by_function.end(), std::move_iterator(others.begin()),
                              std::move_iterator(others.end()));
         std::ranges::sort(m.by_function, {}, &function_metrics::name);
+    }
+    for (auto f = m.by_function.begin(); const auto& [name, times] : stopped) {
+        f = std::ranges::lower_bound(f, m.by_function.end(), name, {}, &function_metrics::name);
+        f->recursive_dropped = times;
     }
     impl_->events_->add_to(m);
     if (impl_->options_.logs) m.logs = impl_->options_.logs->metrics();

@@ -14,6 +14,7 @@
 #include "base/uuid.hpp"
 #include "control/function_name.hpp"
 #include "control/hosts.hpp"
+#include "control/queue_client.hpp"
 #include "control/registry.hpp"
 #include "control/storage.hpp"
 #include "image/managed_runtime.hpp"
@@ -75,6 +76,7 @@ struct control_plane::impl {
         control::version_ptr entry;
         std::shared_ptr<worker::deployed_version> version;  ///< null: `load` it first
         std::string arn;                                    ///< as it was named
+        bool allows_loops = false;
     };
     /// An alias is routed by its weights.
     [[nodiscard]] result<admission> admit(std::string_view name, std::string_view qualifier) const;
@@ -88,6 +90,12 @@ struct control_plane::impl {
     [[nodiscard]] worker::invocation make_invocation(std::string payload,
                                                      invoke_options options,
                                                      std::string invoked_arn) const;
+    /// Counts the invocation in its chain of requests (lineage.hpp), of which it may be the one too
+    /// many. @errors errc::recursive_invocation
+    [[nodiscard]] result<void> follow(const admission& admitted, std::string& trace_id) const;
+    /// Whether it is one too many of that function. Then it is counted as stopped.
+    [[nodiscard]] bool stops(std::string_view function, std::string_view trace_header) const;
+    void count_stopped(const control::entry_ptr& e) const;
 
     // Activations (activation.cpp).
     void start_activation(target t, std::uint64_t generation);
@@ -109,6 +117,12 @@ struct control_plane::impl {
     /// Whether outcomes can be brought to that ARN; none: fine. @errors errc::invalid_argument
     [[nodiscard]] result<void> check_outcome_target(std::string_view arn,
                                                     std::string_view own_name) const;
+
+    // Event source mappings (event_source_operations.cpp).
+    /// The queue of that ARN: this server's own, or at the endpoint of its region.
+    /// @errors queue_errc::queue_does_not_exist: of neither
+    [[nodiscard]] result<std::unique_ptr<control::queue_client>> queue_at(
+        std::string_view arn, const boost::asio::any_io_executor& executor) const;
 
     // Scheduled rules (rule_operations.cpp).
     /// Those stored; they do not fire yet. @errors errc::storage_failed
@@ -224,9 +238,18 @@ inline constexpr std::size_t max_page = 50;
 /// How many a page is to have. @errors errc::invalid_argument, in AWS's words: over `limit`, or zero
 result<std::size_t> page_size(std::size_t max_items, std::size_t limit = 10000);
 
+/// The qualifier of a scaling configuration of whatever version was published last.
+inline constexpr std::string_view latest_published = "$LATEST.PUBLISHED";
+/// The version's pool with its scaling configuration. With the registry's lock held.
+pool_policy scaled_pool(const entry& e, const version_entry& v);
+
 error revision_mismatch();
 /// What keeps a version from being changed or published now.
 error busy(const version_entry& v);
+
+/// TenancyConfig PER_TENANT: an invocation must say whose it is, which URLs and event sources do
+/// not.
+bool isolates_tenants(const control_plane::impl& impl, const control_plane::impl::target& t);
 
 /// "7"; nothing for what is no version number as AWS writes them.
 std::optional<std::uint64_t> version_number(std::string_view text) noexcept;

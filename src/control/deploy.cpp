@@ -113,6 +113,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
         impl_->registry_.insert(name.name, std::move(e));
     }
     for (const std::string& each : old_code) impl_->drop_package_if_unused(each);
+    if (same_kind && !before->attributes.scaling.empty()) impl_->apply_provisioned(before);
     impl_->events_->changed(deployed.function_name);
     return deployed;
 }

@@ -105,9 +105,10 @@ answer answer_of(const event_ending& ending) {
                                                        {"errorType", std::string(said.type)}});
         return a;
     }
-    a.status = ending.failure == errc::throttled   ? 429
-               : ending.failure == errc::not_found ? 404
-                                                   : 500;
+    a.status = ending.failure == errc::throttled              ? 429
+               : ending.failure == errc::not_found            ? 404
+               : ending.failure == errc::recursive_invocation ? 400
+                                                              : 500;
     a.payload = json::serialize(json::object{{"errorMessage", why}});
     return a;
 }

@@ -11,7 +11,8 @@ delivery classify(const error& e, const response& r) {
     if (e.code() == boost::asio::error::operation_aborted) return delivery::interrupted;
     if (e == errc::shutting_down) return delivery::interrupted;
     if (e == errc::init_failed) return delivery::function_error;
-    if (e == errc::not_found || e == errc::invalid_argument || e == errc::payload_too_large)
+    if (e == errc::not_found || e == errc::invalid_argument || e == errc::payload_too_large ||
+        e == errc::recursive_invocation)
         return delivery::impossible;
     for (const errc moment : {errc::throttled, errc::no_room, errc::not_ready})
         if (e == moment) return delivery::throttled;

@@ -26,7 +26,7 @@ enum class delivery {
     function_error,  ///< raised, timed out, exited, or failed to initialise
     throttled,       ///< over a limit, no room, or the function cannot run at this moment
     system_error,
-    impossible,   ///< the version or alias is not there
+    impossible,   ///< the version or alias is not there, or the event goes round in a loop
     interrupted,  ///< this process shuts down
 };
 

@@ -18,6 +18,11 @@ std::string_view service_of(std::string_view arn) {
     return arn.substr(0, arn.find(':'));
 }
 
+std::string_view region_of(std::string_view arn) {
+    for (int i = 0; i < 3; ++i) arn.remove_prefix(std::min(arn.find(':'), arn.size() - 1) + 1);
+    return arn.substr(0, arn.find(':'));
+}
+
 bool is_stream(const event_source_mapping& m) {
     return service_of(m.event_source_arn) == "kinesis";
 }

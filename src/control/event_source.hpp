@@ -27,6 +27,7 @@ namespace hearth::control {
 
 /// arn:aws:SERVICE:…; empty: it is no ARN.
 std::string_view service_of(std::string_view arn);
+std::string_view region_of(std::string_view arn);  ///< arn:aws:SERVICE:REGION:…
 /// Its source is a stream, not a queue.
 bool is_stream(const event_source_mapping& m);
 

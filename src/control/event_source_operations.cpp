@@ -7,6 +7,7 @@
 #include "control/event_sources.hpp"
 #include "control/validation.hpp"
 
+#include <boost/asio/system_executor.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -79,6 +80,10 @@ result<void> check_stream(const event_source_mapping& m) {
     HEARTH_CHECK(check_range("maximumRecordAgeInSeconds", m.maximum_record_age, -1, 604'800));
     if (m.maximum_record_age >= 0 && m.maximum_record_age < 60)
         return refused("MaximumRecordAgeInSeconds is -1, or from 60 to 604800");
+    HEARTH_CHECK(check_range("tumblingWindowInSeconds", m.tumbling_window, 0, 900));
+    if (m.tumbling_window > 0 && m.parallelization_factor > 1)
+        return refused(
+            "A tumbling window goes with a ParallelizationFactor of 1: a shard has one state");
     if (m.maximum_concurrency) return foreign("ScalingConfig");
     if (m.on_failure.empty()) return {};
     HEARTH_TRY(const auto where, control::parse_destination(m.on_failure));
@@ -98,6 +103,7 @@ std::string_view stream_member_of(const Request& r) {
     if (r.maximum_retry_attempts) return "MaximumRetryAttempts";
     if (r.maximum_record_age) return "MaximumRecordAgeInSeconds";
     if (r.bisect_batch_on_function_error.value_or(false)) return "BisectBatchOnFunctionError";
+    if (r.tumbling_window.value_or(0) > 0) return "TumblingWindowInSeconds";
     if (r.on_failure && !r.on_failure->empty()) return "DestinationConfig";
     return {};
 }
@@ -189,17 +195,21 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
     HEARTH_TRY(const auto name, impl.parse(m.function_arn, {}));
     const auto function = impl.find_version(name);
     if (function.has_error()) return refused("Function does not exist");
+    if (control::isolates_tenants(impl, *function))
+        return refused(
+            "Event source mappings are not supported for functions with tenant isolation mode.");
     std::chrono::milliseconds timeout{};
     {
         const auto guard = impl.registry_.lock();
         timeout = function->version->candidate().settings.timeout;
     }
     if (is_stream(m)) return check_stream_ends(impl, m);
-    const std::string queue = impl.queues_.name_of(m.event_source_arn);
-    const auto attributes = queue.empty()
-                                ? result<queue_attributes>(queue_errc::queue_does_not_exist)
-                                : impl.queues_.attributes(queue);
+    auto queue = impl.queue_at(m.event_source_arn, boost::asio::system_executor());
+    const auto attributes =
+        queue.has_error() ? result<queue_attributes>(queue.error()) : (*queue)->attributes();
     if (attributes.has_error()) {
+        if (attributes.error() == errc::io_failed)
+            return refused("Error occurred while ReceiveMessage. " + attributes.error().message());
         if (attributes.error().code() != make_error_code(queue_errc::queue_does_not_exist))
             return attributes.error();
         return refused(
@@ -208,7 +218,8 @@ result<void> check_ends(const control_plane::impl& impl, const event_source_mapp
             "not exist.");
     }
     std::int64_t visibility = 0;
-    const std::string& text = attributes->at("VisibilityTimeout");
+    const auto said = attributes->find("VisibilityTimeout");
+    const std::string text = said == attributes->end() ? std::string() : said->second;
     std::from_chars(text.data(), text.data() + text.size(), visibility);
     if (std::chrono::seconds(visibility) < timeout)
         return refused(fmt::format(
@@ -263,6 +274,7 @@ result<void> take_stream_members(const create_event_source_mapping_request& r,
     m.maximum_retry_attempts = r.maximum_retry_attempts.value_or(-1);
     m.maximum_record_age = r.maximum_record_age.value_or(-1);
     m.bisect_batch_on_function_error = r.bisect_batch_on_function_error.value_or(false);
+    m.tumbling_window = r.tumbling_window.value_or(0);
     m.on_failure = r.on_failure.value_or("");
     return {};
 }
@@ -278,6 +290,7 @@ result<void> change_stream_members(const update_event_source_mapping_request& r,
     if (r.maximum_record_age) m.maximum_record_age = *r.maximum_record_age;
     if (r.bisect_batch_on_function_error)
         m.bisect_batch_on_function_error = *r.bisect_batch_on_function_error;
+    if (r.tumbling_window) m.tumbling_window = *r.tumbling_window;
     if (r.on_failure) m.on_failure = *r.on_failure;
     return {};
 }
@@ -304,6 +317,16 @@ std::int64_t now_ms() {
 }
 
 }  // namespace
+
+result<std::unique_ptr<control::queue_client>> control_plane::impl::queue_at(
+    std::string_view arn, const boost::asio::any_io_executor& executor) const {
+    if (std::string own = queues_.name_of(arn); !own.empty())
+        return control::make_local_queue(queues_, std::move(own));
+    for (const queue_endpoint& each : options_.queue_endpoints)
+        if (each.region == control::region_of(arn))
+            return control::make_remote_queue(executor, each, arn);
+    return error(queue_errc::queue_does_not_exist);
+}
 
 result<event_source_mapping> control_plane::create_event_source_mapping(
     const create_event_source_mapping_request& r) {

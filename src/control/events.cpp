@@ -4,6 +4,7 @@
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
 #include "control/http_sink.hpp"
+#include "control/lineage.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -82,7 +83,9 @@ result<queued_event> events::prepare(std::string_view name,
         if (!parsed.qualifier.empty()) e.lane += ":" + parsed.qualifier;
     }
     e.request_id = options.request_id.empty() ? make_uuid() : std::move(options.request_id);
-    e.trace_id = std::move(options.trace_id);
+    // A loop is known by its header.
+    e.trace_id =
+        options.trace_id.empty() ? make_trace_id(e.request_id) : std::move(options.trace_id);
     e.tenant_id = std::move(options.tenant_id);
     e.payload = std::move(payload);
     e.received = e.due = now();
@@ -163,7 +166,12 @@ void events::conclude(const queued_event& e,
     }
     event_change change;
     std::vector<outbound> out;
+    // What follows belongs to the same chain of requests.
+    const bool was_invoked = ending.deliveries > 0 && ending.failure != errc::recursive_invocation;
+    const std::string trace_header =
+        was_invoked ? with_visit(e.trace_id, owner_.arn_of(function_of(e.lane))) : e.trace_id;
     const auto send = [&](const std::string& target, bool is_dead_letter, outgoing_message record) {
+        record.trace_header = trace_header;
         const auto sent = address(target, is_dead_letter, std::move(record), change, out);
         if (sent.has_error()) on_undelivered(e.lane, is_dead_letter, sent.error());
     };
@@ -202,7 +210,7 @@ asio::awaitable<error> events::bring_one(destination to,
     const auto& endpoint = std::get<http_destination>(to);
     for (std::size_t attempt = 1;; ++attempt) {
         if (stopping_) co_return error(errc::shutting_down);
-        const error failed = co_await post_record(endpoint, record.body);
+        const error failed = co_await post_record(endpoint, record.body, record.trace_header);
         if (!failed.code() || attempt == max_posts) co_return failed;
         asio::steady_timer pause(co_await asio::this_coro::executor,
                                  backoff(owner_.options_.events, attempt));
@@ -259,6 +267,7 @@ result<void> events::address(const std::string& target,
     next.lane = name.name;
     if (!name.qualifier.empty()) next.lane += ":" + name.qualifier;
     next.request_id = make_uuid();
+    next.trace_id = std::move(record.trace_header);
     next.payload = std::move(record.body);
     next.received = next.due = now();
     next.awaits_deploy = !function->durable;

@@ -4,6 +4,8 @@
 #include "control/control_plane_impl.hpp"
 #include "control/validation.hpp"
 
+#include <utility>
+
 namespace hearth {
 
 using control::entry_ptr;
@@ -11,8 +13,6 @@ using control::entry_ptr;
 namespace {
 
 constexpr std::uint64_t max_environments = 15000;
-/// Of functions with a capacity provider: whatever version was published last.
-constexpr std::string_view latest_published = "$LATEST.PUBLISHED";
 
 struct place {
     entry_ptr function;
@@ -23,7 +23,7 @@ struct place {
 result<place> find_place(const control_plane::impl& impl,
                          std::string_view name,
                          std::string_view qualifier) {
-    if (qualifier == latest_published) {
+    if (qualifier == control::latest_published) {
         HEARTH_TRY(entry_ptr e, impl.find_unqualified(name));
         return place{std::move(e), std::string(qualifier)};
     }
@@ -113,6 +113,7 @@ result<function_state> control_plane::put_function_scaling_config(
     control::function_attributes next = at.function->attributes;
     next.scaling.insert_or_assign(at.key, config);
     HEARTH_CHECK(impl_->change_attributes(at.function, std::move(next)));
+    impl_->apply_provisioned(at.function);
     const auto guard = impl_->registry_.lock();
     return at.function->latest->stored.current.state;
 }
@@ -121,9 +122,25 @@ result<function_scaling> control_plane::get_function_scaling_config(
     std::string_view name, std::string_view qualifier) const {
     HEARTH_TRY(const place at, find_place(*impl_, name, qualifier));
     function_scaling scaling{impl_->arn_of(at.function->name(), at.key), {}};
-    const auto guard = impl_->registry_.lock();
-    const auto& all = at.function->attributes.scaling;
-    if (const auto found = all.find(at.key); found != all.end()) scaling.requested = found->second;
+    std::shared_ptr<worker::deployed_version> serving;
+    {
+        const auto guard = impl_->registry_.lock();
+        const control::entry& e = *at.function;
+        const auto& all = e.attributes.scaling;
+        const auto found = all.find(at.key);
+        if (found == all.end()) return scaling;
+        scaling.requested = found->second;
+        control::version_ptr version;
+        if (at.key != control::latest_published)
+            version = control::find_version(e, at.key);
+        else if (!e.published.empty())
+            version = e.published.rbegin()->second;
+        if (version) serving = version->serving;
+    }
+    // Who is not loaded yet is kept to the maximum from its first invocation on.
+    const std::uint64_t least = scaling.requested->min_execution_environments.value_or(0);
+    if (least == 0 || (serving && serving->ready_environments() >= least))
+        scaling.applied = std::exchange(scaling.requested, std::nullopt);
     return scaling;
 }
 

@@ -72,6 +72,9 @@ result<function_url_config> control_plane::create_function_url_config(
     HEARTH_CHECK(change(request, url));
     const std::scoped_lock changes(impl_->changes_);
     HEARTH_TRY(const auto found, impl_->find_version(name));
+    if (control::isolates_tenants(*impl_, found))
+        return error(errc::invalid_argument,
+                     "Function URLs are not supported for functions with tenant isolation mode.");
     control::function_attributes next = found.function->attributes;
     url.function_arn = impl_->arn_of(name.name, key_of(name) == "$LATEST" ? "" : name.qualifier);
     if (next.urls.contains(key_of(name)))

@@ -1,5 +1,7 @@
 #include "control/http_sink.hpp"
 
+#include "control/lineage.hpp"
+
 #include <hearth/version.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -35,7 +37,9 @@ error not_taken(const std::string& endpoint, const char* what, error_code ec) {
 // GCC 12 takes Asio's frame allocator for a mismatch.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
-asio::awaitable<error> post_record(http_destination to, std::string record) {
+asio::awaitable<error> post_record(http_destination to,
+                                   std::string record,
+                                   std::string trace_header) {
     constexpr auto outcome = asio::as_tuple(asio::use_awaitable);
     const bool is_six = to.host.find(':') != std::string::npos;
     const std::string authority = (is_six ? "[" + to.host + "]" : to.host) + ":" + to.port;
@@ -55,6 +59,9 @@ asio::awaitable<error> post_record(http_destination to, std::string record) {
     request.set(beast::http::field::user_agent, std::string("hearth/") + version());
     request.set(beast::http::field::content_type, "application/json");
     request.set(beast::http::field::connection, "close");
+    // What could be no header is left out.
+    if (const std::string trace = merged_trace({trace_header}); !trace.empty())
+        request.set("X-Amzn-Trace-Id", trace);
     request.body() = std::move(record);
     request.prepare_payload();
     stream.expires_after(step_limit);

@@ -13,7 +13,10 @@
 
 namespace hearth::control {
 
-/// One attempt, of some seconds at most. The error says what the endpoint did instead of taking it.
-boost::asio::awaitable<error> post_record(http_destination to, std::string record);
+/// One attempt, of some seconds at most, as part of the trace, where there is one. The error says
+/// what the endpoint did instead of taking it.
+boost::asio::awaitable<error> post_record(http_destination to,
+                                          std::string record,
+                                          std::string trace_header);
 
 }  // namespace hearth::control

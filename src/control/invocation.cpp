@@ -3,6 +3,7 @@
 #include "base/complete.hpp"
 #include "base/try.hpp"
 #include "control/control_plane_impl.hpp"
+#include "control/lineage.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -94,7 +95,8 @@ result<control_plane::impl::admission> control_plane::impl::admit(
                 current.state == function_state::failed ? current.state_reason : ""));
     auto serving = v->serving;
     std::string arn = plain ? current.function_arn : arn_of(parsed.name, parsed.qualifier);
-    return admission{std::move(e), std::move(v), std::move(serving), std::move(arn)};
+    const bool allows_loops = e->allows_loops();
+    return admission{std::move(e), std::move(v), std::move(serving), std::move(arn), allows_loops};
 }
 
 worker::invocation control_plane::impl::make_invocation(std::string payload,
@@ -110,6 +112,43 @@ worker::invocation control_plane::impl::make_invocation(std::string payload,
             .stream = std::move(options.stream)};
 }
 
+result<void> control_plane::impl::follow(const admission& admitted, std::string& trace_id) const {
+    if (trace_id.empty()) return {};
+    const std::string& name = admitted.function->name();
+    const std::string function_arn = arn_of(name);
+    if (!admitted.allows_loops && control::visits(trace_id, function_arn) >= control::max_visits) {
+        count_stopped(admitted.function);
+        return error(errc::recursive_invocation,
+                     fmt::format("The function {} was invoked {} times in this chain of requests "
+                                 "and is not invoked again, as it goes round in a loop. Where that "
+                                 "is meant, PutFunctionRecursionConfig with RecursiveLoop Allow "
+                                 "lets it go on",
+                                 name, control::max_visits));
+    }
+    trace_id = control::with_visit(trace_id, function_arn);
+    return {};
+}
+
+bool control_plane::impl::stops(std::string_view function, std::string_view trace_header) const {
+    const auto name = parse(function, {});
+    const entry_ptr e = name ? registry_.find(name->name) : nullptr;
+    if (!e || control::visits(trace_header, arn_of(name->name)) < control::max_visits) return false;
+    {
+        const auto guard = registry_.lock();
+        if (e->allows_loops()) return false;
+    }
+    count_stopped(e);
+    return true;
+}
+
+void control_plane::impl::count_stopped(const entry_ptr& e) const {
+    {
+        const auto guard = registry_.lock();
+        ++e->recursive_dropped;
+    }
+    tell(fmt::format("an invocation of {} was stopped: it would go on with a loop", e->name()));
+}
+
 result<void> control_plane::check_invoke(std::string_view name, std::string_view qualifier) const {
     HEARTH_CHECK(impl_->admit(name, qualifier));
     return {};
@@ -123,6 +162,7 @@ result<response> control_plane::invoke(std::string_view name,
     if (!admitted.version) {
         HEARTH_TRY(admitted.version, impl_->load({admitted.function, admitted.entry}));
     }
+    HEARTH_CHECK(impl_->follow(admitted, options.trace_id));
     return admitted.version->invoke(
         impl_->make_invocation(std::move(payload), std::move(options), std::move(admitted.arn)));
 }
@@ -144,6 +184,10 @@ void control_plane::impl::async_invoke(std::string_view name,
     auto admitted = admit(name, qualifier);
     if (admitted.has_error()) {
         complete_with(loads_, std::move(handler), admitted.error());
+        return;
+    }
+    if (const auto counted = follow(*admitted, options.trace_id); counted.has_error()) {
+        complete_with(loads_, std::move(handler), counted.error());
         return;
     }
     auto input = make_invocation(std::move(payload), std::move(options), std::move(admitted->arn));

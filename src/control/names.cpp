@@ -23,6 +23,11 @@ std::optional<std::uint64_t> version_number(std::string_view text) noexcept {
     return n;
 }
 
+bool isolates_tenants(const control_plane::impl& impl, const control_plane::impl::target& t) {
+    const auto guard = impl.registry_.lock();
+    return !t.version->candidate().settings.tenant_isolation.empty();
+}
+
 version_ptr find_version(const entry& e, std::string_view qualifier) {
     if (qualifier.empty()) return e.latest;
     if (const auto alias = e.attributes.aliases.find(qualifier);

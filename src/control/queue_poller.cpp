@@ -2,6 +2,7 @@
 
 #include "control/backoff.hpp"
 #include "control/item_failures.hpp"
+#include "control/lineage.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -143,10 +144,13 @@ std::vector<queue_poller::action> queue_poller::step(time_point now, bool may_re
 
     const auto send = [&](std::uint64_t id, const batch& b) {
         counted_.invoked += b.messages.size();
+        std::vector<std::string_view> traces;
+        for (const message& m : b.messages) traces.emplace_back(m.trace_header);
         todo.emplace_back(
             invoke{id, b.messages.size(),
                    records_event(b.messages,
-                                 [](const message& m) -> const std::string& { return m.record; })});
+                                 [](const message& m) -> const std::string& { return m.record; }),
+                   merged_trace(traces)});
     };
     for (auto& [id, b] : running_) {
         if (!b.retry_at) continue;

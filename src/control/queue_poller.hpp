@@ -58,6 +58,7 @@ class queue_poller {
         std::string id, receipt_handle, group_id;
         std::string record;         ///< JSON
         time_point hidden_until{};  ///< then somebody else may get it
+        std::string trace_header{};
     };
 
     enum class outcome {
@@ -75,6 +76,7 @@ class queue_poller {
         std::uint64_t batch;
         std::size_t messages;
         std::string payload;
+        std::string trace_header{};  ///< merged; empty: none of them has one
     };
     /// From the queue: done with.
     struct remove {

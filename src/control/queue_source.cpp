@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -38,6 +39,13 @@ bool is_absence(const error& e) {
     return e == errc::not_found || e.code() == make_error_code(queue_errc::queue_does_not_exist);
 }
 
+std::unique_ptr<queue_client> open_queue(const control_plane::impl& owner,
+                                         const std::string& arn,
+                                         const asio::any_io_executor& executor) {
+    if (auto there = owner.queue_at(arn, executor)) return std::move(*there);
+    return make_local_queue(owner.queues_, {});  // which says that it is not there
+}
+
 /// The function was not reached, and may be another time.
 bool may_pass(const error& e) {
     return e == errc::throttled || e == errc::no_room || e == errc::not_ready ||
@@ -50,7 +58,7 @@ queue_source::queue_source(event_source_context& all,
                            event_source_mapping m,
                            std::vector<event_pattern> filters)
     : event_source(all, std::move(m), std::move(filters)),
-      queue_(owner().queues_.name_of(mapping().event_source_arn)),
+      queue_(open_queue(owner(), mapping().event_source_arn, thread())),
       poller_(settings_of(mapping())) {
     poller_.stop();
 }
@@ -101,8 +109,9 @@ void queue_source::hold(const error& why) {
 void queue_source::perform(queue_poller::receive r) {
     if (const auto there = check_function(function_arn()); there.has_error())
         return hold(there.error());
-    owner().queues_.async_receive(
-        queue_, {.max_messages = r.max, .wait = long_poll},
+    receive_options options{.max_messages = r.max, .wait = long_poll};
+    queue_->async_receive(
+        options,
         asio::bind_cancellation_slot(
             cancel_receive_.slot(),
             asio::bind_executor(thread(),
@@ -119,12 +128,25 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
     if (failed.code()) return hold(failed);
     const auto now = steady::now();
     const auto wall = std::chrono::system_clock::now();
+    // What goes round in a loop is left to the queue: it comes again, until its redrive policy
+    // moves it. So are those behind it in its group.
+    const std::string function = function_arn();
+    std::set<std::string, std::less<>> stopped_groups;
+    const auto is_stopped = [&](const queue_message& m) {
+        if (stopped_groups.contains(m.group_id)) return true;
+        if (!owner().stops(function, m.trace_header)) return false;
+        if (!m.group_id.empty()) stopped_groups.insert(m.group_id);
+        return true;
+    };
+    const std::size_t received_count = received.size();
+    std::erase_if(received, is_stopped);
     {
         const std::scoped_lock lock(mutex());
         std::vector<queue_poller::message> wanted;
         std::vector<std::string> filtered_out;
         for (queue_message& m : received) {
-            auto record = sqs_record(m, mapping().event_source_arn, owner().options_.region);
+            auto record =
+                sqs_record(m, mapping().event_source_arn, region_of(mapping().event_source_arn));
             std::string text = boost::json::serialize(record);
             if (has_filters() && !wants(filtered_form(std::move(record)))) {
                 filtered_out.push_back(std::move(m.receipt_handle));
@@ -135,9 +157,10 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
                               .group_id = std::move(m.group_id),
                               .record = std::move(text),
                               .hidden_until = now + std::chrono::duration_cast<steady::duration>(
-                                                        m.hidden_until - wall)});
+                                                        m.hidden_until - wall),
+                              .trace_header = std::move(m.trace_header)});
         }
-        polled_ += received.size();
+        polled_ += received_count;
         filtered_out_ += filtered_out.size();
         poller_.on_received(std::move(wanted), std::move(filtered_out), now);
     }
@@ -145,7 +168,9 @@ void queue_source::on_received(const error& failed, std::vector<queue_message> r
 }
 
 void queue_source::perform(queue_poller::invoke i) {
-    owner().async_invoke(function_arn(), std::move(i.payload), {}, {},
+    invoke_options options{.request_id = make_uuid(), .trace_id = std::move(i.trace_header)};
+    if (options.trace_id.empty()) options.trace_id = make_trace_id(options.request_id);
+    owner().async_invoke(function_arn(), std::move(i.payload), std::move(options), {},
                          asio::bind_executor(thread(), [s = self(), batch = i.batch](
                                                            const error& e, const response& r) {
                              s->on_invoked(batch, e, r);
@@ -184,8 +209,8 @@ void queue_source::perform(queue_poller::remove r) {
     auto batches = in_batches(std::move(r.receipt_handles));
     const auto left = std::make_shared<std::size_t>(batches.size());
     for (auto& each : batches)
-        owner().queues_.async_remove(
-            queue_, std::move(each),
+        queue_->async_remove(
+            std::move(each),
             asio::bind_executor(
                 thread(), [this, s = self(), left](const error& failed,
                                                    const std::vector<result<void>>& outcomes) {
@@ -211,8 +236,8 @@ void queue_source::perform(queue_poller::release r) {
     const auto left = std::make_shared<std::size_t>(batches.size());
     for (auto& each : batches)
         // What it comes to does not matter: they come again by themselves a little later.
-        owner().queues_.async_change_visibility(
-            queue_, std::move(each),
+        queue_->async_change_visibility(
+            std::move(each),
             asio::bind_executor(
                 thread(), [this, s = self(), left](const error&, const std::vector<result<void>>&) {
                     if (--*left != 0) return;

@@ -4,11 +4,13 @@
 /// and functions.
 
 #include "control/event_source.hpp"
+#include "control/queue_client.hpp"
 #include "control/queue_poller.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,7 @@ class queue_source final : public event_source {
     [[nodiscard]] result<void> check_function(const std::string& arn) const;
     [[nodiscard]] std::shared_ptr<queue_source> self();
 
-    const std::string queue_;
+    const std::unique_ptr<queue_client> queue_;
     // Under the mutex.
     queue_poller poller_;
     std::uint64_t polled_ = 0, filtered_out_ = 0, deleted_ = 0;

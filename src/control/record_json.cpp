@@ -187,6 +187,7 @@ void describe_item(Visitor& v, Mapping& m) {
     v("maximum_retry_attempts", m.maximum_retry_attempts);
     v("maximum_record_age", m.maximum_record_age);
     v("bisect_batch_on_function_error", m.bisect_batch_on_function_error);
+    v("tumbling_window", m.tumbling_window);
     v("on_failure", m.on_failure), v("enabled", m.enabled), v("last_modified", m.last_modified);
 }
 

@@ -35,6 +35,7 @@ struct version_entry {
     std::uint64_t generation = 0;
     /// Why its provisioned concurrency is not there; empty: it is, or is being made.
     std::string provisioned_failure;
+    bool is_scaled = false;  ///< it was given other bounds than `policy` has
     /// One load at a time. Taken before the registry's mutex, held over disk reads.
     std::mutex loading;
 
@@ -55,7 +56,9 @@ struct entry {
     std::map<std::uint64_t, version_ptr> published;          ///< by number
     /// How often what is provisioned has changed since it was last given to the versions.
     std::size_t provisionings = 0;
+    std::uint64_t recursive_dropped = 0;  ///< invocations
 
+    [[nodiscard]] bool allows_loops() const { return attributes.recursive_loop == "Allow"; }
     /// Of the attributes, else of what deploy was given.
     [[nodiscard]] std::optional<std::size_t> reserved() const {
         return attributes.reserved_concurrency ? attributes.reserved_concurrency

@@ -3,7 +3,13 @@
 #include "control/backoff.hpp"
 #include "control/item_failures.hpp"
 
+#include <boost/json.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
+#include <ctime>
 #include <set>
 #include <utility>
 
@@ -14,18 +20,100 @@ std::string_view to_string(shard_poller::condition c) noexcept {
                                                                   : "RecordAgeExceeded";
 }
 
+// ---- Windows ----
+
+namespace {
+
+constexpr std::string_view start_member = "{\"start\":", state_member = ",\"state\":";
+
+std::string iso_time(std::int64_t ms) {
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(ms / 1000)));
+}
+
+}  // namespace
+
+std::string shard_poller::open_window::note() const {
+    return fmt::format("{}{}{}{}}}", start_member, start_ms, state_member, state);
+}
+
+std::optional<shard_poller::open_window> shard_poller::read_note(std::string_view note) {
+    open_window w;
+    if (!note.starts_with(start_member) || !note.ends_with('}')) return std::nullopt;
+    note.remove_prefix(start_member.size());
+    note.remove_suffix(1);
+    const auto [end, ec] = std::from_chars(note.data(), note.data() + note.size(), w.start_ms);
+    note.remove_prefix(static_cast<std::size_t>(end - note.data()));
+    if (ec != std::errc() || !note.starts_with(state_member)) return std::nullopt;
+    w.state = note.substr(state_member.size());
+    w.is_early = w.state.size() > max_state;
+    return w;
+}
+
+void shard_poller::resume(std::string last, std::optional<open_window> window) {
+    done_ = kept_ = std::move(last);
+    window_ = std::move(window);
+    kept_note_ = note();
+}
+
+std::optional<std::string> shard_poller::state_in(std::string_view payload) {
+    boost::json::error_code failed;
+    boost::json::parse_options options;
+    options.max_depth = 512;
+    const boost::json::value said =
+        boost::json::parse({payload.data(), payload.size()}, failed, {}, options);
+    if (failed || !said.is_object()) return std::nullopt;
+    const boost::json::value* const state = said.get_object().if_contains("state");
+    if (!state || state->is_null()) return std::nullopt;
+    return boost::json::serialize(*state);
+}
+
+std::int64_t shard_poller::window_of(std::uint64_t number) {
+    const std::int64_t length = std::chrono::milliseconds(settings_.tumbling).count();
+    const std::int64_t arrived = at(number).what.arrived_ms;
+    return arrived - arrived % length;
+}
+
+bool shard_poller::turn_window(lane& l, time_point now) {
+    if (!window_) {
+        if (l.waiting.empty()) return true;
+        const record& first = at(l.waiting.front()).what;
+        window_.emplace();
+        window_->start_ms = window_of(l.waiting.front());
+        window_->end = first.arrived +
+                       std::chrono::milliseconds(window_->start_ms - first.arrived_ms) +
+                       settings_.tumbling;
+        return false;
+    }
+    bool is_over = window_->is_early || (l.waiting.empty() && progress_ != progress::reading);
+    if (!is_over && !l.waiting.empty()) {
+        is_over = window_of(l.waiting.front()) != window_->start_ms;
+    } else if (!is_over) {
+        // Nothing has come that was put before it ended.
+        const time_point over = std::max(window_->end, read_at_) + window_patience;
+        is_over = reading_ && now >= over;
+        if (!is_over) {
+            wake_at(over > now ? over : now + window_patience);
+            return true;
+        }
+    }
+    if (!is_over) return false;
+    l.batches.push_back({.id = ++last_batch_, .is_final = true});
+    return true;
+}
+
 // ---- What happened ----
 
 void shard_poller::on_read(std::vector<record> records, bool is_end, time_point now) {
     reading_ = cancelled_ = false;
     if (stopped_) return;
+    read_at_ = now;
     if (is_end) progress_ = progress::read;
     for (record& r : records) {
-        const std::uint64_t number = base_ + window_.size();
+        const std::uint64_t number = base_ + records_.size();
         const bool is_wanted = !r.text.empty();
         bytes_ += r.text.size();
         const std::size_t to = r.key_hash % lanes_.size();
-        window_.push_back({std::move(r), now + settings_.window, !is_wanted});
+        records_.push_back({std::move(r), now + settings_.window, !is_wanted});
         if (!is_wanted) continue;
         lanes_[to].waiting.push_back(number);
         ++waiting_;
@@ -94,13 +182,21 @@ void shard_poller::on_invoked(std::uint64_t id, answer a, time_point now) {
     ++b.invocations;
     b.throttles = 0;
     std::optional<std::size_t> first;
-    if (a.how == outcome::failed)
+    std::optional<std::string> state;
+    if (has_windows() && !b.is_final && a.how == outcome::answered) state = state_in(a.payload);
+    if (a.how == outcome::failed || (has_windows() && !b.is_final && !state))
         first = 0;
-    else if (settings_.reports_items)
+    else if (settings_.reports_items && !b.is_final)
         first = first_failure(b, a.payload);
     std::string().swap(a.payload);  // nobody asks for it again
     b.last = std::move(a);
+    // It is of those that are done with.
+    if (state && first != std::size_t{0}) {
+        window_->state = std::move(*state);
+        window_->is_early = window_->state.size() > max_state;
+    }
     if (first) return fail(*l, *first, now);
+    if (b.is_final) window_.reset();
     finish_batch(*l);
 }
 
@@ -111,7 +207,7 @@ void shard_poller::fail(lane& l, std::size_t first, time_point now) {
     counted_.failed += b.records.size();
     b.not_before = now + backoff(min_backoff, max_backoff, b.retries + 1);
     if (settings_.bisects && first > 0) return;  // where the function said
-    if (!settings_.bisects || b.records.size() == 1) {
+    if (!settings_.bisects || b.records.size() <= 1) {
         ++b.retries;
         return;
     }
@@ -135,7 +231,7 @@ void shard_poller::on_checkpoint(std::optional<time_point> again) {
     settling_ = false;
     if (again) {
         no_checkpoint_before_ = *again;
-        kept_.clear();
+        kept_.clear(), kept_note_.clear();
         if (progress_ == progress::ending) progress_ = progress::read;
     } else if (progress_ == progress::ending) {
         progress_ = progress::kept;
@@ -145,17 +241,28 @@ void shard_poller::on_checkpoint(std::optional<time_point> again) {
 // ---- What is to be done ----
 
 std::string shard_poller::payload_of(const batch& b) {
-    return records_event(
+    std::string event = records_event(
         b.records, [&](std::uint64_t each) -> const std::string& { return at(each).what.text; });
+    if (!window_) return event;
+    event.pop_back();
+    const std::int64_t length = std::chrono::milliseconds(settings_.tumbling).count();
+    return event + fmt::format(R"(,"window":{{"start":"{}","end":"{}"}},"state":{},{},)"
+                               R"("isFinalInvokeForWindow":{},"isWindowTerminatedEarly":{}}})",
+                               iso_time(window_->start_ms), iso_time(window_->start_ms + length),
+                               window_->state, settings_.origin, b.is_final,
+                               b.is_final && window_->is_early);
 }
 
 void shard_poller::form_batch(lane& l, time_point now) {
+    if (has_windows() && turn_window(l, now)) return;
     if (l.waiting.empty()) return;
     std::size_t n = 0, size = records_frame;
+    if (window_) size += window_->state.size() + settings_.origin.size() + 256;
     bool is_full = false;
     for (const std::uint64_t each : l.waiting) {
         size += at(each).what.text.size() + 1;
-        is_full = n == settings_.batch_size || (n > 0 && size > max_payload);
+        is_full = n == settings_.batch_size || (n > 0 && size > max_payload) ||
+                  (window_ && window_of(each) != window_->start_ms);
         if (is_full) break;
         ++n;
     }
@@ -192,10 +299,10 @@ void shard_poller::run(lane& l, time_point now, std::vector<action>& todo) {
     if (l.batches.empty()) return;
     batch& b = l.batches.front();
     if (b.is != batch::state::ready) return;
-    if (settings_.max_retries && b.retries > *settings_.max_retries)
+    if (!has_windows() && settings_.max_retries && b.retries > *settings_.max_retries)
         return give_up(l, b.records.size(), condition::retry_attempts_exhausted, todo);
     if (b.not_before > now) return wake_at(b.not_before);
-    if (settings_.max_age) {
+    if (!has_windows() && settings_.max_age) {
         const auto young = std::ranges::find_if(b.records, [&](std::uint64_t each) {
             return now - at(each).what.arrived <= *settings_.max_age;
         });
@@ -207,9 +314,10 @@ void shard_poller::run(lane& l, time_point now, std::vector<action>& todo) {
     b.is = batch::state::with_function;
     ++running_, ++busy_;
     counted_.invoked += b.records.size();
-    iterator_age_ =
-        std::max(std::chrono::milliseconds(), std::chrono::duration_cast<std::chrono::milliseconds>(
-                                                  now - at(b.records.back()).what.arrived));
+    if (!b.records.empty())
+        iterator_age_ = std::max(std::chrono::milliseconds(),
+                                 std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     now - at(b.records.back()).what.arrived));
     todo.emplace_back(invoke{b.id, payload_of(b)});
 }
 
@@ -226,14 +334,17 @@ void shard_poller::step_back(std::vector<action>& todo) {
 }
 
 void shard_poller::settle(time_point now, std::vector<action>& todo) {
-    while (!window_.empty() && window_.front().is_done) {
-        done_ = std::move(window_.front().what.sequence_number);
-        window_.pop_front();
+    while (!records_.empty() && records_.front().is_done) {
+        done_ = std::move(records_.front().what.sequence_number);
+        records_.pop_front();
         ++base_;
     }
     if (settling_) return;
-    const bool is_end = progress_ == progress::read && window_.empty();
-    if (!is_end && done_ == kept_) return;
+    const bool is_end = progress_ == progress::read && records_.empty() && !window_;
+    std::string noted = note();
+    if (!is_end && done_ == kept_ && noted == kept_note_) return;
+    // A window that has begun without an answer yet begins again another time.
+    if (!is_end && done_.empty()) return;
     if (no_checkpoint_before_ > now) {
         // Of one that was stopped it is given up: what follows is done again.
         if (!stopped_) wake_at(no_checkpoint_before_);
@@ -241,8 +352,9 @@ void shard_poller::settle(time_point now, std::vector<action>& todo) {
     }
     settling_ = true;
     kept_ = done_;
+    kept_note_ = noted;
     if (is_end) progress_ = progress::ending;
-    todo.emplace_back(checkpoint{is_end ? std::string() : done_});
+    todo.emplace_back(checkpoint{is_end ? std::string() : done_, std::move(noted)});
 }
 
 std::vector<shard_poller::action> shard_poller::step(time_point now, bool may_read) {
@@ -255,7 +367,7 @@ std::vector<shard_poller::action> shard_poller::step(time_point now, bool may_re
     settle(now, todo);
     if (stopped_ || reading_ || progress_ != progress::reading || !may_read) return todo;
     const std::size_t room = settings_.batch_size * lanes_.size();
-    if (waiting_ >= room || window_.size() >= std::max(max_window * room, min_window)) return todo;
+    if (waiting_ >= room || records_.size() >= std::max(max_window * room, min_window)) return todo;
     if (no_read_before_ > now) {
         wake_at(no_read_before_);
         return todo;

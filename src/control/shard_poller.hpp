@@ -9,11 +9,16 @@
 /// batch that the function fails is tried again and holds up its lane, until it is answered, or is
 /// given up because it was tried too often or its records are too old. Bisected, it goes on as two.
 ///
+/// With a tumbling window a batch is of one window, and brings the state that the one before it was
+/// answered with; a batch without records ends the window. There is one lane then, and nothing is
+/// given up: who is not answered holds up the shard. Place and state are one checkpoint.
+///
 /// The shard's checkpoint is the last record before the first that is not done with, whatever
 /// later ones have come to. What is read beyond it is bounded.
 ///
 /// Source: Lambda Developer Guide, "Using Lambda with Kinesis Data Streams" and its pages on error
-/// handling and partial batch responses. How fast it tries again is not said there.
+/// handling, partial batch responses and stateful processing. How fast it tries again is not said
+/// there.
 
 #include "control/records_event.hpp"
 
@@ -50,14 +55,33 @@ class shard_poller {
         bool bisects = false;
         std::optional<std::uint64_t> max_retries{};     ///< nothing: as often as need be
         std::optional<std::chrono::seconds> max_age{};  ///< nothing: however old it is
+        std::chrono::seconds tumbling{};                ///< zero: no windows
+        std::string origin{};  ///< of events with a window: their members "shardId" and so on
     };
+
+    /// A window's state in an event and in a checkpoint.
+    static constexpr std::size_t max_state = std::size_t{1} << 20;
+    /// After its end, before a window is over for want of records.
+    static constexpr std::chrono::milliseconds window_patience{1000};
 
     struct record {
         std::string sequence_number;
         std::size_t key_hash = 0;  ///< equal for equal partition keys
         std::string text{};        ///< JSON; empty: no filter wants it
         time_point arrived{};      ///< in the stream
+        std::int64_t arrived_ms = 0;  ///< the same on the wall, since 1970
     };
+
+    /// A window that has begun and is not over.
+    struct open_window {
+        std::int64_t start_ms = 0;
+        time_point end{};
+        std::string state = "{}";  ///< JSON
+        bool is_early = false;     ///< it ends for its state's size
+        [[nodiscard]] std::string note() const;
+    };
+    /// What `note` was made of; nothing: it is none. Its `end` is not set.
+    static std::optional<open_window> read_note(std::string_view note);
 
     enum class outcome {
         answered,
@@ -96,6 +120,7 @@ class shard_poller {
     /// Keep it: all is done with up to this sequence number; empty: the shard is.
     struct checkpoint {
         std::string last;
+        std::string note{};  ///< of the window that has begun; empty: none has
     };
     using action = std::variant<read, cancel_read, invoke, discard, checkpoint>;
 
@@ -107,7 +132,10 @@ class shard_poller {
         }
     };
 
-    explicit shard_poller(settings s) : settings_(s), lanes_(s.lanes) {}
+    explicit shard_poller(settings s)
+        : settings_(std::move(s)), lanes_(settings_.tumbling.count() ? 1 : settings_.lanes) {}
+    /// Before anything else: where a checkpoint was left.
+    void resume(std::string last, std::optional<open_window> window);
 
     /// Reads nothing more, and forgets what no function has: it is read again another time. What is
     /// with the function goes on. There is no way back.
@@ -154,6 +182,7 @@ class shard_poller {
         time_point not_before{};
         std::size_t retries = 0, throttles = 0, invocations = 0;
         answer last{};
+        bool is_final = false;  ///< of a window, without records
     };
     struct lane {
         std::deque<std::uint64_t> waiting{};
@@ -161,13 +190,20 @@ class shard_poller {
     };
     enum class progress { reading, read, ending, kept };
 
-    [[nodiscard]] entry& at(std::uint64_t number) { return window_[number - base_]; }
+    [[nodiscard]] entry& at(std::uint64_t number) { return records_[number - base_]; }
     void let_go(std::uint64_t number);  ///< its text
     void finish(std::uint64_t number);
     void finish_batch(lane& l);  ///< the first
     /// The first becomes two, the first of them of `n` records.
     static void split_batch(lane& l, std::size_t n);
     void form_batch(lane& l, time_point now);
+    [[nodiscard]] bool has_windows() const { return settings_.tumbling.count() > 0; }
+    [[nodiscard]] std::int64_t window_of(std::uint64_t number);
+    /// Begins and ends windows. Whether no batch is to be made now.
+    bool turn_window(lane& l, time_point now);
+    /// The state in what the function answered; nothing: there is none.
+    static std::optional<std::string> state_in(std::string_view payload);
+    [[nodiscard]] std::string note() const { return window_ ? window_->note() : std::string(); }
     void run(lane& l, time_point now, std::vector<action>& todo);
     void give_up(lane& l, std::size_t records, condition why, std::vector<action>& todo);
     /// The first batch, of which the records from `first` on have failed.
@@ -182,13 +218,16 @@ class shard_poller {
     settings settings_;
     bool stopped_ = false, reading_ = false, cancelled_ = false, settling_ = false;
     progress progress_ = progress::reading;
-    std::deque<entry> window_;
-    std::uint64_t base_ = 0;  ///< the number of the window's first
+    std::deque<entry> records_;  ///< all that are here
+    std::uint64_t base_ = 0;     ///< the number of the first
+    std::optional<open_window> window_;
+    time_point read_at_{};  ///< when records were last read
     std::size_t waiting_ = 0;
     std::vector<lane> lanes_;
     std::uint64_t last_batch_ = 0;
     std::size_t running_ = 0, busy_ = 0, bytes_ = 0;
     std::string done_, kept_;  ///< sequence numbers
+    std::string kept_note_;
     time_point no_read_before_{}, no_checkpoint_before_{};
     std::optional<time_point> wake_;
     counts counted_;

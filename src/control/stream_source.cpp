@@ -106,7 +106,7 @@ std::shared_ptr<stream_source> stream_source::self() {
     return std::static_pointer_cast<stream_source>(shared_from_this());
 }
 
-shard_poller::settings stream_source::settings() const {
+shard_poller::settings stream_source::settings(std::string_view shard_id) const {
     const event_source_mapping& m = mapping();
     shard_poller::settings s{.batch_size = static_cast<std::size_t>(m.batch_size),
                              .window = std::chrono::seconds(m.maximum_batching_window),
@@ -116,7 +116,22 @@ shard_poller::settings stream_source::settings() const {
     if (m.maximum_retry_attempts >= 0)
         s.max_retries = static_cast<std::uint64_t>(m.maximum_retry_attempts);
     if (m.maximum_record_age >= 0) s.max_age = std::chrono::seconds(m.maximum_record_age);
+    s.tumbling = std::chrono::seconds(m.tumbling_window);
+    s.origin = fmt::format(R"("shardId":{},"eventSourceARN":{})",
+                           json::serialize(json::string_view(shard_id.data(), shard_id.size())),
+                           json::serialize(json::string_view(m.event_source_arn)));
     return s;
+}
+
+stream_source::shard_ptr stream_source::make(const consumer_shard& from) const {
+    const shard_poller::settings s = settings(from.shard.id);
+    auto made = std::make_shared<shard>(from.shard.id, from.iterator, s);
+    auto window = s.tumbling.count() > 0 ? shard_poller::read_note(from.note) : std::nullopt;
+    if (window)
+        window->end = steady::now() + s.tumbling +
+                      (stream_time(std::chrono::milliseconds(window->start_ms)) - wall_now());
+    made->poller.resume(from.last, std::move(window));
+    return made;
 }
 
 void stream_source::clear() {
@@ -226,7 +241,7 @@ void stream_source::on_listed(const error& failed, std::vector<consumer_shard> s
                     to_be_read.contains(each.shard.adjacent_parent_id))
                     continue;
                 shard_ptr& at = shards_[each.shard.id];
-                if (!at) at = std::make_shared<shard>(each.shard.id, each.iterator, settings());
+                if (!at) at = make(each);
             }
         } else {
             must_list_ = true;
@@ -280,7 +295,8 @@ void stream_source::on_read(const shard_ptr& at, const error& failed, record_pag
                                    .key_hash = std::hash<std::string>()(r.partition_key),
                                    .text = is_wanted ? json::serialize(record) : std::string(),
                                    .arrived = now - std::chrono::duration_cast<steady::duration>(
-                                                        wall - r.arrived)});
+                                                        wall - r.arrived),
+                                   .arrived_ms = r.arrived.time_since_epoch().count()});
             }
             polled_ += records.size();
             if (!page.next_iterator.empty()) at->iterator = page.next_iterator;
@@ -357,7 +373,7 @@ void stream_source::perform(const shard_ptr& at, shard_poller::discard d) {
 
 void stream_source::perform(const shard_ptr& at, shard_poller::checkpoint c) {
     owner().streams_.async_checkpoint(
-        stream_, uuid_, at->id, std::move(c.last),
+        stream_, uuid_, at->id, std::move(c.last), std::move(c.note),
         asio::bind_executor(thread(), [s = self(), at](const error& failed, const std::string&) {
             // One that is gone needs none.
             const bool is_lost = failed.code() && !is_gone(failed);

@@ -31,8 +31,8 @@ class stream_source final : public event_source {
 
   private:
     struct shard {
-        shard(std::string i, std::string from, const shard_poller::settings& s)
-            : id(std::move(i)), poller(s), iterator(std::move(from)) {}
+        shard(std::string i, std::string from, shard_poller::settings s)
+            : id(std::move(i)), poller(std::move(s)), iterator(std::move(from)) {}
 
         const std::string id;
         shard_poller poller;  ///< under the mutex
@@ -52,7 +52,9 @@ class stream_source final : public event_source {
     // Under the mutex.
     /// All shards are to stop and then to go.
     void clear();
-    [[nodiscard]] shard_poller::settings settings() const;
+    [[nodiscard]] shard_poller::settings settings(std::string_view shard_id) const;
+    /// The shard, at the consumer's place in it.
+    [[nodiscard]] shard_ptr make(const consumer_shard& from) const;
 
     void list();
     void on_listed(const error& failed, std::vector<consumer_shard> shards);

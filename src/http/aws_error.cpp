@@ -27,6 +27,7 @@ constexpr std::array forms = {
     wire_form{aws_error::resource_not_found, status::not_found, "ResourceNotFoundException", "Message", "User"},
     wire_form{aws_error::resource_conflict, status::conflict, "ResourceConflictException", "message", "User"},
     wire_form{aws_error::resource_in_use, status::bad_request, "ResourceInUseException", "Message", "User"},
+    wire_form{aws_error::recursive_invocation, status::bad_request, "RecursiveInvocationException", "Message", "User"},
     wire_form{aws_error::provisioned_concurrency_not_found, status::not_found, "ProvisionedConcurrencyConfigNotFoundException", "message", "User"},
     wire_form{aws_error::code_signing_config_not_found, status::not_found, "CodeSigningConfigNotFoundException", "Message", "User"},
     wire_form{aws_error::invalid_parameter_value, status::bad_request, "InvalidParameterValueException", "message", "User"},
@@ -74,6 +75,7 @@ constexpr std::array mappings = {
     mapping{errc::precondition_failed, aws_error::precondition_failed},
     mapping{errc::code_storage_exceeded, aws_error::code_storage_exceeded},
     mapping{errc::throttled, aws_error::too_many_requests},
+    mapping{errc::recursive_invocation, aws_error::recursive_invocation},
     mapping{errc::no_room, aws_error::service_unavailable},
     mapping{errc::shutting_down, aws_error::service_unavailable},
 };

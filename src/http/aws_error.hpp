@@ -16,6 +16,7 @@ enum class aws_error {
     resource_not_found,
     resource_conflict,
     resource_in_use,
+    recursive_invocation,
     provisioned_concurrency_not_found,
     code_signing_config_not_found,
     invalid_parameter_value,

@@ -46,10 +46,6 @@ void refuse_others(const reader& r) {
             refuse(errc::unsupported, std::string(each) +
                                           " of an event source mapping is not implemented by this "
                                           "server yet");
-    if (r.number("TumblingWindowInSeconds").value_or(0) != 0)
-        refuse(errc::unsupported,
-               "TumblingWindowInSeconds of an event source mapping is not implemented by this "
-               "server yet");
 }
 
 /// Empty: it is taken away.
@@ -69,6 +65,7 @@ void read_stream_members(const reader& r, Request& request) {
     request.maximum_record_age = r.number("MaximumRecordAgeInSeconds");
     if (r.find("BisectBatchOnFunctionError"))
         request.bisect_batch_on_function_error = r.flag("BisectBatchOnFunctionError");
+    request.tumbling_window = count(r, "TumblingWindowInSeconds", "tumblingWindowInSeconds");
     request.on_failure = on_failure(r);
 }
 
@@ -116,8 +113,6 @@ shaped<create_event_source_mapping_request> read_create(std::string_view body) {
         // A source of another kind is refused for itself, and not for what belongs to it.
         request.event_source_arn = r.text("EventSourceArn").value_or("");
         const bool is_queue = request.event_source_arn.starts_with("arn:aws:sqs:");
-        if (is_queue && r.number("TumblingWindowInSeconds").value_or(0) != 0)
-            refuse_foreign("TumblingWindowInSeconds");
         if (is_queue || request.event_source_arn.starts_with("arn:aws:kinesis:")) refuse_others(r);
         request.starting_position = r.text("StartingPosition").value_or("");
         request.starting_position_timestamp = milliseconds(r, "StartingPositionTimestamp");
@@ -178,7 +173,7 @@ json::object shown(const event_source_mapping& m) {
         o["MaximumRetryAttempts"] = m.maximum_retry_attempts;
         o["MaximumRecordAgeInSeconds"] = m.maximum_record_age;
         o["BisectBatchOnFunctionError"] = m.bisect_batch_on_function_error;
-        o["TumblingWindowInSeconds"] = 0;
+        o["TumblingWindowInSeconds"] = m.tumbling_window;
         json::object destination;
         if (!m.on_failure.empty()) destination["Destination"] = m.on_failure;
         o["DestinationConfig"] = json::object{{"OnFailure", std::move(destination)}};

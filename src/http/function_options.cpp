@@ -96,6 +96,7 @@ reply get_function_scaling_config(const call& c) {
         [](const function_scaling& s) {
             json::object o{{"FunctionArn", s.function_arn}};
             if (s.requested) o["RequestedFunctionScalingConfig"] = scaling_object(*s.requested);
+            if (s.applied) o["AppliedFunctionScalingConfig"] = scaling_object(*s.applied);
             return json::serialize(o);
         });
 }

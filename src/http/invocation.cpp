@@ -7,8 +7,6 @@
 
 #include <boost/json.hpp>
 
-#include <chrono>
-#include <cstdint>
 
 namespace hearth::http {
 namespace {
@@ -51,31 +49,13 @@ std::string from_traceparent(std::string_view value) {
     return id;
 }
 
-/// Version, time in hex, 96 random bits, and a parent of 64; here the request id's.
-std::string new_trace(std::string_view request_id) {
-    static constexpr char digits[] = "0123456789abcdef";
-    const auto now =
-        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                       std::chrono::system_clock::now().time_since_epoch())
-                                       .count());
-    std::string id = "Root=1-";
-    for (int shift = 28; shift >= 0; shift -= 4) id += digits[now >> shift & 15];
-    id += '-';
-    for (std::size_t i = 0, taken = 0; i < request_id.size() && taken < 24; ++i)
-        if (request_id[i] != '-') id += request_id[i], ++taken;
-    id += ";Parent=";
-    for (std::size_t i = request_id.size(), taken = 0; i > 0 && taken < 16; --i)
-        if (request_id[i - 1] != '-') id += request_id[i - 1], ++taken;
-    return id + ";Sampled=0";
-}
-
 }  // namespace
 
 std::string trace_of(const beast_http::fields& headers, std::string_view request_id) {
     const std::string_view trace = header(headers, "X-Amzn-Trace-Id");
     if (!trace.empty() && trace.size() <= max_trace_id) return std::string(trace);
     if (auto other = from_traceparent(header(headers, "traceparent")); !other.empty()) return other;
-    return new_trace(request_id);
+    return make_trace_id(request_id);
 }
 
 std::variant<invocation, reply> read_invocation(const beast_http::fields& headers,

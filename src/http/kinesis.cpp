@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -335,6 +336,18 @@ result<json::object> split_shard(const context& x) {
     return nothing();
 }
 
+result<json::object> update_shard_count(const context& x) {
+    const std::size_t target =
+        read_limit(x.in, "TargetShardCount", 0, std::numeric_limits<std::int32_t>::max());
+    const std::string how = x.in.required_text("ScalingType", "scalingType");
+    if (how != "UNIFORM_SCALING") not_among("scalingType", how, "UNIFORM_SCALING");
+    const std::size_t before = taken(x.streams.set_shard_count(x.name, target));
+    return json::object{{"StreamName", x.name},
+                        {"StreamARN", x.streams.arn_of(x.name)},
+                        {"CurrentShardCount", before},
+                        {"TargetShardCount", target}};
+}
+
 result<json::object> merge_shards(const context& x) {
     taken(x.streams.merge(x.name, x.in.required_text("ShardToMerge", "shardToMerge"),
                           x.in.required_text("AdjacentShardToMerge", "adjacentShardToMerge")));
@@ -537,7 +550,7 @@ constexpr operation_row rows[] = {
     {"UntagResource", remove_tags, nullptr},
     {"UpdateAccountSettings", nullptr, nullptr},
     {"UpdateMaxRecordSize", nullptr, nullptr},
-    {"UpdateShardCount", nullptr, nullptr},
+    {"UpdateShardCount", update_shard_count, nullptr},
     {"UpdateStreamMode", update_mode, nullptr},
     {"UpdateStreamWarmThroughput", nullptr, nullptr},
 };

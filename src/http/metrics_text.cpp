@@ -130,6 +130,9 @@ void write_functions(page& out, const metrics& m) {
     plain("hearth_spillovers_total", "counter",
           "Invocations beyond the function's provisioned concurrency.",
           [](const auto& f) { return f.spillovers; });
+    plain("hearth_recursive_invocations_dropped_total", "counter",
+          "Invocations stopped, since they would have gone on with a loop.",
+          [](const auto& f) { return f.recursive_dropped; });
     plain("hearth_concurrent_executions", "gauge", "Invocations admitted and not yet ended.",
           [](const auto& f) { return f.concurrent_executions; });
     each("hearth_environments", "gauge", "Execution environments by state.",

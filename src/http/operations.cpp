@@ -137,10 +137,6 @@ constexpr operation kept_only[] = {
     operation::get_function_code_signing_config,
     operation::put_runtime_management_config,
     operation::get_runtime_management_config,
-    operation::put_function_recursion_config,
-    operation::get_function_recursion_config,
-    operation::put_function_scaling_config,
-    operation::get_function_scaling_config,
 };
 
 bool contains(std::string_view query, std::string_view part) {

@@ -16,6 +16,7 @@ void session::call_queues() {
                            .path = split_target(view(parser_->get().target())).path,
                            .request_id = request_id_,
                            .origin = origin(),
+                           .trace_header = std::string(view(parser_->get()["X-Amzn-Trace-Id"])),
                            .by = proof_.key},
                           parser_->get().body());
     if (auto* refused = std::get_if<reply>(&read)) return respond(std::move(*refused));

@@ -1,6 +1,7 @@
 #include "http/sqs.hpp"
 
 #include "http/authentication.hpp"
+#include "http/invocation.hpp"
 #include "http/json_reader.hpp"
 #include "http/operations_table.hpp"
 #include "http/sqs_wire.hpp"
@@ -95,13 +96,14 @@ message_attributes read_attributes(const reader& in, std::string_view name) {
     return to;
 }
 
-outgoing_message read_message(const reader& in, const std::string& sender) {
+outgoing_message read_message(const reader& in, const call& c) {
     outgoing_message m{.body = in.text("MessageBody").value_or(""),
                        .delay = seconds(in, "DelaySeconds"),
                        .attributes = read_attributes(in, "MessageAttributes"),
+                       .trace_header = c.trace_header,
                        .group_id = in.text("MessageGroupId").value_or(""),
                        .deduplication_id = in.text("MessageDeduplicationId").value_or(""),
-                       .sender_id = sender};
+                       .sender_id = c.sender};
     for (auto& [name, a] : read_attributes(in, "MessageSystemAttributes")) {
         if (name != "AWSTraceHeader" || a.type != "String")
             throw fault(queue_errc::invalid_parameter_value,
@@ -319,7 +321,7 @@ T only(std::vector<T> all) {
 void send_message(const context& x) {
     const reader in(x.c->input);
     std::vector<outgoing_message> one;
-    one.push_back(read_message(in, x.c->sender));
+    one.push_back(read_message(in, *x.c));
     x.control.queues().async_send(
         x.c->queue, std::move(one),
         then(x, [](std::vector<result<sent_message>> sent) -> result<json::object> {
@@ -443,7 +445,7 @@ result<json::object> write_entries(const std::vector<std::string>& ids,
 
 void send_message_batch(const context& x) {
     auto [ids, messages] = read_entries<outgoing_message>(
-        *x.c, [&](const reader& entry) { return read_message(entry, x.c->sender); });
+        *x.c, [&](const reader& entry) { return read_message(entry, *x.c); });
     x.control.queues().async_send(
         x.c->queue, std::move(messages),
         then(x, [ids = std::move(ids)](const std::vector<result<sent_message>>& all) {
@@ -548,6 +550,7 @@ std::variant<call_ptr, reply> read(const control_plane& control,
     c->request_id = e.request_id;
     c->origin = e.origin;
     if (e.by) c->sender = e.by->name;
+    if (e.trace_header.size() <= max_trace_id) c->trace_header = e.trace_header;
     std::string operation(e.service.operation);
     if (c->how == protocol::query) {
         auto form = read_form(body);

@@ -33,6 +33,7 @@ struct call {
     std::string request_id{};
     std::string origin{};  ///< "http://HOST", for queues' URLs
     std::string sender{};  ///< shown as SenderId; empty: the account
+    std::string trace_header{};  ///< of messages that bring none
 };
 using call_ptr = std::shared_ptr<const call>;
 
@@ -41,6 +42,7 @@ struct envelope {
     service_call service{};
     std::string_view path{};
     std::string request_id{}, origin{};
+    std::string trace_header{};      ///< X-Amzn-Trace-Id
     const access_key* by = nullptr;  ///< null: anyone's
 };
 

@@ -114,8 +114,11 @@ json::value read_value(const node& from) {
 json::object read_structure(const node& from) {
     json::object to;
     for (const auto& [name, child] : from.children) {
+        // AWS's SDKs write one without items as its member's name and nothing.
+        const bool is_nothing = child.children.empty() && child.value.empty();
         const auto c = std::ranges::find_if(collections, [&](const collection& each) {
-            return each.element == name && !child.children.empty();
+            return is_nothing ? each.member == name
+                              : each.element == name && !child.children.empty();
         });
         if (c == std::end(collections)) {
             std::int64_t n = 0;

@@ -156,6 +156,7 @@ result<runtime> runtime::create(runtime_options options) {
     c.runtime_directory = options.runtime_directory;
     c.region = options.region;
     c.account_id = options.account_id;
+    c.queue_endpoints = options.queue_endpoints;
     c.account_concurrency = options.account_concurrency;
     c.events = options.events;
     c.observer = options.observer;

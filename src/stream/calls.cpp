@@ -120,6 +120,11 @@ result<void> stream_service::merge(std::string_view name,
     });
 }
 
+result<std::size_t> stream_service::set_shard_count(std::string_view name, std::size_t target) {
+    return wait_for(
+        *impl_, [&](store& s, stream_time now) { return s.set_shard_count(name, target, now); });
+}
+
 result<void> stream_service::increase_retention(std::string_view name,
                                                 std::chrono::hours retention) {
     return wait_for(*impl_, [&](store& s, stream_time) {
@@ -222,12 +227,14 @@ void stream_service::async_checkpoint(std::string name,
                                       std::string consumer,
                                       std::string shard_id,
                                       std::string sequence_number,
+                                      std::string note,
                                       checkpoint_handler handler) {
     start_call<std::string>(
         *impl_,
         [name = std::move(name), consumer = std::move(consumer), shard_id = std::move(shard_id),
-         last = std::move(sequence_number)](store& s, stream_time) -> result<std::string> {
-            HEARTH_CHECK(s.checkpoint(name, consumer, shard_id, last));
+         last = std::move(sequence_number),
+         note = std::move(note)](store& s, stream_time) -> result<std::string> {
+            HEARTH_CHECK(s.checkpoint(name, consumer, shard_id, last, note));
             return last;
         },
         std::move(handler));

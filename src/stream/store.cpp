@@ -18,6 +18,7 @@ namespace {
 /// As in sqlite_storage.cpp. Times are milliseconds of the wall clock.
 ///   1  tables streams, shards, records, tags
 ///   2  table places: of consumers, in shards
+///   3  places have a note
 constexpr const char* steps[] = {
     "CREATE TABLE streams (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " created INTEGER NOT NULL, retention_hours INTEGER NOT NULL, on_demand INTEGER NOT NULL)"
@@ -36,7 +37,8 @@ constexpr const char* steps[] = {
     " PRIMARY KEY (stream, key)) STRICT, WITHOUT ROWID;",
     // `next`: the first sequence number that the consumer is not done with.
     "CREATE TABLE places (consumer TEXT NOT NULL, shard INTEGER NOT NULL, next INTEGER NOT NULL,"
-    " is_done INTEGER NOT NULL, PRIMARY KEY (consumer, shard)) STRICT, WITHOUT ROWID;"};
+    " is_done INTEGER NOT NULL, PRIMARY KEY (consumer, shard)) STRICT, WITHOUT ROWID;",
+    "ALTER TABLE places ADD COLUMN note TEXT NOT NULL DEFAULT '';"};
 constexpr sqlite::schema streams_schema{.application = 0x48727453, .steps = steps};  // "HrtS"
 
 constexpr std::size_t max_cached_streams = 10'000;
@@ -171,12 +173,12 @@ result<void> store::prepare() {
          " ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value"},
         {untag_, "DELETE FROM tags WHERE stream = ?1 AND key = ?2"},
         {places_,
-         "SELECT shard, next, is_done FROM places WHERE consumer = ?1"
+         "SELECT shard, next, is_done, note FROM places WHERE consumer = ?1"
          " AND shard IN (SELECT id FROM shards WHERE stream = ?2)"},
         {set_place_,
-         "INSERT INTO places (consumer, shard, next, is_done) VALUES (?1, ?2, ?3, ?4)"
+         "INSERT INTO places (consumer, shard, next, is_done, note) VALUES (?1, ?2, ?3, ?4, ?5)"
          " ON CONFLICT (consumer, shard) DO UPDATE SET next = excluded.next,"
-         " is_done = excluded.is_done"},
+         " is_done = excluded.is_done, note = excluded.note"},
         {drop_places_,
          "DELETE FROM places WHERE shard IN (SELECT id FROM shards WHERE stream = ?1)"},
         {drop_consumer_, "DELETE FROM places WHERE consumer = ?1"},
@@ -546,6 +548,50 @@ result<void> store::merge(std::string_view name,
     return {};
 }
 
+std::size_t store::open_at(const stream& s, hash_key key) {
+    // Ranges leave no gap: the last that does not begin behind the key has it.
+    const auto behind = std::ranges::upper_bound(
+        s.open, key, {}, [&](std::size_t n) { return s.shards[n].range.first; });
+    return static_cast<std::size_t>(behind - s.open.begin()) - 1;
+}
+
+result<std::size_t> store::set_shard_count(std::string_view name,
+                                           std::size_t target,
+                                           stream_time now) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    const std::size_t current = s->open.size();
+    // AWS's ValidationException, of this alone.
+    if (s->on_demand)
+        return error(errc::invalid_argument,
+                     fmt::format("Stream {} under account {} is ON_DEMAND: its shards are not "
+                                 "counted by UpdateShardCount.",
+                                 name, who.account));
+    if (target < 1) return bad_argument("TargetShardCount must be 1 or more.");
+    if (target > 2 * current || 2 * target < current)
+        return fail(stream_errc::limit_exceeded,
+                    fmt::format("UpdateShardCount cannot scale stream {} from {} open shards to "
+                                "{}: from half of them to twice as many is what it can.",
+                                name, current, target));
+    if (target > current) HEARTH_CHECK(check_room(target - current));
+    for (const hash_range& range : divide(target)) {
+        HEARTH_TRY(s, stream_of(name));
+        const shard& last = s->shards[s->open[open_at(*s, range.last)]];
+        if (last.range.last != range.last) {
+            const std::string id = last.id();
+            HEARTH_CHECK(split(name, id, to_decimal(range.last + 1), now));
+        }
+        for (;;) {
+            HEARTH_TRY(s, stream_of(name));
+            const std::size_t low = open_at(*s, range.first);
+            if (s->shards[s->open[low]].range.last == range.last) break;
+            const std::string one = s->shards[s->open[low]].id(),
+                              other = s->shards[s->open[low + 1]].id();
+            HEARTH_CHECK(merge(name, one, other, now));
+        }
+    }
+    return current;
+}
+
 // ---- Records ----
 
 result<std::vector<stored_record>> store::put_records(std::string_view name,
@@ -568,10 +614,7 @@ result<std::vector<stored_record>> store::put_records(std::string_view name,
     std::vector<stored_record> stored;
     stored.reserve(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
-        // Ranges leave no gap: the last that does not begin behind the key has it.
-        const auto behind = std::ranges::upper_bound(
-            s->open, keys[i], {}, [&](std::size_t n) { return s->shards[n].range.first; });
-        const shard& to = s->shards[*std::prev(behind)];
+        const shard& to = s->shards[s->open[open_at(*s, keys[i])]];
         put(put_, 1, to.row), put(put_, 2, number(now));
         put(put_, 3, std::string_view(records[i].partition_key));
         sqlite::put_bytes(put_, 4, records[i].data);
@@ -708,22 +751,29 @@ result<std::vector<consumer_shard>> store::consumer_shards(std::string_view name
                                                            std::string_view consumer,
                                                            stream_time now) {
     HEARTH_TRY(const stream* s, stream_of(name));
-    std::map<std::int64_t, std::pair<std::int64_t, bool>> places;
+    struct found_place {
+        std::int64_t next = 0;
+        bool is_done = false;
+        std::string note{};
+    };
+    std::map<std::int64_t, found_place> places;
     put(places_, 1, consumer), put(places_, 2, s->row);
     HEARTH_CHECK(database_.each_row(places_, [&](const sqlite::statement_ptr& row) {
-        places.emplace(number_at(row, 0), std::pair(number_at(row, 1), number_at(row, 2) != 0));
+        places.emplace(number_at(row, 0),
+                       found_place{number_at(row, 1), number_at(row, 2) != 0, text_at(row, 3)});
         return true;
     }));
     std::vector<consumer_shard> all;
     all.reserve(s->shards.size());
     for (const shard& each : s->shards) {
-        const auto place = places.find(each.row);
-        const auto [next, is_done] =
-            place == places.end() ? std::pair(std::int64_t{0}, false) : place->second;
-        all.push_back({.shard = describe(each),
-                       .iterator = write_iterator(
-                           {.stream = s->name, .shard = each.row, .next = next, .given = now}),
-                       .is_done = is_done});
+        found_place& place = places[each.row];
+        all.push_back(
+            {.shard = describe(each),
+             .iterator = write_iterator(
+                 {.stream = s->name, .shard = each.row, .next = place.next, .given = now}),
+             .is_done = place.is_done,
+             .last = place.next > 0 ? write_sequence_number(place.next - 1) : std::string(),
+             .note = std::move(place.note)});
     }
     return all;
 }
@@ -731,7 +781,8 @@ result<std::vector<consumer_shard>> store::consumer_shards(std::string_view name
 result<void> store::checkpoint(std::string_view name,
                                std::string_view consumer,
                                std::string_view shard_id,
-                               std::string_view last) {
+                               std::string_view last,
+                               std::string_view note) {
     HEARTH_TRY(const stream* s, stream_of(name));
     HEARTH_TRY(const shard* at, shard_of(*s, shard_id));
     std::int64_t next = 0;
@@ -742,15 +793,17 @@ result<void> store::checkpoint(std::string_view name,
             return bad_argument(fmt::format("{} is no record's sequence number.", last));
         next = *n + 1;
     }
-    return set_place(consumer, *at, next, last.empty());
+    return set_place(consumer, *at, next, last.empty(), note);
 }
 
 result<void> store::set_place(std::string_view consumer,
                               const shard& at,
                               std::int64_t next,
-                              bool is_done) {
+                              bool is_done,
+                              std::string_view note) {
     put(set_place_, 1, consumer), put(set_place_, 2, at.row);
     put(set_place_, 3, next), put(set_place_, 4, std::int64_t{is_done});
+    put(set_place_, 5, note);
     return database_.run(set_place_);
 }
 

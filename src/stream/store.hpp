@@ -62,6 +62,7 @@ class store {
                        std::string_view shard_id,
                        std::string_view adjacent_id,
                        stream_time now);
+    result<std::size_t> set_shard_count(std::string_view name, std::size_t target, stream_time now);
     enum class change { increase, decrease };
     result<void> set_retention(std::string_view name, change how, std::chrono::hours retention);
     result<void> set_on_demand(std::string_view name, bool on_demand);
@@ -98,7 +99,8 @@ class store {
     result<void> checkpoint(std::string_view name,
                             std::string_view consumer,
                             std::string_view shard_id,
-                            std::string_view last);
+                            std::string_view last,
+                            std::string_view note = {});
 
     /// What readers of a shard wait for.
     static std::string key_of(const cursor& c) { return std::to_string(c.shard); }
@@ -150,9 +152,12 @@ class store {
     result<void> set_place(std::string_view consumer,
                            const shard& at,
                            std::int64_t next,
-                           bool is_done);
+                           bool is_done,
+                           std::string_view note = {});
     result<void> add_shard(std::int64_t stream_row, const shard& s);
     result<void> close_shard(const shard& s, stream_time now);
+    /// The open shard that has the key: its place in `open`.
+    static std::size_t open_at(const stream& s, hash_key key);
     result<void> check_room(std::size_t more);
     static stream_shard describe(const shard& s);
     static stream_time horizon(const stream& s, stream_time now) { return now - s.retention; }

@@ -138,8 +138,10 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
     if (stored) pool_.set_snapshot(*id, true, now);
-    versions_[id->index] = {id->generation, version,    std::move(stored),
-                            snapshots,      &f->second, policy_of(spec).provisioned};
+    const pool::version_policy policy = policy_of(spec);
+    versions_[id->index] = {
+        id->generation,     version,         std::move(stored),     snapshots, &f->second,
+        policy.provisioned, policy.min_idle, policy.max_concurrency};
     wake_if_due();
     return *id;
 }
@@ -159,11 +161,33 @@ result<void> core::set_provisioned_concurrency(pool::version_id version, std::si
     const version_spec& spec = v->data->spec;
     if (spec.code && spec.code->in_process())
         return error(errc::invalid_argument, "a function of this process has no environments");
-    pool::version_policy policy = policy_of(spec);
+    return change_policy(version, *v, provisioned, v->min_idle, v->max_concurrency);
+}
+
+result<void> core::set_scaling(pool::version_id version,
+                               std::size_t min_idle,
+                               std::size_t max_concurrency) {
+    const std::lock_guard lock(mutex_);
+    version_entry* v = find(version);
+    if (!v) return error(errc::invalid_argument, "there is no such version");
+    // A function of this process has no environments to be kept.
+    const auto& code = v->data->spec.code;
+    if (code && code->in_process()) min_idle = 0;
+    return change_policy(version, *v, v->provisioned, min_idle, max_concurrency);
+}
+
+result<void> core::change_policy(pool::version_id version,
+                                 version_entry& v,
+                                 std::size_t provisioned,
+                                 std::size_t min_idle,
+                                 std::size_t max_concurrency) {
+    pool::version_policy policy = policy_of(v.data->spec);
     policy.provisioned = provisioned;
-    policy.snapshot = v->snapshot != nullptr;
+    policy.min_idle = min_idle;
+    policy.max_concurrency = max_concurrency;
+    policy.snapshot = v.snapshot != nullptr;
     HEARTH_CHECK(pool_.set_policy(version, policy, steady_clock::now()));
-    v->provisioned = provisioned;
+    v.provisioned = provisioned, v.min_idle = min_idle, v.max_concurrency = max_concurrency;
     wake_if_due();
     return {};
 }
@@ -688,8 +712,7 @@ void core::ended(pool::version_id version,
 bool core::wanted_ahead(const environment& e) const {
     const pool::version_id version = pool_.version_of(e.id);
     const version_entry* v = find(version);
-    return pool_.environments(version).live() <=
-           std::max(e.spec().pool.min_idle, v ? v->provisioned : 0);
+    return v && pool_.environments(version).live() <= std::max(v->min_idle, v->provisioned);
 }
 
 result<void> core::wait_for_ahead(pool::version_id version) {
@@ -698,7 +721,7 @@ result<void> core::wait_for_ahead(pool::version_id version) {
         const version_entry* v = find(version);
         if (!v || closed_) return true;
         const auto have = pool_.environments(version);
-        return have.idle() + have.running >= std::max(v->data->spec.pool.min_idle, v->provisioned);
+        return have.idle() + have.running >= std::max(v->min_idle, v->provisioned);
     });
     if (closed_) return error(errc::shutting_down);
     if (!there)

@@ -61,6 +61,9 @@ class core {
     result<void> set_reserved_concurrency(const std::string& function_arn,
                                           std::optional<std::size_t> reserved);
     result<void> set_provisioned_concurrency(pool::version_id version, std::size_t provisioned);
+    result<void> set_scaling(pool::version_id version,
+                             std::size_t min_idle,
+                             std::size_t max_concurrency);
     /// Its environments that have initialised.
     [[nodiscard]] std::size_t ready_environments(pool::version_id version) const;
     /// The same version, with files this time. What starts from now on has them.
@@ -142,7 +145,8 @@ class core {
         std::shared_ptr<const version_snapshot> snapshot;
         bool snapshot_wanted = false;
         function_entry* function = nullptr;  ///< in functions_
-        std::size_t provisioned = 0;         ///< provisioned concurrency, now
+        // As they are now; the spec says what they were at first.
+        std::size_t provisioned = 0, min_idle = 0, max_concurrency = 0;
     };
     /// What a decision to start or reattach needs, taken out under the lock.
     struct work_order {
@@ -158,6 +162,12 @@ class core {
     void count(pool::version_id version, const response& r);
     void leave_locked(pool::version_id version, pool::time_point now) noexcept;
     version_entry* find(pool::version_id id);
+    /// With the lock held.
+    result<void> change_policy(pool::version_id version,
+                               version_entry& v,
+                               std::size_t provisioned,
+                               std::size_t min_idle,
+                               std::size_t max_concurrency);
     [[nodiscard]] const version_entry* find(pool::version_id id) const;
     environment_ptr take(pool::environment_id id);
     void store(environment_ptr e);

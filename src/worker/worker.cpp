@@ -93,6 +93,10 @@ class version final : public deployed_version, public std::enable_shared_from_th
         if (added_.has_error()) return added_.error();
         return shared_->core.set_provisioned_concurrency(id_, provisioned);
     }
+    result<void> set_scaling(std::size_t min_idle, std::size_t max_concurrency) override {
+        if (added_.has_error()) return added_.error();
+        return shared_->core.set_scaling(id_, min_idle, max_concurrency);
+    }
     [[nodiscard]] std::size_t ready_environments() const override {
         return shared_->core.ready_environments(id_);
     }

@@ -125,6 +125,8 @@ class deployed_version {
     /// From now on; `spec` says what it was at first. Environments are started and given up in the
     /// background. @errors errc::invalid_argument: no room for it in the limits, tenants isolated
     virtual result<void> set_provisioned_concurrency(std::size_t provisioned) = 0;
+    /// pool.min_idle and pool.max_concurrency from now on.
+    virtual result<void> set_scaling(std::size_t min_idle, std::size_t max_concurrency) = 0;
     /// Environments that have initialised.
     [[nodiscard]] virtual std::size_t ready_environments() const = 0;
 

@@ -138,6 +138,21 @@ TEST_CASE("a function created PER_TENANT isolates its tenants, after an update a
         settle(*s.control, "f:1");
         CHECK_THAT(s.control->put_provisioned_concurrency("f", "1", 1).error().message(),
                    Catch::StartsWith("Provisioned concurrency is not supported"));
+        CHECK_THAT(
+            s.control->create_function_url_config({.function_name = "f", .auth_type = "NONE"})
+                .error()
+                .message(),
+            Catch::StartsWith("Function URLs are not supported"));
+        for (const auto& [source, from] :
+             {std::pair(s.control->queues().create("jobs").value().arn(), ""),
+              std::pair(s.control->streams().create("clicks", {.shards = 1}).value().arn(),
+                        "LATEST")}) {
+            const auto refused = s.control->create_event_source_mapping(
+                {.event_source_arn = source, .function_name = "f:1", .starting_position = from});
+            CHECK(refused.error() == errc::invalid_argument);
+            CHECK_THAT(refused.error().message(),
+                       Catch::StartsWith("Event source mappings are not supported"));
+        }
     }
     server s(data.path());
     CHECK(s.control->invoke("f", "{}").has_value());

@@ -1,5 +1,6 @@
 // Asynchronous invocations through the control plane: accepted, delivered, retried, dropped, kept.
 
+#include "control/lineage.hpp"
 #include "control_test_support.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -68,7 +69,7 @@ TEST_CASE("an event is accepted with its request id, and the function gets it") 
     const std::scoped_lock lock(f.worker.last_mutex);
     CHECK(f.worker.last.payload == R"({"a":1})");
     CHECK(f.worker.last.request_id == id);
-    CHECK(f.worker.last.trace_id == "Root=1");
+    CHECK(f.worker.last.trace_id == control::with_visit("Root=1", arn));
     CHECK(f.worker.last.tenant_id == "t");
     CHECK(f.worker.last.invoked_arn == arn);
     CHECK(f.worker.events.size() == 1);
@@ -568,14 +569,16 @@ TEST_CASE("outcomes are posted to an HTTP endpoint, three times at most") {
     event_fixture f;
     f.create("f", "flaky");
     send_to(*f.control, second_time.arn("/events?of=f"), never.arn(""));
-    f.control->enqueue("f", "1").value();
+    f.control->enqueue("f", "1", {.trace_id = "Root=1"}).value();
     REQUIRE(eventually([&] { return f.queued() == 0; }));
     const auto posts = second_time.requests();
     REQUIRE(posts.size() == 2);
     CHECK(posts[0] == posts[1]);
     CHECK(posts[1].starts_with("POST /events?of=f HTTP/1.1\r\n"));
     CHECK_THAT(posts[1], Catch::Contains("Content-Type: application/json\r\n") &&
-                             Catch::Contains(R"("condition":"Success")"));
+                             Catch::Contains(R"("condition":"Success")") &&
+                             Catch::Contains("\r\nX-Amzn-Trace-Id: " +
+                                             control::with_visit("Root=1", arn) + "\r\n"));
     CHECK(f.counted("f").destination_delivery_failures == 0);
     f.worker.to_fail = 2;
     f.control->enqueue("f", "2").value();

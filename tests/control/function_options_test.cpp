@@ -63,10 +63,48 @@ TEST_CASE("scaling is a version's") {
     CHECK(put("$LATEST.PUBLISHED", {2, 5}).value() == function_state::active);
     const auto got = f.control->get_function_scaling_config("f", "$LATEST.PUBLISHED").value();
     CHECK(got.function_arn == arn + ":$LATEST.PUBLISHED");
-    CHECK(got.requested == function_scaling_config{2, 5});
+    CHECK(got.requested == function_scaling_config{2, 5});  // there is no such version yet
+    CHECK_FALSE(got.applied);
     CHECK(put("", {6, 5}).error() == errc::invalid_argument);
     CHECK(put("", {{}, 15001}).error() == errc::invalid_argument);
     CHECK(put("7", {}).error() == errc::not_found);
+}
+
+TEST_CASE("a version is given its bounds, now and when it is published or updated") {
+    fixture f;
+    f.create("f");
+    const auto put = [&](const char* q, function_scaling_config s) {
+        f.control->put_function_scaling_config("f", q, s).value();
+    };
+    using bounds = std::pair<std::size_t, std::size_t>;
+    const auto becomes = [&](const char* version, bounds wanted) {
+        return eventually([&] {
+            const std::scoped_lock lock(f.worker.last_mutex);
+            const auto at = f.worker.scaled.find(version);
+            return at != f.worker.scaled.end() && at->second == wanted;
+        });
+    };
+    put("$LATEST", {2, 5});
+    CHECK(becomes("$LATEST", {2, 5}));
+    CHECK(eventually([&] {
+        return f.control->get_function_scaling_config("f", "$LATEST").value().applied ==
+               function_scaling_config{2, 5};
+    }));
+    f.change("f", "one");
+    CHECK(f.worker.newest_pool.min_idle == 2);
+    CHECK(f.worker.newest_pool.max_concurrency == 5);
+    put("$LATEST", {});
+    CHECK(becomes("$LATEST", {0, pool_policy().max_concurrency}));
+
+    f.publish("f");
+    put("$LATEST.PUBLISHED", {1, 7});
+    CHECK(becomes("1", {1, 7}));
+    put("1", {{}, 0});
+    CHECK(becomes("1", {0, 0}));
+    f.change("f", "two");
+    f.publish("f");
+    CHECK(f.worker.newest_pool.max_concurrency == 7);
+    CHECK(becomes("2", {1, 7}));
 }
 
 TEST_CASE("a function's options come back after a restart") {
@@ -88,6 +126,9 @@ TEST_CASE("a function's options come back after a restart") {
     CHECK(control->get_function_recursion_config("f").value() == "Allow");
     CHECK(control->get_runtime_management_config("f", "").value().update_runtime_on ==
           "FunctionUpdate");
-    CHECK(control->get_function_scaling_config("f", "").value().requested ==
+    CHECK(control->get_function_scaling_config("f", "").value().applied ==
           function_scaling_config{{}, 3});
+    // One that nobody has called since is loaded with it.
+    REQUIRE(control->invoke("f", "{}").has_value());
+    CHECK(worker.newest_pool.max_concurrency == 3);
 }

@@ -40,6 +40,7 @@ struct shard_world {
                 CHECK(!settling);
                 settling = true;
                 kept.push_back(std::get<shard_poller::checkpoint>(each).last);
+                notes.push_back(std::get<shard_poller::checkpoint>(each).note);
             }
         }
         if (settling && keeps) {
@@ -106,6 +107,20 @@ struct shard_world {
     }
     std::string sent() const { return invoked.empty() ? "" : invoked.front().payload; }
     std::string last_kept() const { return kept.empty() ? "none" : kept.back(); }
+    std::string last_note() const { return notes.empty() ? "none" : notes.back(); }
+    /// Records that arrived at these milliseconds of the wall, of which `now` is the newest.
+    void arrive(const std::vector<std::int64_t>& at, bool is_end = false) {
+        REQUIRE(asked);
+        asked.reset();
+        std::vector<shard_poller::record> records;
+        for (const std::int64_t each : at)
+            records.push_back({.sequence_number = sequence(++made),
+                               .text = std::to_string(made),
+                               .arrived = now - std::chrono::milliseconds(at.back() - each),
+                               .arrived_ms = each});
+        poller.on_read(std::move(records), is_end, now);
+        step();
+    }
 
     shard_poller poller;
     shard_poller::time_point now{1h};
@@ -114,7 +129,7 @@ struct shard_world {
     std::optional<std::size_t> asked;
     std::vector<shard_poller::invoke> invoked;
     std::vector<shard_poller::discard> discarded;
-    std::vector<std::string> kept;
+    std::vector<std::string> kept, notes;
 };
 
 std::string failures(std::initializer_list<int> records) {
@@ -1032,5 +1047,145 @@ TEST_CASE("whatever happens, no record is lost or comes before one of its key") 
         }
         for (int n = 1; n <= place; ++n) CHECK(done.contains(n));
         CHECK(place == total);
+    }
+}
+
+// ---- Tumbling windows ----
+
+namespace {
+
+const shard_poller::settings windows{
+    .batch_size = 3, .tumbling = 60s, .origin = R"("shardId":"s","eventSourceARN":"a")"};
+
+/// An event of the minute that begins at `start`.
+std::string event(const char* records,
+                  const char* state,
+                  const char* start = "00:01:00",
+                  const char* end = "00:02:00",
+                  const char* last = R"(false,"isWindowTerminatedEarly":false)") {
+    return std::string(R"({"Records":[)") + records + R"(],"window":{"start":"1970-01-01T)" +
+           start + R"(Z","end":"1970-01-01T)" + end + R"(Z"},"state":)" + state +
+           R"(,"shardId":"s","eventSourceARN":"a","isFinalInvokeForWindow":)" + last + "}";
+}
+const char* const final_one = R"(true,"isWindowTerminatedEarly":false)";
+
+}  // namespace
+
+TEST_CASE("a window's batches hand its state on, and one without records ends it") {
+    shard_world w(windows);
+    w.arrive({60'000, 119'999, 120'000});
+    CHECK(w.sent() == event("1,2", "{}"));
+    w.answer(how::answered, R"({"state":{"n":2}})");
+    CHECK(w.last_kept() == sequence(2));
+    CHECK(w.last_note() == R"({"start":60000,"state":{"n":2}})");
+    CHECK(w.sent() == event("", R"({"n":2})", "00:01:00", "00:02:00", final_one));
+    w.answer(how::answered);  // whatever it says
+    CHECK(w.sent() == event("3", "{}", "00:02:00", "00:03:00"));
+    w.answer(how::answered, R"({"state":1})");
+    CHECK(w.last_kept() == sequence(3));
+    CHECK(w.last_note() == R"({"start":120000,"state":1})");
+}
+
+TEST_CASE("a window ends by the clock where nothing comes any more") {
+    shard_world w(windows);
+    w.arrive({90'000});
+    w.answer(how::answered, R"({"state":{"n":1}})");
+    CHECK(w.sent().empty());
+    w.wait(30s + shard_poller::window_patience);
+    CHECK(w.sent() == event("", R"({"n":1})", "00:01:00", "00:02:00", final_one));
+    // It is over when that was answered, and not before.
+    w.answer(how::failed);
+    w.pass(shard_poller::min_backoff);
+    CHECK(w.sent() == event("", R"({"n":1})", "00:01:00", "00:02:00", final_one));
+    w.answer(how::answered);
+    CHECK(w.last_kept() == sequence(1));
+    CHECK(w.last_note().empty());
+    CHECK_FALSE(w.poller.wake());
+}
+
+TEST_CASE("a shard's end ends its window") {
+    shard_world w(windows);
+    w.arrive({60'000}, true);
+    w.answer(how::answered, R"({"state":{}})");
+    CHECK(w.sent() == event("", "{}", "00:01:00", "00:02:00", final_one));
+    CHECK_FALSE(w.poller.finished());
+    w.answer(how::answered);
+    CHECK(w.poller.finished());
+    CHECK(w.last_kept().empty());
+    CHECK(w.last_note().empty());
+}
+
+TEST_CASE("a batch that is answered without a state is tried again, however often") {
+    auto s = windows;
+    s.max_retries = 0, s.max_age = 1s;
+    shard_world w(s);
+    w.arrive({60'000, 60'001});
+    for (const char* bad : {"null", "{}", R"({"state":null})", "no JSON", R"([{"state":1}])"}) {
+        CHECK(w.sent() == event("1,2", "{}"));
+        w.answer(how::answered, bad);
+        CHECK(w.sent().empty());
+        w.pass(shard_poller::max_backoff);
+    }
+    w.answer(how::failed);
+    w.pass(shard_poller::max_backoff);
+    CHECK(w.discarded.empty());
+    CHECK(w.sent() == event("1,2", "{}"));
+}
+
+TEST_CASE("a state goes with those that did not fail") {
+    auto s = windows;
+    s.reports_items = true;
+    shard_world w(s);
+    w.arrive({60'000, 60'001, 60'002});
+    w.answer(how::answered,
+             R"({"state":2,"batchItemFailures":[{"itemIdentifier":")" + sequence(3) + "\"}]}");
+    CHECK(w.last_kept() == sequence(2));
+    CHECK(w.last_note() == R"({"start":60000,"state":2})");
+    w.pass(shard_poller::max_backoff);
+    CHECK(w.sent() == event("3", "2"));
+    w.answer(how::answered, R"({"state":3,"batchItemFailures":[{"itemIdentifier":""}]})");
+    w.pass(shard_poller::max_backoff);
+    CHECK(w.sent() == event("3", "2"));  // all of it failed
+}
+
+TEST_CASE("too large a state ends its window early, and it begins again") {
+    shard_world w(windows);
+    w.arrive({60'000});
+    const std::string large = "\"" + std::string(shard_poller::max_state, 'x') + "\"";
+    w.answer(how::answered, "{\"state\":" + large + "}");
+    CHECK(w.sent() == event("", large.c_str(), "00:01:00", "00:02:00",
+                            R"(true,"isWindowTerminatedEarly":true)"));
+    w.answer(how::answered);
+    w.arrive({60'001});
+    CHECK(w.sent() == event("2", "{}"));
+}
+
+TEST_CASE("a window goes on where its checkpoint was left") {
+    auto open = shard_poller::read_note(R"({"start":60000,"state":{"a":"}"}})");
+    REQUIRE(open);
+    CHECK(open->start_ms == 60'000);
+    CHECK(open->state == R"({"a":"}"})");
+    CHECK(open->note() == R"({"start":60000,"state":{"a":"}"}})");
+    for (const char* bad : {"", "{}", R"({"start":x,"state":1})", R"({"start":1})", "{\"start\":1"})
+        CHECK_FALSE(shard_poller::read_note(bad));
+
+    shard_world w(windows);
+    shard_poller fresh(windows);
+    open->end = w.now + 10s;
+    fresh.resume(sequence(7), open);
+    w.poller = std::move(fresh);
+    w.asked.reset();
+    w.step();
+    CHECK(w.kept.empty());
+    SECTION("with more records") {
+        w.arrive({119'000});
+        CHECK(w.sent() == event("1", R"({"a":"}"})"));
+    }
+    SECTION("with none") {
+        w.wait(10s + shard_poller::window_patience);
+        CHECK(w.sent() == event("", R"({"a":"}"})", "00:01:00", "00:02:00", final_one));
+        w.answer(how::answered);
+        CHECK(w.last_kept() == sequence(7));
+        CHECK(w.last_note().empty());
     }
 }

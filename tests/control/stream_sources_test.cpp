@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
@@ -95,6 +96,69 @@ struct stream_mapping_world {
 const lines coded{"MA==", "MQ==", "Mg==", "Mw==", "NA==", "NQ=="};
 
 }  // namespace
+
+TEST_CASE("a tumbling window's state is there after a restart") {
+    const temporary_directory data;
+    control_options o;
+    o.data_directory = data.path();
+    fake_worker worker;
+    std::mutex mutex;
+    std::map<std::string, std::int64_t> sums;  // by window, when it has ended
+    std::atomic<int> invocations = 0;
+    const auto add_up = [&](std::string_view payload) {
+        const json::value event = json::parse({payload.data(), payload.size()});
+        const json::value& state = event.at("state");
+        std::int64_t sum = state.is_object() ? 0 : state.as_int64();
+        for (const json::value& each : event.at("Records").as_array())
+            sum += each.at("kinesis").at("data").as_string() == "MQ==" ? 1 : 1000;
+        if (event.at("isFinalInvokeForWindow").as_bool()) {
+            const std::scoped_lock lock(mutex);
+            sums[std::string(event.at("window").at("start").as_string())] += sum;
+        }
+        ++invocations;
+        return json::serialize(json::object{{"state", sum}});
+    };
+    const auto open = [&] {
+        auto control = control_plane::create(o, worker).value();
+        control->deploy({.name = "f", .package = package::in_process(add_up)}).value();
+        return control;
+    };
+    auto control = open();
+    data_stream clicks = control->streams().create("clicks", {.shards = 1}).value();
+    // The longest there is: the test's records are in one, or in two where another begins
+    // meanwhile.
+    const auto made = control
+                          ->create_event_source_mapping({.event_source_arn = clicks.arn(),
+                                                         .function_name = "f",
+                                                         .batch_size = 1,
+                                                         .starting_position = "TRIM_HORIZON",
+                                                         .tumbling_window = 900})
+                          .value();
+    CHECK(made.tumbling_window == 900);
+    for (int i = 0; i < 3; ++i) clicks.put({.data = "1", .partition_key = "k"}).value();
+    const auto metrics = [&] { return control->metrics().event_sources.at(0); };
+    REQUIRE(eventually([&] { return metrics().invoked == 3 && metrics().in_flight == 0; }));
+    control.reset();
+    control = open();
+    clicks = control->streams().find("clicks").value();
+    clicks.put({.data = "1", .partition_key = "k"}).value();
+    // The end of the shard is the end of the window.
+    control->streams().split("clicks", "shardId-000000000000", "7").value();
+    const auto total = [&] {
+        const std::scoped_lock lock(mutex);
+        std::int64_t sum = 0;
+        for (const auto& [window, each] : sums) sum += each;
+        return sum;
+    };
+    REQUIRE(eventually([&] { return total() == 4; }));
+    {
+        const std::scoped_lock lock(mutex);
+        CHECK(sums.size() <= 2);
+        CHECK(sums.begin()->first.ends_with(":00Z"));
+    }
+    CHECK(invocations >= 5);
+    control->drain();
+}
 
 TEST_CASE("a record as a function and its filters see it") {
     const stream_record r{.sequence_number = "49",

@@ -199,7 +199,7 @@ TEST_CASE("the client context and the trace id reach the function") {
     {
         const std::scoped_lock lock(f.worker.last_mutex);
         CHECK(f.worker.last.client_context == R"({"a":1})");
-        CHECK(f.worker.last.trace_id == "Root=1-a-b");
+        CHECK(f.worker.last.trace_id.starts_with("Root=1-a-b;Lineage=1:"));
     }
     c.ask(invocation("f", "{}"));
     {
@@ -207,7 +207,7 @@ TEST_CASE("the client context and the trace id reach the function") {
         CHECK(f.worker.last.trace_id.substr(0, 7) == "Root=1-");
         CHECK(f.worker.last.trace_id.size() ==
               std::string("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;"
-                          "Sampled=0")
+                          "Sampled=0;Lineage=1:a87bd80c:0")
                   .size());
         CHECK(f.worker.last.trace_id.substr(40, 8) == ";Parent=");
     }
@@ -263,7 +263,7 @@ TEST_CASE("events are accepted with 202 and nothing else, and run later") {
         const std::scoped_lock lock(f.worker.last_mutex);
         CHECK(f.worker.last.payload == R"({"n":1})");
         CHECK(f.worker.last.request_id == a.header("x-amzn-RequestId"));
-        CHECK(f.worker.last.trace_id == a.header("X-Amzn-Trace-Id"));
+        CHECK(f.worker.last.trace_id.starts_with(a.header("X-Amzn-Trace-Id") + ";Lineage=1:"));
     }
     CHECK(c.ask(request("POST", "/2014-11-13/functions/f/invoke-async/", R"({"n":2})")).status ==
           202);

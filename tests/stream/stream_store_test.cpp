@@ -7,8 +7,10 @@
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
+#include <set>
 
 using namespace hearth;
 using namespace hearth::streams;
@@ -306,6 +308,50 @@ TEST_CASE("a shard that is split ends, and two go on") {
     CHECK(w.ids("clicks").back() == "shardId-000000000005");
 }
 
+TEST_CASE("a stream is given another number of shards, of one size") {
+    world w;
+    w.create("clicks", 3);
+    const auto open = [&] {
+        strings all;
+        for (const stream_shard& each :
+             w.s->shards("clicks", {.which = shard_filter::kind::open}, 1000, w.now).value().shards)
+            all.push_back(each.first_hash_key + "-" + each.last_hash_key);
+        std::ranges::sort(all);
+        return all;
+    };
+    const auto even = [](std::size_t n) {
+        strings all;
+        for (const auto& range : hearth::streams::divide(n))
+            all.push_back(hearth::streams::to_decimal(range.first) + "-" +
+                          hearth::streams::to_decimal(range.last));
+        std::ranges::sort(all);
+        return all;
+    };
+    std::size_t before = 3;
+    for (const std::size_t target : {4, 8, 5, 3, 2, 1, 2, 2, 4, 7}) {
+        CAPTURE(before, target);
+        CHECK(w.s->set_shard_count("clicks", target, w.now).value() == before);
+        CHECK(open() == even(target));
+        CHECK(w.s->describe("clicks").value().open_shards == target);
+        before = target;
+    }
+    refused(w.s->set_shard_count("clicks", 15, w.now), stream_errc::limit_exceeded);
+    refused(w.s->set_shard_count("clicks", 3, w.now), stream_errc::limit_exceeded);
+    refused(w.s->set_shard_count("clicks", 0, w.now), stream_errc::invalid_argument);
+    refused(w.s->set_shard_count("none", 1, w.now), stream_errc::resource_not_found);
+    CHECK(open() == even(7));
+    // What the old shards had is read before what the new ones have.
+    std::set<std::string> seen;
+    for (const auto& each : w.s->consumer_shards("clicks", "c", w.now).value()) {
+        CHECK((each.shard.parent_id.empty() || seen.contains(each.shard.parent_id)));
+        CHECK((each.shard.adjacent_parent_id.empty() ||
+               seen.contains(each.shard.adjacent_parent_id)));
+        seen.insert(each.shard.id);
+    }
+    REQUIRE(w.s->set_on_demand("clicks", true).has_value());
+    CHECK(w.s->set_shard_count("clicks", 7, w.now).error() == hearth::errc::invalid_argument);
+}
+
 TEST_CASE("a read stops at its bytes, with one record at least") {
     world w;
     w.create("clicks");
@@ -321,6 +367,7 @@ TEST_CASE("a read stops at its bytes, with one record at least") {
 TEST_CASE("consumers have their places in all shards") {
     temporary_directory directory;
     const auto file = directory.path() / "streams.db";
+    std::string noted;
     const auto rest = [](world& w, const char* consumer, std::size_t shard) {
         strings all;
         const auto shards = w.s->consumer_shards("clicks", consumer, w.now).value();
@@ -355,14 +402,20 @@ TEST_CASE("consumers have their places in all shards") {
         refused(w.s->checkpoint("clicks", "all", first,
                                 write_sequence_number(std::numeric_limits<std::int64_t>::max())),
                 stream_errc::invalid_argument, "no record's");
-        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number).has_value());
+        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number, "old").has_value());
+        REQUIRE(w.s->checkpoint("clicks", "all", first, two.sequence_number, "note").has_value());
+        noted = two.sequence_number;
         REQUIRE(w.s->checkpoint("clicks", "new", first, three.sequence_number).has_value());
         REQUIRE(w.s->checkpoint("clicks", "new", second, {}).has_value());
     }
     world w(file);
     CHECK(rest(w, "all", 0) == strings{"3"});
     CHECK(rest(w, "new", 0).empty());
+    const auto kept = w.s->consumer_shards("clicks", "all", w.now).value();
+    CHECK(kept.at(0).note == "note");
+    CHECK(kept.at(0).last == noted);
     const auto shards = w.s->consumer_shards("clicks", "new", w.now).value();
+    CHECK(shards.at(0).note.empty());
     CHECK_FALSE(shards.at(0).is_done);
     CHECK(shards.at(1).is_done);
     // Shards that come later are read from their beginning, and parents come first.
@@ -531,4 +584,27 @@ TEST_CASE("streams and records are there when their database is opened again") {
     CHECK_THAT(newer.error().message(), Catch::Contains("newer Hearth"));
     std::ofstream(dir.path() / "other.db") << "no database at all, whatever its name says";
     CHECK(store::open(dir.path() / "other.db", here).error() == errc::storage_failed);
+}
+
+TEST_CASE("a database of before there were notes keeps its places") {
+    const temporary_directory dir;
+    const auto file = dir.path() / "streams.db";
+    std::string last;
+    {
+        world w(file);
+        w.create("clicks");
+        last = w.put("clicks", {.data = "1", .partition_key = "a"}).sequence_number;
+        REQUIRE(w.s->checkpoint("clicks", "c", first, last).has_value());
+    }
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "ALTER TABLE places DROP COLUMN note; PRAGMA user_version = 2",
+                         nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    world w(file);
+    const auto place = w.s->consumer_shards("clicks", "c", w.now).value().at(0);
+    CHECK(place.last == last);
+    CHECK(place.note.empty());
+    REQUIRE(w.s->checkpoint("clicks", "c", first, last, "note").has_value());
+    CHECK(w.s->consumer_shards("clicks", "c", w.now).value().at(0).note == "note");
 }

@@ -47,6 +47,7 @@ class fake_version final : public worker::deployed_version {
         worker::invocation input,
         boost::asio::any_completion_handler<void(error_code, response)> handler) override;
     result<void> set_provisioned_concurrency(std::size_t provisioned) override;
+    result<void> set_scaling(std::size_t min_idle, std::size_t max_concurrency) override;
     [[nodiscard]] std::size_t ready_environments() const override;
     void retire() override {}
 
@@ -59,7 +60,7 @@ class fake_version final : public worker::deployed_version {
     void stream(response_writer& to);
     fake_worker& owner_;
     worker::version_spec spec_;
-    std::atomic<std::size_t> provisioned_ = 0;
+    std::atomic<std::size_t> provisioned_ = 0, min_idle_ = spec_.pool.min_idle;
 };
 
 class fake_worker final : public worker::worker {
@@ -73,6 +74,7 @@ class fake_worker final : public worker::worker {
             newest_reserved = spec.pool.reserved_concurrency;
             newest_layers = spec.layers;
             newest_isolation = spec.isolation;
+            newest_pool = spec.pool;
         }
         return std::make_shared<fake_version>(*this, std::move(spec));
     }
@@ -95,6 +97,7 @@ class fake_worker final : public worker::worker {
     /// At a moment when nothing is being deployed.
     std::shared_ptr<const hearth::image::package_image> newest_layers;
     isolation newest_isolation{};  ///< as newest_layers
+    pool_policy newest_pool{};     ///< as newest_layers
     void drain() override {}
     [[nodiscard]] hearth::metrics metrics() const override { return shown; }
     [[nodiscard]] std::vector<hearth::recent_invocation> recent_invocations(
@@ -127,6 +130,8 @@ class fake_worker final : public worker::worker {
     std::atomic<bool> provisioning = false;  ///< one is held
     std::mutex last_mutex;
     std::vector<std::size_t> provisioned;  ///< as it came into force, under last_mutex
+    /// The newest minimum and maximum by version, under last_mutex.
+    std::map<std::string, std::pair<std::size_t, std::size_t>> scaled;
     hearth::worker::invocation last;  ///< the newest one, under last_mutex
     std::vector<std::string> events;  ///< all payloads, under last_mutex
     std::size_t runs() {
@@ -165,8 +170,17 @@ inline result<void> fake_version::set_provisioned_concurrency(std::size_t provis
     return {};
 }
 
+inline result<void> fake_version::set_scaling(std::size_t min_idle, std::size_t max_concurrency) {
+    min_idle_ = min_idle;
+    const std::scoped_lock lock(owner_.last_mutex);
+    owner_.scaled[spec_.version] = {min_idle, max_concurrency};
+    return {};
+}
+
 inline std::size_t fake_version::ready_environments() const {
-    return mode() == "provision_slow" && !owner_.released() ? 0 : provisioned_.load();
+    return mode() == "provision_slow" && !owner_.released()
+               ? 0
+               : std::max(provisioned_.load(), min_idle_.load());
 }
 
 inline result<response> fake_version::invoke(worker::invocation input) {

@@ -76,6 +76,30 @@ TEST_CASE("reserved and provisioned concurrency change under a version that is d
     CHECK(f->invoke(event("1")).value().ok());
 }
 
+TEST_CASE("a version's bounds change while it is deployed") {
+    auto w = make(options());
+    auto f = w->deploy(spec("function_http"));
+    CHECK(f->invoke(event("1")).value().ok());
+    REQUIRE(f->set_scaling(3, 1).has_value());
+    CHECK(soon([&] { return f->ready_environments() == 3; }));
+    CHECK(w->metrics().pool.environments.provisioned == 0);
+    endless busy(*f);
+    REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
+    const auto refused = f->invoke(event("1"));
+    REQUIRE(refused.has_error());
+    CHECK(
+        refused.error().message().starts_with("ReservedFunctionConcurrentInvocationLimitExceeded"));
+    // What is provisioned changes nothing of it.
+    REQUIRE(f->set_provisioned_concurrency(1).has_value());
+    CHECK(f->invoke(event("1")).has_error());
+    REQUIRE(f->set_scaling(0, 2).has_value());
+    CHECK(f->invoke(event("1")).value().ok());
+    busy.cancel();
+    CHECK(busy.end() == boost::asio::error::operation_aborted);
+    REQUIRE(f->set_scaling(0, 0).has_value());
+    CHECK(f->invoke(event("1")).has_error());
+}
+
 TEST_CASE("short of memory budget, the environment idle longest is given up") {
     auto o = options();
     o.memory_budget = hearth::byte_count(256u << 20);

@@ -432,6 +432,13 @@ try:
         SigV4Auth(Credentials("test", "test"), "lambda", "us-east-1").add_auth(signed)
         return urllib.request.Request(endpoint + path, headers=dict(signed.headers))
 
+    def until(holds):
+        for _ in range(600):
+            if holds():
+                return
+            time.sleep(0.05)
+        raise AssertionError("it never came to that")
+
     # What the model of 1.29 does not know goes as plain HTTP.
     def plain(method, path, body=None):
         data = json.dumps(body).encode() if body else None
@@ -451,7 +458,8 @@ try:
     scaling = f"/2025-11-30/functions/{name}/function-scaling-config?Qualifier=2"
     wanted = {"MinExecutionEnvironments": 1, "MaxExecutionEnvironments": 4}
     assert plain("PUT", scaling, {"FunctionScalingConfig": wanted}) == (202, {"FunctionState": "Active"})
-    assert plain("GET", scaling) == (200, {"FunctionArn": arn + ":2", "RequestedFunctionScalingConfig": wanted})
+    until(lambda: plain("GET", scaling) == (200, {"FunctionArn": arn + ":2", "AppliedFunctionScalingConfig": wanted}))
+    assert plain("PUT", scaling, {"FunctionScalingConfig": {}})[0] == 202
     assert plain("GET", f"/2020-06-30/functions/{name}/code-signing-config") == (200, {"FunctionName": name})
     url = f"/2021-10-31/functions/{name}/url"
     assert plain("POST", url, {"AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM"})[1]["InvokeMode"] == "RESPONSE_STREAM"
@@ -479,13 +487,6 @@ try:
 
     def state():
         return client.get_event_source_mapping(UUID=uid)["State"]
-
-    def until(holds):
-        for _ in range(600):
-            if holds():
-                return
-            time.sleep(0.05)
-        raise AssertionError("it never came to that")
 
     def left():
         counts = sqs.get_queue_attributes(QueueUrl=jobs, AttributeNames=["All"])["Attributes"]
@@ -585,7 +586,11 @@ try:
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks + "-absent",
             FunctionName=name, StartingPosition="LATEST", text="Stream not found")
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
-            StartingPosition="LATEST", TumblingWindowInSeconds=30, text="TumblingWindowInSeconds")
+            StartingPosition="LATEST", TumblingWindowInSeconds=30, ParallelizationFactor=2, text="A tumbling window goes with")
+    refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=jobs_arn, FunctionName=name,
+            TumblingWindowInSeconds=30, text="Unsupported TumblingWindowInSeconds parameter")
+    windowed = client.update_event_source_mapping(UUID=uid, TumblingWindowInSeconds=30, ParallelizationFactor=1)
+    assert windowed["TumblingWindowInSeconds"] == 30, windowed
     refused("InvalidParameterValueException", 400, client.create_event_source_mapping, EventSourceArn=clicks, FunctionName=name,
             StartingPosition="LATEST", DestinationConfig={"OnFailure": {"Destination": arn}}, text="names a function")
     assert client.delete_event_source_mapping(UUID=uid)["State"] == "Deleting"

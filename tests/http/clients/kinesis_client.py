@@ -150,7 +150,15 @@ try:
     assert tags["Tags"] == [{"Key": "a", "Value": "1"}] and tags["HasMoreTags"], tags
     tags = client.list_tags_for_stream(StreamName=name, ExclusiveStartTagKey="a")
     assert tags["Tags"] == [{"Key": "c", "Value": ""}] and not tags["HasMoreTags"], tags
-    refused("UnknownOperationException", client.update_shard_count, StreamName=name, TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+    refused("ValidationException", client.update_shard_count, StreamName=name, TargetShardCount=2, ScalingType="UNIFORM_SCALING")
+    client.update_stream_mode(StreamARN=description["StreamARN"], StreamModeDetails={"StreamMode": "PROVISIONED"})
+    shards = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["OpenShardCount"]
+    counted = client.update_shard_count(StreamName=name, TargetShardCount=2 * shards, ScalingType="UNIFORM_SCALING")
+    assert (counted["StreamName"], counted["CurrentShardCount"], counted["TargetShardCount"]) == (name, shards, 2 * shards), counted
+    assert client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["OpenShardCount"] == 2 * shards
+    refused("LimitExceededException", client.update_shard_count, StreamName=name, TargetShardCount=4 * shards + 1,
+            ScalingType="UNIFORM_SCALING")
+    refused("UnknownOperationException", client.disable_enhanced_monitoring, StreamName=name, ShardLevelMetrics=["ALL"])
 
     # The CLI.
     aws("create-stream", "--stream-name", name + "-cli", "--shard-count", "1")
@@ -171,6 +179,7 @@ refused("ResourceNotFoundException", client.describe_stream, StreamName=name)
 
 wanted = {"AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DescribeLimits", "DescribeStream",
           "DescribeStreamSummary", "GetRecords", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards", "ListStreams",
-          "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords", "RemoveTagsFromStream", "SplitShard", "UpdateStreamMode"}
+          "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords", "RemoveTagsFromStream", "SplitShard", "UpdateShardCount",
+          "UpdateStreamMode"}
 assert wanted <= seen, wanted - seen
 print("every operation agrees with botocore's model")

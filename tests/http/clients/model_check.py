@@ -5,6 +5,7 @@ is one of the operation's, with its status and its members' spelling. botocore's
 import base64
 import json
 import re
+import xml.etree.ElementTree as xml
 
 from botocore.exceptions import ClientError
 
@@ -16,6 +17,7 @@ COMMON_ERRORS = {"ValidationException", "SerializationException", "InvalidReques
 NEWER = {"FunctionConfiguration": {"LoggingConfig"}}
 NEWER["EventSourceMappingConfiguration"] = {"EventSourceMappingArn", "ScalingConfig"}
 NEWER["ListStreamsOutput"] = {"NextToken"}
+NEWER["UpdateShardCountOutput"] = {"StreamARN"}
 NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse", "UpdateFunctionUrlConfigResponse",
                                               "GetFunctionUrlConfigResponse", "FunctionUrlConfig")}
 # Enumerations that have grown since.
@@ -27,11 +29,19 @@ UNMODELLED = {("DeleteIntegration", "ConflictException")}
 WRONG_RANGES = {"PutRecords.FailedRecordCount"}
 
 
+# Of services whose model names few of an operation's errors, by their codes on the wire. botocore's newer models name them.
+SERVICE_ERRORS = {"sqs": {"AWS.SimpleQueueService.NonExistentQueue", "AWS.SimpleQueueService.UnsupportedOperation",
+                          "InvalidParameterValue", "MissingParameter", "InvalidAttributeValue", "InvalidAttributeName",
+                          "SignatureDoesNotMatch", "AccessDenied", "InvalidMessageContents", "ReceiptHandleIsInvalid"}}
+NEWER_VALUES |= {"QueueAttributeName", "MessageSystemAttributeName"}
+
+
 class Mismatch(AssertionError):
     pass
 
 
-def check(shape, value, path):
+def check(shape, value, path, plain=False):
+    """`plain`: members are called by their names, whatever they are on a wire."""
     def wrong(why):
         raise Mismatch(f"{path}: {value!r:.200} {why} (shape {shape.name})")
 
@@ -39,27 +49,27 @@ def check(shape, value, path):
     if kind == "structure":
         if not isinstance(value, dict):
             wrong("is no object")
-        members = {member.serialization.get("name", name): member for name, member in shape.members.items()
+        members = {name if plain else member.serialization.get("name", name): member for name, member in shape.members.items()
                    if member.serialization.get("location") not in ("header", "headers", "statusCode")}
         for name, each in value.items():
             if name in members:
-                check(members[name], each, f"{path}.{name}")
+                check(members[name], each, f"{path}.{name}", plain)
             elif name not in NEWER.get(shape.name, ()):
                 raise Mismatch(f"{path}: {name} is no member of {shape.name}")
         for name in shape.required_members:
-            if shape.members[name].serialization.get("name", name) not in value:
+            if (name if plain else shape.members[name].serialization.get("name", name)) not in value:
                 raise Mismatch(f"{path}: {name} is missing")
     elif kind == "list":
         if not isinstance(value, list):
             wrong("is no list")
         for i, each in enumerate(value):
-            check(shape.member, each, f"{path}[{i}]")
+            check(shape.member, each, f"{path}[{i}]", plain)
     elif kind == "map":
         if not isinstance(value, dict):
             wrong("is no map")
         for key, each in value.items():
-            check(shape.key, key, f"{path} key")
-            check(shape.value, each, f"{path}[{key}]")
+            check(shape.key, key, f"{path} key", plain)
+            check(shape.value, each, f"{path}[{key}]", plain)
     elif kind == "string":
         if not isinstance(value, str):
             wrong("is no string")
@@ -88,6 +98,80 @@ def check(shape, value, path):
             base64.b64decode(value, validate=True)
         except (TypeError, ValueError):
             wrong("is no base64")
+
+
+def from_xml(shape, element, path):
+    """What an element says, by the members' names; it may say nothing else."""
+    kind = shape.type_name
+    text = element.text or ""
+    if kind == "structure":
+        tags = {}
+        for name, member in shape.members.items():
+            flat = member.serialization.get("flattened")
+            inner = member.member.serialization if flat and member.type_name == "list" else {}
+            tags[inner.get("name") or member.serialization.get("name", name)] = (name, member, flat)
+        value = {}
+        for each in element:
+            tag = each.tag.rpartition("}")[2]
+            if tag not in tags:
+                raise Mismatch(f"{path}: <{tag}> is nothing of {shape.name}")
+            name, member, flat = tags[tag]
+            if not flat:
+                if name in value:
+                    raise Mismatch(f"{path}: <{tag}> comes twice")
+                value[name] = from_xml(member, each, f"{path}.{name}")
+            elif member.type_name == "list":
+                value.setdefault(name, []).append(from_xml(member.member, each, f"{path}.{name}"))
+            else:
+                pair = {child.tag.rpartition("}")[2]: child for child in each}
+                at = member.key.serialization.get("name", "key"), member.value.serialization.get("name", "value")
+                if set(pair) != set(at):
+                    raise Mismatch(f"{path}.{name}: an entry of {sorted(pair)}, not {at}")
+                value.setdefault(name, {})[pair[at[0]].text] = from_xml(member.value, pair[at[1]], f"{path}.{name}")
+        for name in shape.required_members:
+            if shape.members[name].serialization.get("flattened"):
+                value.setdefault(name, [])  # an empty one has no element
+        return value
+    if len(element):
+        raise Mismatch(f"{path}: <{element[0].tag}> within a {kind}")
+    if kind in ("integer", "long"):
+        return int(text)
+    if kind == "boolean":
+        return {"true": True, "false": False}[text]
+    return text
+
+
+def watch_query(client, service):
+    """The same of the query protocol: in the service's XML there is what the model has, and nothing beside it."""
+    seen = set()
+    namespace = "{%s}" % client.meta.service_model.metadata["xmlNamespace"]
+
+    def after_call(http_response, parsed, model, **_):
+        seen.add(model.name)
+        root = xml.fromstring(http_response.content)
+        parts = {each.tag.removeprefix(namespace): each for each in root}
+        if http_response.status_code < 300:
+            wrapper = model.output_shape and model.output_shape.serialization.get("resultWrapper")
+            wanted = {"ResponseMetadata"} | ({wrapper} if wrapper else set())
+            if root.tag != f"{namespace}{model.name}Response" or set(parts) != wanted or len(root) != len(wanted):
+                raise Mismatch(f"{model.name}: <{root.tag}> of {[each.tag for each in root]}, not {wanted}")
+            if wrapper:
+                check(model.output_shape, from_xml(model.output_shape, parts[wrapper], model.name), model.name, plain=True)
+            return
+        error = {each.tag.removeprefix(namespace): each.text for each in parts["Error"]}
+        if not {"Type", "Code", "Message"} <= set(error) <= {"Type", "Code", "Message", "Detail"} or "RequestId" not in parts:
+            raise Mismatch(f"{model.name}: an error of {error} and {sorted(parts)}")
+        if error["Type"] != ("Sender" if http_response.status_code < 500 else "Receiver"):
+            raise Mismatch(f"{model.name}: whose fault? {error}")
+        codes = {shape.error_code: shape.metadata.get("error", {}) for shape in model.error_shapes}
+        if error["Code"] not in codes:
+            if error["Code"] not in SERVICE_ERRORS.get(service, ()):
+                raise Mismatch(f"{model.name} has no error {error['Code']}")
+        elif codes[error["Code"]].get("httpStatusCode", http_response.status_code) != http_response.status_code:
+            raise Mismatch(f"{model.name}: {error['Code']} with status {http_response.status_code}")
+
+    client.meta.events.register(f"after-call.{service}", after_call)
+    return seen
 
 
 def watch(client, service="lambda"):

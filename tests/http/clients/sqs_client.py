@@ -1,6 +1,7 @@
 """sqs_client.py ENDPOINT ZIP: drives the queues with boto3 and Debian's AWS CLI, which speak the query protocol, and with
 the JSON protocol's requests, signed. Exits 77 (skipped) where they are not installed."""
 
+import base64
 import hashlib
 import json
 import os
@@ -13,11 +14,12 @@ import uuid
 
 try:
     import boto3
+    from botocore import xform_name
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.config import Config
     from botocore.credentials import Credentials
-    from botocore.exceptions import ClientError
+    import model_check
 except ImportError:
     print("skipped: install python3-boto3")
     sys.exit(77)
@@ -29,58 +31,9 @@ endpoint = sys.argv[1]
 keys = dict(aws_access_key_id="test", aws_secret_access_key="test")
 client = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1", config=Config(retries={"max_attempts": 0}), **keys)
 name = "sqs-" + uuid.uuid4().hex[:8]
-seen = set()
-NEWER = {"SqsManagedSseEnabled", "DeadLetterQueueSourceArn"}  # names that Debian's model does not have yet
-
-
-def check(shape, value, path):
-    """Against botocore's model: only what it knows, of its types."""
-    kind = shape.type_name
-    if kind == "structure":
-        assert isinstance(value, dict), path
-        for key, each in value.items():
-            assert key in shape.members, f"{path}: {key} is no member of {shape.name}"
-            check(shape.members[key], each, f"{path}.{key}")
-    elif kind == "list":
-        assert isinstance(value, list), path
-        for each in value:
-            check(shape.member, each, path + "[]")
-    elif kind == "map":
-        assert isinstance(value, dict), path
-        for key, each in value.items():
-            check(shape.key, key, path + " key")
-            check(shape.value, each, f"{path}[{key}]")
-    elif kind == "blob":
-        assert isinstance(value, (bytes, str)), path
-    else:
-        assert isinstance(value, {"string": str, "integer": int, "boolean": bool}[kind]), (path, value)
-        assert not getattr(shape, "enum", None) or value in shape.enum or value in NEWER, (path, value)
-
-
-def watch(http_response, parsed, model, **_):
-    seen.add(model.name)
-    if http_response.status_code >= 300:
-        return
-    document = {k: v for k, v in parsed.items() if k != "ResponseMetadata"}
-    if model.output_shape:
-        check(model.output_shape, document, model.name)
-    else:
-        assert not document, (model.name, document)
-    assert (b"<%sResult>" % model.name.encode() in http_response.content) == bool(model.output_shape), http_response.content
-
-
-client.meta.events.register("after-call.sqs", watch)
-
-
-def refused(code, status, call, **kwargs):
-    try:
-        call(**kwargs)
-    except ClientError as e:
-        got = e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert got == (code, status), (got, e)
-        assert e.response["Error"]["Message"] and e.response["ResponseMetadata"]["RequestId"]
-        return e
-    raise AssertionError(f"{call} succeeded")
+seen = model_check.watch_query(client, "sqs")
+seen_json = set()
+refused = model_check.refused
 
 
 def md5_of(attributes):
@@ -104,7 +57,15 @@ def ask_json(operation, document, **signer):
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"]) if endpoint.startswith("https") else None
     try:
         with urllib.request.urlopen(urllib.request.Request(endpoint + "/", body, dict(request.headers)), context=context) as r:
-            return r.status, json.load(r)
+            text = r.read()
+            shape = client.meta.service_model.operation_model(operation).output_shape
+            answer = json.loads(text or b"{}")
+            if shape:
+                model_check.check(shape, answer, operation, plain=True)
+            else:
+                assert not answer, (operation, answer)
+            seen_json.add(operation)
+            return r.status, answer
     except urllib.error.HTTPError as e:
         return e.code, json.load(e)
 
@@ -142,6 +103,8 @@ try:
     attributes = {"text": {"DataType": "String", "StringValue": "välue <&>"},
                   "number": {"DataType": "Number.int", "StringValue": "-1.5e3"},
                   "bytes": {"DataType": "Binary", "BinaryValue": b"\0\1\xff"}}
+    attributes_json = {k: {n: base64.b64encode(v).decode() if n == "BinaryValue" else v for n, v in a.items()}
+                       for k, a in attributes.items()}
     body = 'ünïcode <tag> & "quotes"\r\n\t🔥'
     sent = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes,
                                MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-2-3"}})
@@ -216,6 +179,71 @@ try:
         other = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test",
                              aws_secret_access_key="wrong", config=Config(retries={"max_attempts": 0}))
         refused("SignatureDoesNotMatch", 403, other.list_queues)
+
+    # Every error of the model that a request can bring about, in both protocols. Queues' names may be used again at once
+    # here, ids have one form, and nobody waits for 120,000 messages in flight.
+    never = {"QueueDeletedRecently", "InvalidIdFormat", "OverLimit"}
+    spare = client.create_queue(QueueName=name + "-spare", Attributes={"VisibilityTimeout": "0"})["QueueUrl"]
+    made.append(spare)
+    client.purge_queue(QueueUrl=spare)
+    client.send_message(QueueUrl=spare, MessageBody="x")
+    in_sight = client.receive_message(QueueUrl=spare, WaitTimeSeconds=20)["Messages"][0]["ReceiptHandle"]
+    entries = [{"Id": str(i), "MessageBody": "x"} for i in range(11)]
+    wrong = [
+        ("BatchEntryIdsNotDistinct", "SendMessageBatch", {"QueueUrl": spare, "Entries": entries[:1] * 2}),
+        ("BatchRequestTooLong", "SendMessageBatch",
+         {"QueueUrl": spare, "Entries": [dict(each, MessageBody="x" * 150_000) for each in entries[:2]]}),
+        ("EmptyBatchRequest", "SendMessageBatch", {"QueueUrl": spare, "Entries": []}),
+        ("InvalidAttributeName", "GetQueueAttributes", {"QueueUrl": spare, "AttributeNames": ["Nothing"]}),
+        ("InvalidBatchEntryId", "SendMessageBatch", {"QueueUrl": spare, "Entries": [{"Id": "a b", "MessageBody": "x"}]}),
+        ("InvalidMessageContents", "SendMessage", {"QueueUrl": spare, "MessageBody": "\ufffe"}),
+        ("MessageNotInflight", "ChangeMessageVisibility",
+         {"QueueUrl": spare, "ReceiptHandle": in_sight, "VisibilityTimeout": 0}),
+        ("PurgeQueueInProgress", "PurgeQueue", {"QueueUrl": spare}),
+        ("QueueDoesNotExist", "GetQueueUrl", {"QueueName": name + "-absent"}),
+        ("QueueNameExists", "CreateQueue", {"QueueName": name + "-spare", "Attributes": {"VisibilityTimeout": "9"}}),
+        ("ReceiptHandleIsInvalid", "DeleteMessage", {"QueueUrl": spare, "ReceiptHandle": "none"}),
+        ("TooManyEntriesInBatchRequest", "SendMessageBatch", {"QueueUrl": spare, "Entries": entries}),
+        ("UnsupportedOperation", "RemovePermission", {"QueueUrl": spare, "Label": "l"}),
+    ]
+    model = client.meta.service_model
+    shapes = {each.name: each for each in model.error_shapes}
+    assert {each for each, _, _ in wrong} | never == set(shapes), set(shapes) ^ ({each for each, _, _ in wrong} | never)
+    for error, operation, request in wrong:
+        status = shapes[error].metadata.get("error", {}).get("httpStatusCode", 400)
+        refused(shapes[error].error_code, status, getattr(client, xform_name(operation)), **request)
+        got, answer = ask_json(operation, request)
+        assert (got, answer["__type"].rpartition("#")[2]) == (status if status != 403 else got, error), (got, answer)
+        assert got in (400, 403) and answer["message"] and set(answer) == {"__type", "message"}, (got, answer)
+
+    # Each operation in the JSON protocol too.
+    other = ask_json("CreateQueue", {"QueueName": name + "-json", "Attributes": {"VisibilityTimeout": "30"}})[1]["QueueUrl"]
+    for operation, request in [
+            ("GetQueueUrl", {"QueueName": name + "-json"}), ("ListQueues", {"QueueNamePrefix": name}),
+            ("GetQueueAttributes", {"QueueUrl": other, "AttributeNames": ["All"]}),
+            ("SetQueueAttributes", {"QueueUrl": other, "Attributes": {"DelaySeconds": "0"}}),
+            ("ListDeadLetterSourceQueues", {"QueueUrl": dead}), ("TagQueue", {"QueueUrl": other, "Tags": {"a": "b"}}),
+            ("ListQueueTags", {"QueueUrl": other}), ("UntagQueue", {"QueueUrl": other, "TagKeys": ["a"]}),
+            ("SendMessage", {"QueueUrl": other, "MessageBody": "1", "MessageAttributes": attributes_json}),
+            ("SendMessageBatch", {"QueueUrl": other, "Entries": [
+                {"Id": "a", "MessageBody": "2"}, {"Id": "b", "MessageBody": "3", "DelaySeconds": 901}]})]:
+        assert ask_json(operation, request)[0] == 200, operation
+    held = ask_json("ReceiveMessage", {"QueueUrl": other, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 20,
+                                       "AttributeNames": ["All"], "MessageAttributeNames": ["All"]})[1]["Messages"]
+    assert [m["Body"] for m in held] == ["1", "2"] and held[0]["MessageAttributes"] == attributes_json, held
+    one, two = ({"QueueUrl": other, "ReceiptHandle": m["ReceiptHandle"]} for m in held)
+    for operation, request in [
+            ("ChangeMessageVisibility", dict(one, VisibilityTimeout=60)),
+            ("ChangeMessageVisibilityBatch", {"QueueUrl": other, "Entries": [
+                {"Id": "a", "ReceiptHandle": two["ReceiptHandle"], "VisibilityTimeout": 60},
+                {"Id": "b", "ReceiptHandle": "none", "VisibilityTimeout": 1}]}),
+            ("DeleteMessage", one),
+            ("DeleteMessageBatch", {"QueueUrl": other, "Entries": [{"Id": "a", "ReceiptHandle": two["ReceiptHandle"]},
+                                                                   {"Id": "b", "ReceiptHandle": "none"}]}),
+            ("PurgeQueue", {"QueueUrl": other}), ("DeleteQueue", {"QueueUrl": other})]:
+        assert ask_json(operation, request)[0] == 200, operation
+    unserved = {"AddPermission", "RemovePermission"}
+    assert seen_json | unserved == set(model.operation_names), set(model.operation_names) - seen_json
 
     # The CLI.
     cli = aws("create-queue", "--queue-name", name + "-cli", "--attributes", "VisibilityTimeout=50")["QueueUrl"]
