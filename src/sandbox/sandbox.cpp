@@ -116,6 +116,12 @@ result<guest::pid> sandbox::add(const program& what) {
     return process->id;
 }
 
+void sandbox::hold_first() {
+    kernel_->hold_first();
+    if (!parked_) kernel_->running_task().registers = registers_;
+    parked_ = true;
+}
+
 /// The task's registers are those the program starts with.
 result<void> sandbox::load_into(guest::process_state& process,
                                 guest::task_state& task,

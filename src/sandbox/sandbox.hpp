@@ -117,6 +117,10 @@ class sandbox final : private guest::host {
     /// returned. The first one then waits until `kernel().start_first()`. @errors as load
     result<guest::pid> add(const program& what);
 
+    /// It is parked or was interrupted: the first process and what stems from it run no more, those
+    /// that were added go on.
+    void hold_first();
+
     /// Takes an immutable image of the guest, which is parked or was interrupted; it may run on
     /// after. That of a clone shares its root and grows with the pages written since.
     /// @errors errc::not_snapshotable: it ended; no_room, io_failed

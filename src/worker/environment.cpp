@@ -458,8 +458,12 @@ void environment::begin_shutdown() {
     shuts_down_ = true;
     stopped_ = false;
     answered_ = true;
-    api_.tell_of_shutdown(realtime_ms() + grace.count());
-    sandbox_->wake();
+    // In small letters, as they come at AWS; the guide writes SPINDOWN and TIMEOUT.
+    api_.tell_of_shutdown(timed_out_ ? "timeout" : "spindown", realtime_ms() + grace.count());
+    if (timed_out_)
+        sandbox_->hold_first();
+    else
+        sandbox_->wake();
     started_ = steady_clock::now();
     watch_.arm(*this, started_ + grace);
 }
@@ -505,6 +509,7 @@ bool environment::on_interrupt() {
         // A response that was posted in time stands, though the guest did not ask for the next
         // event.
         if (!answered_) failure_ = timeout_failure(spec_.timeout);
+        timed_out_ = phase_ != phase::shutdown;
         if (phase_ == phase::lingering) log_failure(timeout_failure(spec_.timeout));
     }
     finish(phase::dead);

@@ -607,10 +607,11 @@ void runtime_api::give_credentials(std::string_view text) {
     }
 }
 
-void runtime_api::tell_of_shutdown(std::int64_t deadline_ms) {
-    // In small letters, as it comes at AWS; the guide writes SPINDOWN.
+void runtime_api::tell_of_shutdown(std::string_view why, std::int64_t deadline_ms) {
     const boost::json::object o{
-        {"eventType", "SHUTDOWN"}, {"shutdownReason", "spindown"}, {"deadlineMs", deadline_ms}};
+        {"eventType", "SHUTDOWN"},
+        {"shutdownReason", boost::json::string_view(why.data(), why.size())},
+        {"deadlineMs", deadline_ms}};
     tell_extensions(extensions::event::shutdown, boost::json::serialize(o));
 }
 

@@ -112,9 +112,9 @@ class runtime_api {
     [[nodiscard]] const extensions& participants() const noexcept { return extensions_; }
     /// Extensions that registered for INVOKE get this event.
     void tell_of_invocation(const guest::native_event& event);
-    /// Those that registered for SHUTDOWN, that the environment is given up and when it will be
-    /// gone.
-    void tell_of_shutdown(std::int64_t deadline_ms);
+    /// Those that registered for SHUTDOWN, that the environment is given up, why, and when it will
+    /// be gone.
+    void tell_of_shutdown(std::string_view reason, std::int64_t deadline_ms);
 
     /// Who asks for credentials must show it; empty: there are none.
     void set_credentials_token(std::string token) { token_ = std::move(token); }

@@ -379,6 +379,25 @@ TEST_CASE("an environment that has served tells its extensions of its end") {
             "event {\"eventType\":\"SHUTDOWN\",\"shutdownReason\":\"spindown\",\"deadlineMs\":1"));
 }
 
+TEST_CASE("an invocation that takes too long ends, and its extensions hear why") {
+    const auto heard = std::make_shared<listener>();
+    auto w = make(listening(heard));
+    auto s = with_extensions("function_http", {"first", "second"}, "second=last;");
+    s.timeout = 300ms;
+    const auto how = GENERATE(as<std::string>(), "\"sleep\"", "\"loop\"", "with a spinner");
+    INFO(how);
+    if (how == "with a spinner") s.environment["SPIN"] = "on";  // a process of the function's own
+    auto f = w->deploy(std::move(s));
+    REQUIRE(f->initialize().has_value());
+    const auto r = traced(*f, how == "\"loop\"" ? how : "\"sleep\"");
+    CHECK(has(r.payload, "Sandbox.Timedout"));
+    CHECK(soon([&] {
+        const auto text = heard->text();
+        return has(text, "first: leaves") && has(text, "second: leaves");
+    }));
+    CHECK(has(heard->text(), "\"shutdownReason\":\"timeout\""));
+}
+
 TEST_CASE(
     "an environment that has not served ends without a word, one that is deaf after two seconds") {
     const auto heard = std::make_shared<listener>();

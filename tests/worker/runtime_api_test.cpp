@@ -816,6 +816,22 @@ TEST_CASE("an extension's error is a failure once, and its process's end too") {
     CHECK(crashed->message == "extension a: signal: segmentation fault");
 }
 
+TEST_CASE("the Telemetry and Logs APIs say that they are not there, in the emulator's words") {
+    runtime_api api;
+    const auto put = [&](const std::string& path) {
+        return talk(api, extension_request("PUT " + path, "", "{}"));
+    };
+    const auto telemetry = put("/2022-07-01/telemetry"), logs = put("/2020-08-15/logs");
+    CHECK(telemetry.starts_with("HTTP/1.1 202 "));
+    CHECK(
+        telemetry.ends_with("{\"errorMessage\":\"Telemetry API is not supported\","
+                            "\"errorType\":\"Telemetry.NotSupported\"}"));
+    CHECK(logs.starts_with("HTTP/1.1 202 "));
+    CHECK(logs.ends_with(
+        "{\"errorMessage\":\"Logs API is not supported\",\"errorType\":\"Logs.NotSupported\"}"));
+    CHECK(talk(api, "GET /2022-07-01/telemetry HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+}
+
 TEST_CASE("credentials are given to who shows the token") {
     runtime_api api;
     const auto get = [](const std::string& token) {

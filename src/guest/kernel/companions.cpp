@@ -30,8 +30,16 @@ process_state* kernel::add_process(const process_state& like) {
 }
 
 void kernel::hold_first() {
-    // As a stopped process: nothing of it runs, and its parent, which it has not, need not be told.
-    state_.processes.begin()->second.job = {.stopped_by = abi::sigstop, .told = true};
+    auto& all = state_.processes;
+    const pid first = all.begin()->first;
+    const auto stems_from_first = [&](const process_state& p) {
+        const process_state* at = &p;
+        while (at->parent) at = &all.at(at->parent);
+        return at->id == first;
+    };
+    // As stopped processes, of which nothing runs; nobody is told.
+    for (auto& [id, p] : all)
+        if (!p.ended && stems_from_first(p)) p.job = {.stopped_by = abi::sigstop, .told = true};
 }
 
 void kernel::start_first() {

@@ -83,7 +83,7 @@ class kernel {
     /// A new one before anything has run, with the limits and ids of another; it has no program yet.
     /// Null: there is no memory for it.
     process_state* add_process(const process_state& like);
-    /// The first one does not run until `start_first`.
+    /// The first one, and those that stem from it, do not run until `start_first`, if ever.
     void hold_first();
     void start_first();
 
