@@ -393,7 +393,7 @@ outcome<void> shut_down(vfs_state& state, description_id id, int how) {
     const auto* end = std::get_if<pair_end>(&d->body);
     if (!end) return os_error{ENOTCONN};
     const auto it = state.pairs.find(end->pair);
-    if (it == state.pairs.end()) return os_error{ENOTCONN};
+    if (it == state.pairs.end() || is_over(state, *d)) return os_error{ENOTCONN};
     if (writes) it->second.to[end->side ^ 1u].closed = true;
     if (reads) it->second.to[end->side].receiver_gone = true;
     ++it->second.activity;

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <span>
 
@@ -38,6 +39,17 @@ ancillary hand_over(vfs_state& state, ancillary& extra, bool peek) {
     }
     for (const description_id id : extra.rights) state.retain(id);
     return extra;
+}
+
+bool is_tcp(const socket_pair& pair) {
+    return pair.type == SOCK_STREAM && pair.families[0] != AF_UNIX;
+}
+
+/// A reset went to both sides. What has arrived can still be read; who had seen the other's end
+/// before hears of it by writing only (tcp_reset, CLOSE_WAIT).
+void cut(socket_pair& pair) {
+    for (std::size_t side : {0u, 1u}) pair.error[side] = pair.to[side].closed ? EPIPE : ECONNRESET;
+    pair.to[0].closed = pair.to[1].closed = true;
 }
 
 outcome<received> receive_message(vfs_state& state,
@@ -92,7 +104,7 @@ outcome<received> receive_stream(vfs_state& state,
     received r;
     if (to.size() == 0) return r;
     if (in.bytes.empty()) {
-        if (failed) return os_error{std::exchange(failed, 0)};
+        if (failed && failed != EPIPE) return os_error{std::exchange(failed, 0)};
         if (in.closed || in.receiver_gone) return r;
         return os_error{EAGAIN};
     }
@@ -160,13 +172,21 @@ outcome<std::size_t> send_pair(vfs_state& state,
     if (it == state.pairs.end()) return os_error{EPIPE};
     socket_pair& pair = it->second;
     socket_pair::direction& out = pair.to[end.side ^ 1u];
-    const bool gone = out.receiver_gone || !pair.open[end.side ^ 1u];
-    if (pair.families[end.side] != AF_UNIX && pair.error[end.side])
-        return os_error{std::exchange(pair.error[end.side], 0)};
+    const bool tcp = is_tcp(pair);
+    if (tcp && pair.error[end.side]) return os_error{std::exchange(pair.error[end.side], 0)};
     if (out.closed) return os_error{EPIPE};
-    // TCP learns by sending that nobody is there any more, and of nothing it sends nothing.
-    if (gone && pair.type == SOCK_STREAM && pair.families[end.side] != AF_UNIX && from.size() == 0)
-        return std::size_t{0};
+    // A TCP that reads no more takes what comes nevertheless, unless it has also said its last.
+    const bool gone =
+        !pair.open[end.side ^ 1u] || (out.receiver_gone && (!tcp || pair.to[end.side].closed));
+    if (gone && tcp) {
+        // What is sent goes, and a reset is the answer.
+        const std::uint64_t lost = std::min<std::uint64_t>(from.size(), socket_pair::capacity);
+        if (lost == 0) return std::size_t{0};
+        from.skip(lost);
+        cut(pair);
+        ++pair.activity;
+        return static_cast<std::size_t>(lost);
+    }
     if (gone) return os_error{pair.type == SOCK_DGRAM ? ECONNREFUSED : EPIPE};
     if (pair.type == SOCK_STREAM) {
         if (from.size() == 0) return std::size_t{0};
@@ -328,15 +348,31 @@ outcome<std::size_t> send(vfs_state& state,
     return send_pair(state, *end, from, request.extra);
 }
 
-void close_pair_end(vfs_state& state, const pair_end& end) {
+bool closes_with_reset(const description& d) {
+    const auto it = d.socket_options.find({SOL_SOCKET, SO_LINGER});
+    return it != d.socket_options.end() && it->second == linger_option(true, 0);
+}
+
+bool is_over(const vfs_state& state, const description& d) {
+    const auto* end = std::get_if<pair_end>(&d.body);
+    const auto it = end ? state.pairs.find(end->pair) : state.pairs.end();
+    return it != state.pairs.end() && is_tcp(it->second) && it->second.to[0].closed &&
+           it->second.to[1].closed;
+}
+
+void close_pair_end(vfs_state& state, const pair_end& end, bool reset) {
     const auto it = state.pairs.find(end.pair);
     if (it == state.pairs.end()) return;
     socket_pair& pair = it->second;
     const std::size_t other = end.side ^ 1u;
     socket_pair::direction& mine = pair.to[end.side];
-    if (pair.open[other] && pair.type != SOCK_DGRAM &&
-        (!mine.bytes.empty() || !mine.messages.empty()))
+    const bool has_unread = !mine.bytes.empty() || !mine.messages.empty();
+    if (is_tcp(pair)) {
+        const bool over = pair.to[0].closed && pair.to[1].closed;
+        if ((has_unread || reset) && !over) cut(pair);
+    } else if (pair.open[other] && pair.type != SOCK_DGRAM && (has_unread || reset)) {
         pair.error[other] = ECONNRESET;  // it was sent what nobody read
+    }
     pair.open[end.side] = false;
     pair.to[other].closed = true;
     mine.receiver_gone = true;
@@ -353,11 +389,7 @@ void close_pair_end(vfs_state& state, const pair_end& end) {
 
 void close_listener(vfs_state& state, description_id id, const listening_socket& socket) {
     forget_name(state, id, socket.key);
-    for (const pair_id waiting : socket.waiting) {
-        if (const auto it = state.pairs.find(waiting); it != state.pairs.end())
-            it->second.error[0] = ECONNRESET;
-        close_pair_end(state, {waiting, 1});
-    }
+    for (const pair_id waiting : socket.waiting) close_pair_end(state, {waiting, 1}, true);
 }
 
 void close_datagrams(vfs_state& state, description_id id, datagram_socket& socket) {

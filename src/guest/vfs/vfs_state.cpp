@@ -4,6 +4,8 @@
 #include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/socket.hpp"
 
+#include <sys/socket.h>
+
 namespace hearth::guest::vfs {
 namespace {
 
@@ -50,7 +52,8 @@ void let_go(vfs_state& state, description_id id, description& d) {
         state.files.closed(end->fifo);
     }
     if (std::holds_alternative<epoll_set>(d.body)) --state.epoll_sets;
-    if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair_end(state, *end);
+    if (const auto* end = std::get_if<pair_end>(&d.body))
+        close_pair_end(state, *end, family_of(state, d) != AF_UNIX && closes_with_reset(d));
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body))
         forget_name(state, id, idle->key);
     if (const auto* listener = std::get_if<listening_socket>(&d.body))
