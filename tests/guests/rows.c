@@ -245,3 +245,8 @@ int main(void) {
     memory_file();
     return 0;
 }
+    int second = memfd_create("y", MFD_CLOEXEC), other = open("/dev/shm", O_RDONLY | O_CLOEXEC);
+    struct stat of_second, of_other;
+    check(!fstat(second, &of_second) && !fstat(other, &of_other) && !fstat(fd, &s), "fstat");
+    check(s.st_dev == of_second.st_dev && s.st_dev != of_other.st_dev && s.st_ino != of_second.st_ino, "on a device of their own");
+    close(second), close(other);

@@ -111,10 +111,12 @@ result<std::shared_ptr<filesystem>> filesystem::create(filesystem_options option
     return fs;
 }
 
+    mount& memory = fs->mounts_.emplace_back();
+    memory.what = mount::kind::tmpfs;
 vfs_state filesystem::initial_state(std::chrono::nanoseconds now) const {
     vfs_state state;
     state.files = tmpfs(options_.tmp_size.bytes(), options_.tmp_inodes);
-    for (const mount& m : mounts_)
+    for (const mount& m : mounts())
         if (m.what == mount::kind::tmpfs)
             state.roots.push_back(state.files.add_root(m.permissions, now));
     return state;
@@ -127,7 +129,7 @@ std::uint32_t filesystem::mount_at(std::string_view canonical) const {
 }
 
 bool filesystem::above_a_mount(std::string_view canonical) const {
-    return std::any_of(mounts_.begin(), mounts_.end(), [&](const mount& m) {
+    return std::ranges::any_of(mounts(), [&](const mount& m) {
         return m.point.size() > canonical.size() && is_prefix(canonical, m.point);
     });
 }
@@ -373,7 +375,7 @@ outcome<void> filesystem::list(const context& c,
     // Mount points in this directory that its tree does not know, with cookies above all others.
     constexpr std::uint64_t mount_cookies = std::uint64_t{1} << 40;
     std::vector<std::string> extra;
-    for (const mount& m : mounts_) {
+    for (const mount& m : mounts()) {
         if (m.point.size() <= canonical.size() || !is_prefix(canonical, m.point)) continue;
         const std::string_view rest = below(canonical, m.point);
         std::string name(rest.substr(0, rest.find('/')));

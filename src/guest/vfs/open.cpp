@@ -295,16 +295,14 @@ std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags)
     return {reader, end(false)};
 }
 
-outcome<description_id> make_memory_file(const context& c,
-                                         std::string_view name,
-                                         bool sealable,
-                                         bool executable) {
+outcome<description_id> make_memory_file(
+    const context& c, const filesystem& fs, std::string_view name, bool sealable, bool executable) {
     auto inode =
         c.state.vfs.files.create_anonymous(executable ? 0777 : 0666, sealable ? 0 : F_SEAL_SEAL,
                                            {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make(O_RDWR | large_file, fmt::format("/memfd:{} (deleted)", name));
-    d.body = tmpfs_file{*inode, 0};
+    d.body = tmpfs_file{*inode, fs.memory_files()};
     return c.state.vfs.add(std::move(d));
 }
 
