@@ -22,7 +22,7 @@ HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
 HEARTH_PINNED(kernel_state, 1216);
-HEARTH_PINNED(process_state, 2808);
+HEARTH_PINNED(process_state, 2816);
 HEARTH_PINNED(job_state, 8);
 HEARTH_PINNED(task_state, 608);
 HEARTH_PINNED(task_waiting, 248);
@@ -42,7 +42,7 @@ HEARTH_PINNED(native_exchange, 264);
 HEARTH_PINNED(native_event, 200);
 HEARTH_PINNED(native_reply, 40);
 
-HEARTH_PINNED(mm::mm_state, 200);
+HEARTH_PINNED(mm::mm_state, 208);
 HEARTH_PINNED(mm::vma, 160);
 HEARTH_PINNED(mm::protection, 3);
 HEARTH_PINNED(mm::file_backing, 80);

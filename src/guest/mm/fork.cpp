@@ -52,6 +52,8 @@ void release_tables(const mm_state& state, frame_allocator& frames) {
 
 outcome<void> address_space::fork_into(mm_state& state) {
     state.vmas = state_.vmas;
+    std::erase_if(state.vmas, [](const auto& area) { return area.second.not_in_child; });
+    state.barriers = state_.barriers;
     state.brk_start = state_.brk_start;
     state.brk = state_.brk;
     state.mmap_base = state_.mmap_base;
@@ -70,7 +72,7 @@ outcome<void> address_space::fork_into(mm_state& state) {
     outcome<void> result;
     for (auto& [start, area] : state_.vmas) {
         if (start >= user_end) break;
-        if (area.wipe_on_fork) continue;
+        if (area.wipe_on_fork || area.not_in_child) continue;
         if (area.shared_anonymous && !area.prot.none() &&
             supply_pages({start, area}, start, area.end) == supply::out_of_memory) {
             result = os_error{ENOMEM};
