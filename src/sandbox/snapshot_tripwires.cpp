@@ -22,7 +22,7 @@ HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
 HEARTH_PINNED(kernel_state, 1216);
-HEARTH_PINNED(process_state, 2816);
+HEARTH_PINNED(process_state, 2848);
 HEARTH_PINNED(job_state, 8);
 HEARTH_PINNED(task_state, 608);
 HEARTH_PINNED(task_waiting, 248);
@@ -61,6 +61,7 @@ HEARTH_PINNED(vfs::directory_body, 144);
 HEARTH_PINNED(vfs::directory_body::entry, 16);
 HEARTH_PINNED(vfs::symlink_body, 32);
 HEARTH_PINNED(vfs::fifo_body, 4);
+HEARTH_PINNED(vfs::device_body, 16);
 HEARTH_PINNED(vfs::file_content, 64);
 HEARTH_PINNED(vfs::cow_bytes, 16);
 HEARTH_PINNED(vfs::description, 456);

@@ -127,6 +127,7 @@ struct process_state {
     credentials ids;
     std::string executable;  ///< /proc/self/exe
     std::string working_directory = "/";
+    std::string root = "/";  ///< chroot(2): a canonical path, where its names begin
     std::uint32_t umask = 022;
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard

@@ -41,8 +41,10 @@ outcome<description_id> open_device(const context& c,
                                     const filesystem& fs,
                                     const location& l,
                                     int flags) {
-    // Devices of the host are never opened; ours stand in trees that do not change.
-    if (fs.mount_of(l.node).tree->changes()) return os_error{EACCES};
+    // Devices of the host are never opened; ours stand in trees that do not change, or are made by
+    // the guest.
+    const auto& tree = fs.mount_of(l.node).tree;
+    if (tree && tree->changes()) return os_error{EACCES};
     description d = make(flags | large_file, l.path);
     device dev;
     dev.node = l.node;

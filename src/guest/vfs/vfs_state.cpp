@@ -14,6 +14,7 @@ void acquire(vfs_state& state, const description& d) {
     if (const auto* directory = std::get_if<open_directory>(&d.body))
         state.files.opened(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.opened(place->node.inode);
+    if (const auto* dev = std::get_if<device>(&d.body)) state.files.opened(dev->node.inode);
     if (std::holds_alternative<epoll_set>(d.body)) ++state.epoll_sets;
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
         pipe& p = state.pipes[end->pipe];
@@ -39,6 +40,7 @@ void let_go(vfs_state& state, description_id id, description& d) {
     if (const auto* directory = std::get_if<open_directory>(&d.body))
         state.files.closed(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.closed(place->node.inode);
+    if (const auto* dev = std::get_if<device>(&d.body)) state.files.closed(dev->node.inode);
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
         const auto it = state.pipes.find(end->pipe);
         if (it == state.pipes.end()) return;
