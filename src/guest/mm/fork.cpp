@@ -70,8 +70,9 @@ outcome<void> address_space::fork_into(mm_state& state) {
     // and near each other: what lies between two is dropped with them.
     gpa low{~std::uint64_t{0}}, high{0};
     outcome<void> result;
-    for (auto& [start, area] : state_.vmas) {
+    for (auto& [start, of_parent] : state_.vmas) {
         if (start >= user_end) break;
+        const vma& area = of_parent;  // a lambda takes no structured binding along
         if (area.wipe_on_fork || area.not_in_child) continue;
         if (area.shared_anonymous && !area.prot.none() &&
             supply_pages({start, area}, start, area.end) == supply::out_of_memory) {
