@@ -127,6 +127,18 @@ static void all(int family) {
     said("nothing", send(mine, "", 0, MSG_NOSIGNAL));
     close(mine);
 
+    connection(family, "the peer closes, and there is more than the buffer holds");
+    const int small = 4096;
+    setsockopt(mine, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    close(theirs);
+    wait_for(mine, POLLIN);
+    static char much[1 << 20];
+    const ssize_t some = send(mine, much, sizeof much, MSG_DONTWAIT);
+    printf("  some of it: %d\n", some > 0 && some < (ssize_t)sizeof much);
+    wait_for(mine, POLLERR | POLLHUP);
+    sends("write", mine);
+    close(mine);
+
     connection(family, "the peer has sent, and closes");
     sends("they write", theirs);
     close(theirs);

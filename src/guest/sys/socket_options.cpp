@@ -186,6 +186,8 @@ sysret sys_setsockopt(
     if (level == SOL_SOCKET && (option == SO_SNDBUF || option == SO_RCVBUF))
         kept = std::clamp<std::int64_t>(kept, 1152, buffer_size) * 2;
     d.socket_options[{level, option}] = kept;
+    if (level == SOL_SOCKET && option == SO_OOBINLINE)
+        if (auto* in = vfs::incoming(files::state_of(t), d)) in->urgent_in_line = *v != 0;
     outside::set_option(t, d, level, option, *v);
     return 0;
 }

@@ -42,7 +42,8 @@ int of_pair(const vfs_state& state, const pair_end& end) {
     const auto& out = pair.to[end.side ^ 1u];
     const bool connection = pair.type != SOCK_DGRAM;
     int events = 0;
-    if (!in.bytes.empty() || !in.messages.empty()) events |= readable;
+    if (in.bytes.size() > (in.skips_next() ? 1 : 0) || !in.messages.empty()) events |= readable;
+    if (in.urgent && !in.urgent_read) events |= POLLPRI;
     // A TCP does not see that its peer reads no more.
     const bool reads_none = in.closed || in.receiver_gone;
     const bool writes_none =

@@ -322,6 +322,8 @@ connect_result connect(vfs_state& state,
             pair.names[0].port = port ? port : choose_port(state, type, pair.names[0]);
         }
     }
+    pair.to[0].urgent_in_line = has_option(*d, SOL_SOCKET, SO_OOBINLINE);
+    pair.to[1].urgent_in_line = has_option(*other, SOL_SOCKET, SO_OOBINLINE);
     forget_name(state, id, mine->key);
     const auto pair_number = static_cast<pair_id>(state.fresh_id());
     state.pairs.emplace(pair_number, std::move(pair));

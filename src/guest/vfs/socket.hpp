@@ -71,6 +71,10 @@ outcome<description_id> accept(vfs_state& state, description_id listener, int fl
 outcome<void> shut_down(vfs_state& state, description_id id, int how);
 /// The pending error, which is then gone (SO_ERROR).
 int take_error(vfs_state& state, description& d);
+/// A TCP socket of the guest's own network.
+[[nodiscard]] bool is_tcp(const vfs_state& state, const description& d);
+/// What its side of a connection will receive; null: it is none.
+[[nodiscard]] socket_pair::direction* incoming(vfs_state& state, const description& d);
 /// A TCP connection that both sides have closed, or a reset has.
 [[nodiscard]] bool is_over(const vfs_state& state, const description& d);
 
@@ -91,6 +95,11 @@ struct received {
     ancillary extra;
 };
 outcome<received> receive(vfs_state& state, description_id id, user_buffers& to, bool peek);
+/// MSG_OOB: the urgent byte. EINVAL: there is none
+outcome<received> receive_urgent(vfs_state& state,
+                                 const description& d,
+                                 user_buffers& to,
+                                 bool peek);
 /// `to` and `node`: an address given with the message. Takes over the references in `extra` when
 /// it succeeds. `blocked_by` is the receiver when EAGAIN is for want of its room.
 struct send_request {
@@ -98,6 +107,7 @@ struct send_request {
     inode_id node{};
     ancillary extra;
     description_id blocked_by{};
+    bool urgent = false;  ///< of TCP: the last byte of it
 };
 outcome<std::size_t> send(vfs_state& state,
                           description_id id,

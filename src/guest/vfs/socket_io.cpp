@@ -93,6 +93,21 @@ outcome<received> receive_service(service_connection& s, user_buffers& to, bool 
     return r;
 }
 
+void take_bytes(vfs_state& state, socket_pair::direction& in, std::size_t n) {
+    in.bytes.consume(n);
+    in.taken += n;
+    state.socket_bytes -= n;
+    if (in.urgent && in.taken > *in.urgent) in.urgent.reset();
+}
+
+/// The last byte in the queue is urgent now. One before it that waits at the mark is lost
+/// (tcp_check_urg).
+void mark_urgent(vfs_state& state, socket_pair::direction& to, std::size_t fresh) {
+    if (to.skips_next() && to.bytes.size() > fresh) take_bytes(state, to, 1);
+    to.urgent = to.taken + to.bytes.size() - 1;
+    to.urgent_read = false;
+}
+
 /// As Linux: bytes sent before ancillary data and those sent with it may come together, what follows
 /// comes by itself, and whoever gets the first of them gets the data.
 outcome<received> receive_stream(vfs_state& state,
@@ -103,12 +118,19 @@ outcome<received> receive_stream(vfs_state& state,
                                  bool peek) {
     received r;
     if (to.size() == 0) return r;
-    if (in.bytes.empty()) {
+    const bool skips = in.skips_next();
+    if (skips && !peek) {
+        take_bytes(state, in, 1);
+        ++pair.activity;
+    }
+    if (in.bytes.size() == (skips && peek ? 1 : 0)) {
         if (failed && failed != EPIPE) return os_error{std::exchange(failed, 0)};
         if (in.closed || in.receiver_gone) return r;
         return os_error{EAGAIN};
     }
     std::string_view bytes = in.bytes.view();
+    if (skips && peek) bytes.remove_prefix(1);
+    if (in.urgent && *in.urgent > in.taken) bytes = bytes.substr(0, *in.urgent - in.taken);
     if (!in.marks.empty()) bytes = bytes.substr(0, in.marks.front().to - in.taken);
     auto n = to.put(std::as_bytes(std::span(bytes)));
     if (!n) return n.error();
@@ -117,9 +139,7 @@ outcome<received> receive_stream(vfs_state& state,
     if (marked) r.extra = hand_over(state, in.marks.front().extra, peek);
     if (!peek && *n) {
         if (marked) in.marks.pop_front();
-        in.bytes.consume(*n);
-        in.taken += *n;
-        state.socket_bytes -= *n;
+        take_bytes(state, in, *n);
         ++pair.activity;
     }
     return r;
@@ -167,7 +187,9 @@ void keep(vfs_state& state,
 outcome<std::size_t> send_pair(vfs_state& state,
                                const pair_end& end,
                                user_buffers& from,
-                               ancillary& extra) {
+                               ancillary& extra,
+                               bool urgent,
+                               std::uint64_t send_buffer) {
     const auto it = state.pairs.find(end.pair);
     if (it == state.pairs.end()) return os_error{EPIPE};
     socket_pair& pair = it->second;
@@ -179,8 +201,8 @@ outcome<std::size_t> send_pair(vfs_state& state,
     const bool gone =
         !pair.open[end.side ^ 1u] || (out.receiver_gone && (!tcp || pair.to[end.side].closed));
     if (gone && tcp) {
-        // What is sent goes, and a reset is the answer.
-        const std::uint64_t lost = std::min<std::uint64_t>(from.size(), socket_pair::capacity);
+        // What the buffer holds goes, and a reset is the answer.
+        const std::uint64_t lost = std::min(from.size(), send_buffer);
         if (lost == 0) return std::size_t{0};
         from.skip(lost);
         cut(pair);
@@ -202,6 +224,7 @@ outcome<std::size_t> send_pair(vfs_state& state,
         });
         if (!n) return n;
         state.socket_bytes += *n;
+        if (urgent && *n) mark_urgent(state, out, *n);
         if (*n && !extra.empty()) {
             state.in_flight += extra.rights.size();
             out.marks.push_back({at, at + *n, std::exchange(extra, {})});
@@ -345,7 +368,42 @@ outcome<std::size_t> send(vfs_state& state,
         return send_datagram(state, id, *mine, from, request);
     const auto* end = std::get_if<pair_end>(&d->body);
     if (!end) return os_error{ENOTSOCK};
-    return send_pair(state, *end, from, request.extra);
+    const auto size = d->socket_options.find({SOL_SOCKET, SO_SNDBUF});
+    const std::uint64_t send_buffer = size == d->socket_options.end()
+                                          ? socket_pair::capacity
+                                          : static_cast<std::uint64_t>(size->second);
+    return send_pair(state, *end, from, request.extra, request.urgent, send_buffer);
+}
+
+bool is_tcp(const vfs_state& state, const description& d) {
+    const int family = family_of(state, d);
+    return (family == AF_INET || family == AF_INET6) && type_of(state, d) == SOCK_STREAM &&
+           !std::holds_alternative<host_socket>(d.body) &&
+           !std::holds_alternative<service_socket>(d.body);
+}
+
+socket_pair::direction* incoming(vfs_state& state, const description& d) {
+    const auto* end = std::get_if<pair_end>(&d.body);
+    const auto it = end ? state.pairs.find(end->pair) : state.pairs.end();
+    return it == state.pairs.end() ? nullptr : &it->second.to[end->side];
+}
+
+outcome<received> receive_urgent(vfs_state& state,
+                                 const description& d,
+                                 user_buffers& to,
+                                 bool peek) {
+    auto* const in = is_tcp(state, d) ? incoming(state, d) : nullptr;
+    if (!in || !in->urgent || in->urgent_read || in->urgent_in_line) return os_error{EINVAL};
+    received r;
+    r.truncated = to.size() == 0;
+    const std::uint64_t at = *in->urgent - in->taken;
+    if (at >= in->bytes.size()) return os_error{EINVAL};
+    const std::string_view byte = in->bytes.view().substr(at, 1);
+    auto n = to.put(std::as_bytes(std::span(byte)));
+    if (!n) return n.error();
+    r.length = r.whole = *n;
+    if (!peek) in->urgent_read = true;
+    return r;
 }
 
 bool closes_with_reset(const description& d) {
