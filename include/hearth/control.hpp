@@ -32,6 +32,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@
 namespace hearth {
 
 class observer;
+namespace image {
+struct managed_runtime;
+}
 namespace logs {
 class store;
 }
@@ -65,6 +69,9 @@ struct control_options {
     /// Threads that load packages and run inits.
     std::size_t activation_threads = 2;
     std::shared_ptr<hearth::observer> observer{};
+    /// What `runtime` asks of an interpreter before a function is made of it: what it prints when
+    /// called with --version. Empty: the names of files are believed.
+    std::function<result<std::string>(const image::managed_runtime&)> interpreter_version{};
     /// What `runtime` made of its own option, shared with the worker; null: no logs are kept.
     std::shared_ptr<const logs::store> logs{};
 };

@@ -41,7 +41,8 @@ struct runtime_options {
     /// (/usr, /lib*, /bin, /sbin and a few files of /etc).
     std::filesystem::path guest_root = "/";
     /// Interpreters of managed runtimes that are not among the guest root's programs: a prefix for each
-    /// identifier, python3.12/bin/python3.12, nodejs22.x/bin/node. Empty: none.
+    /// identifier, python3.12/bin/python3.12, nodejs22.x/bin/node. Empty: none. Wherever one is, it is
+    /// asked for its version once, in a microVM, before a function is made of it.
     std::filesystem::path runtime_directory{};
     /// The real-time signal that interrupts a running vCPU, as an offset from SIGRTMIN. No handler is
     /// installed: the signal is blocked on threads while they run guests. The one global resource we use.

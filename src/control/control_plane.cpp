@@ -67,7 +67,7 @@ control_plane::impl::impl(control_options o,
                           std::shared_ptr<stream_service::impl> streams)
     : options_(std::move(o)),
       worker_(w),
-      runtimes_(options_.guest_root, options_.runtime_directory),
+      runtimes_(options_.guest_root, options_.runtime_directory, options_.interpreter_version),
       hosts_({&w}),
       storage_(std::move(s)),
       routing_(

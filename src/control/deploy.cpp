@@ -44,6 +44,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
         .ephemeral_storage = config.ephemeral_storage,
         .environment = config.environment};
     HEARTH_CHECK(control::check_settings(settings));
+    HEARTH_CHECK(impl_->runtimes_.check(settings.runtime));
     HEARTH_CHECK(net::policy::parse(config.network));
 
     // A zip that is to be stored is read once, so that what is checked is what is kept.

@@ -143,7 +143,7 @@ result<function_configuration> control_plane::create_function(create_function_re
     HEARTH_CHECK(control::check_settings(request.settings));
     HEARTH_CHECK(
         impl_->check_outcome_target(request.settings.dead_letter_target_arn, name.name));
-    HEARTH_CHECK(impl_->runtimes_.find(request.settings.runtime));
+    HEARTH_CHECK(impl_->runtimes_.check(request.settings.runtime));
     HEARTH_CHECK(control::check_tags(request.tags));
     const error exists(errc::already_exists, "Function already exist: " + name.name);
     if (impl_->registry_.find(name.name)) return exists;
@@ -317,7 +317,7 @@ result<function_configuration> control_plane::update_function_configuration(
     if (is_redirected)
         HEARTH_CHECK(
             impl_->check_outcome_target(next.settings.dead_letter_target_arn, e->name()));
-    HEARTH_CHECK(impl_->runtimes_.find(next.settings.runtime));
+    HEARTH_CHECK(impl_->runtimes_.check(next.settings.runtime));
     HEARTH_CHECK(impl_->resolve_layers(next.settings.layers, code.get()));
     return impl_->replace(e, std::move(next), std::move(code));
 }

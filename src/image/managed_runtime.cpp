@@ -1,9 +1,12 @@
 #include "image/managed_runtime.hpp"
 
+#include "base/try.hpp"
 #include "image/sha256.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -116,6 +119,24 @@ std::string how_to_get(std::string_view identifier) {
         python ? "python3" : "nodejs", identifier, python ? identifier : "node");
 }
 
+/// "Python 3.11.2", "v18.20.4": of the version that the identifier names.
+bool is_of_version(std::string_view said, std::string_view identifier) {
+    const bool python = identifier.starts_with(python_prefix);
+    const std::string begin =
+        python ? fmt::format("Python {}.", identifier.substr(python_prefix.size()))
+               : fmt::format("v{}.", identifier.substr(6, identifier.find('.') - 6));
+    return said.starts_with(begin);
+}
+
+/// The first line, for a sentence.
+std::string quotable(std::string_view said) {
+    constexpr std::size_t most = 80;
+    std::string line(said.substr(0, std::min(said.find('\n'), most)));
+    for (char& c : line)
+        if (c < ' ' || c > '~') c = '?';
+    return line;
+}
+
 }  // namespace
 
 std::vector<std::string> program_arguments(const managed_runtime& runtime, byte_count memory) {
@@ -170,19 +191,63 @@ std::map<std::string, managed_runtime> runtime_catalogue::list() const {
     return found;
 }
 
+fs::path runtime_catalogue::file_of(const managed_runtime& runtime) const {
+    const fs::path program = runtime.program;
+    return runtime.prefix.empty() ? guest_root_ / program.relative_path()
+                                  : runtime.prefix / "bin" / program.filename();
+}
+
+std::string runtime_catalogue::fault_of(const managed_runtime& runtime) const {
+    if (!ask_) return {};
+    const std::string file = file_of(runtime).string();
+    std::string key = runtime.identifier + ' ' + file;
+    struct ::stat st {};
+    // An absolute link in another root cannot be followed here; its interpreter is asked all the
+    // same.
+    if (::stat(file.c_str(), &st) == 0)
+        key += fmt::format(":{}:{}:{}.{:09}", st.st_ino, st.st_size, st.st_mtim.tv_sec,
+                           st.st_mtim.tv_nsec);
+    const std::scoped_lock one_at_a_time(mutex_);
+    if (const auto known = faults_.find(key); known != faults_.end()) return known->second;
+    const auto said = ask_(runtime);
+    // Not kept: the host may have been short of something.
+    if (said.has_error())
+        return fmt::format("{} does not run: {}", file, quotable(said.error().message()));
+    std::string fault;
+    if (!is_of_version(*said, runtime.identifier))
+        fault = fmt::format("{} says that it is \"{}\"", file, quotable(*said));
+    return faults_.emplace(std::move(key), std::move(fault)).first->second;
+}
+
+error runtime_catalogue::refusal(const std::string& identifier,
+                                 const std::string& fault,
+                                 const runtimes& found) const {
+    std::vector<std::string_view> there;
+    for (const auto& [name, runtime] : found)
+        if (name != identifier && fault_of(runtime).empty()) there.push_back(name);
+    return error(
+        errc::invalid_argument,
+        fmt::format("The runtime {} is not on this host{}. Managed runtimes that are: {}. {}",
+                    identifier, fault.empty() ? "" : ": " + fault,
+                    there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")),
+                    how_to_get(identifier)));
+}
+
 result<std::shared_ptr<const managed_runtime>> runtime_catalogue::find(
     const std::string& identifier) const {
     if (!is_managed(identifier)) return std::shared_ptr<const managed_runtime>();
     auto found = list();
-    if (const auto it = found.find(identifier); it != found.end())
-        return std::make_shared<const managed_runtime>(std::move(it->second));
-    std::vector<std::string_view> there;
-    for (const auto& [name, runtime] : found) there.push_back(name);
-    return error(
-        errc::invalid_argument,
-        fmt::format("The runtime {} is not on this host. Managed runtimes that are: {}. {}",
-                    identifier, there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")),
-                    how_to_get(identifier)));
+    const auto it = found.find(identifier);
+    if (it == found.end()) return refusal(identifier, {}, found);
+    return std::make_shared<const managed_runtime>(std::move(it->second));
+}
+
+result<void> runtime_catalogue::check(const std::string& identifier) const {
+    HEARTH_TRY(const auto runtime, find(identifier));
+    if (!runtime) return {};
+    const std::string fault = fault_of(*runtime);
+    if (fault.empty()) return {};
+    return refusal(identifier, fault, list());
 }
 
 }  // namespace hearth::image

@@ -1,5 +1,7 @@
 #include "net/guest_network.hpp"
 
+#include "guest/vfs/socket.hpp"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -350,9 +352,15 @@ outcome<socket_name> guest_network::name(std::uint32_t id, bool peer) {
     return named(*e, s.v6);
 }
 
-void guest_network::set_option(std::uint32_t id, int level, int option, int value) {
+void guest_network::set_option(std::uint32_t id, int level, int option, std::int64_t value) {
     const auto s = get(id);
     if (!s || (*s)->resolver) return;
+    if (level == SOL_SOCKET && option == SO_LINGER) {
+        // Of no time at all is a reset. Any other would hold up the thread that closes it.
+        const ::linger reset{value == guest::vfs::linger_option(true, 0), 0};
+        (void)::setsockopt((*s)->fd.get(), level, option, &reset, sizeof reset);
+        return;
+    }
     const bool known = level == SOL_SOCKET ? option == SO_KEEPALIVE
                        : level == IPPROTO_TCP
                            ? (*s)->stream && (option == TCP_NODELAY || option == TCP_KEEPIDLE ||
@@ -360,7 +368,8 @@ void guest_network::set_option(std::uint32_t id, int level, int option, int valu
                                               option == TCP_SYNCNT || option == TCP_USER_TIMEOUT ||
                                               option == TCP_CORK || option == TCP_QUICKACK)
                            : false;
-    if (known) (void)::setsockopt((*s)->fd.get(), level, option, &value, sizeof value);
+    const int number = static_cast<int>(value);
+    if (known) (void)::setsockopt((*s)->fd.get(), level, option, &number, sizeof number);
 }
 
 std::size_t guest_network::unread(std::uint32_t id) {

@@ -43,7 +43,7 @@ class guest_network final : public guest::outbound {
     int take_error(std::uint32_t id) override;
     guest::outcome<void> shutdown(std::uint32_t id, int how) override;
     guest::outcome<guest::vfs::socket_name> name(std::uint32_t id, bool peer) override;
-    void set_option(std::uint32_t id, int level, int option, int value) override;
+    void set_option(std::uint32_t id, int level, int option, std::int64_t value) override;
     std::size_t unread(std::uint32_t id) override;
     void close(std::uint32_t id) override;
     void close_all() override;

@@ -1,8 +1,9 @@
+#include "runtime/run_program.hpp"
+
 #include "base/deadline_watch.hpp"
 #include "base/try.hpp"
 #include "base/unique_fd.hpp"
 #include "net/guest_network.hpp"
-#include "runtime/guest_program.hpp"
 #include "sandbox/sandbox.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/vm.hpp"
@@ -188,15 +189,19 @@ class interrupts final : public detail::sandbox_services,
 }  // namespace
 
 result<run_status> run_program(const run_options& options) {
+    HEARTH_TRY(const auto policy, net::policy::parse(options.network));
+    HEARTH_TRY(auto program, detail::program_of_root({options.arguments, options.environment,
+                                                      options.working_directory, options.root,
+                                                      options.tmp_size, !policy.none()}));
+    return detail::run_guest(std::move(program), options);
+}
+
+result<run_status> detail::run_guest(guest_program program, const run_options& options) {
     const int signal = SIGRTMIN + options.kick_signal_offset;
     if (options.kick_signal_offset < 0 || signal > SIGRTMAX)
         return error(errc::invalid_argument, "kick_signal_offset is beyond SIGRTMAX");
-
     HEARTH_TRY(auto policy, net::policy::parse(options.network));
     const bool has_network = !policy.none();
-    HEARTH_TRY(auto program, detail::program_of_root({options.arguments, options.environment,
-                                                      options.working_directory, options.root,
-                                                      options.tmp_size, has_network}));
     HEARTH_TRY(const auto kvm, vmm::kvm::open());
 
     run_status status;

@@ -2,6 +2,7 @@
 #include "base/gate.hpp"
 #include "base/try.hpp"
 #include "logs/log_store.hpp"
+#include "runtime/interpreter_version.hpp"
 #include "worker/worker.hpp"
 
 #include <hearth/control.hpp>
@@ -154,6 +155,7 @@ result<runtime> runtime::create(runtime_options options) {
     c.data_directory = options.data_directory;
     c.guest_root = options.guest_root;
     c.runtime_directory = options.runtime_directory;
+    c.interpreter_version = ask_in_microvm(options.guest_root, options.kick_signal_offset);
     c.region = options.region;
     c.account_id = options.account_id;
     c.queue_endpoints = options.queue_endpoints;

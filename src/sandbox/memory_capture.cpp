@@ -43,8 +43,8 @@ struct page_list {
     /// A page that several entries point to was found at each.
     void sort() {
         std::ranges::sort(items, {}, &item::at);
-        const auto again = std::ranges::unique(items, {}, &item::at);
-        items.erase(again.begin(), again.end());
+        const auto same = [](const item& a, const item& b) { return a.at == b.at; };
+        items.erase(std::unique(items.begin(), items.end(), same), items.end());
     }
 };
 

@@ -39,6 +39,14 @@
 
 namespace hearth::worker {
 
+/// What the guest posted for the event, or for its initialisation.
+struct runtime_api_reply {
+    bool failed = false;
+    std::string error_type;  ///< Lambda-Runtime-Function-Error-Type, when failed
+    std::string payload;
+    bool operator==(const runtime_api_reply&) const = default;
+};
+
 class runtime_api {
   public:
     using connection = std::uint32_t;
@@ -90,13 +98,7 @@ class runtime_api {
     [[nodiscard]] bool has_output() const noexcept { return !output_.empty(); }
     std::vector<output> take_output();
 
-    /// What the guest posted for the event, or for its initialisation.
-    struct reply {
-        bool failed = false;
-        std::string error_type;  ///< Lambda-Runtime-Function-Error-Type, when failed
-        std::string payload;
-        bool operator==(const reply&) const = default;
-    };
+    using reply = runtime_api_reply;
     std::optional<reply> take_reply();
     /// Bytes of the streamed response since the last call; the reply's payload is then what is to
     /// follow: nothing, or an error document.

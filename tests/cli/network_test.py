@@ -6,8 +6,10 @@ import http.server
 import io
 import json
 import os
+import select
 import socket
 import socketserver
+import struct
 import subprocess
 import sys
 import tempfile
@@ -236,6 +238,77 @@ for i in range(1000):
     if r in (0, 115): kept.append(s)
 print(200 <= seen.pop("0") <= 256, sorted(seen) in (["EADDRNOTAVAIL"], ["EADDRNOTAVAIL", "ENOBUFS"]), len(kept) <= 256)
 """, self.named, "True True True\n")
+
+    def test_connections_end_as_they_do_natively(self):
+        """The peer does what the first byte says; what it sees itself comes out of `seen`."""
+        reset = struct.pack("ii", 1, 0)
+        seen = []
+
+        def serve(listener):
+            while True:
+                s, _ = listener.accept()
+                how = s.recv(1)
+                if how == b"c":  # closes
+                    s.close()
+                elif how == b"r":  # resets
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                    s.close()
+                elif how == b"u":  # closes with something unread
+                    select.select([s], [], [])
+                    s.close()
+                elif how == b"h":  # says its last, and reads to the end
+                    s.shutdown(socket.SHUT_WR)
+                    while s.recv(100):
+                        pass
+                    seen.append("end")
+                    s.close()
+                elif how == b"w":  # waits for the other's end
+                    try:
+                        s.recv(1)
+                        seen.append("end")
+                    except ConnectionResetError:
+                        seen.append("reset")
+                    s.close()
+                elif how == b"q":
+                    return
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            program = f"""
+import errno, select, socket, struct
+def said(what, call, *a):
+    try: r = call(*a)
+    except OSError as e: r = errno.errorcode[e.errno]
+    print(" ", what, r)
+def connect(how):
+    print(how)
+    s = socket.create_connection(("127.0.0.1", {port})); s.sendall(how[:1].encode()); return s
+def wait(s, events):
+    p = select.poll(); p.register(s, events)
+    assert p.poll(20000)
+def rest(s):
+    said("read", s.recv, 10); said("read", s.recv, 10); said("write", s.send, b"x"); said("write", s.send, b"x")
+    said("peer", lambda: s.getpeername()[1] == {port}); s.close()
+s = connect("closes"); wait(s, select.POLLRDHUP); said("read", s.recv, 10); said("first", s.send, b"x")
+wait(s, select.POLLERR); said("second", s.send, b"x"); said("third", s.send, b"x"); rest(s)
+s = connect("resets"); wait(s, select.POLLERR); rest(s)
+s = connect("unread"); s.send(b"more"); wait(s, select.POLLERR); rest(s)
+s = connect("half"); wait(s, select.POLLRDHUP); said("read", s.recv, 10); said("write", s.send, b"more"); s.shutdown(socket.SHUT_WR)
+said("write", s.send, b"x"); wait(s, select.POLLHUP); said("read", s.recv, 10); s.close()
+for linger in ((1, 0), (0, 0), (1, 1)):
+    s = connect("waits"); s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger)); s.close()
+connect("quits").close()
+"""
+            both = []
+            for run in (lambda: subprocess.run([PYTHON, "-I", "-S", "-c", program], capture_output=True, timeout=60),
+                        lambda: self.python(program, f"127.0.0.1:{port}")):
+                seen.clear()
+                server = threading.Thread(target=serve, args=(listener,), daemon=True)
+                server.start()
+                done = run()
+                server.join(30)
+                both.append((done.stdout.decode(), done.stderr.decode(), [*seen]))
+        self.assertEqual(both[0][1:], ("", ["end", "reset", "end", "end"]))
+        self.assertEqual(both[0], both[1])
 
     def test_datagrams_and_time_limits(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:

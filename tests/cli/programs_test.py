@@ -276,6 +276,30 @@ class programs(test_case):
         self.assertEqual(text[0], text[1], inside.stderr.decode())
         self.assertEqual(inside.returncode, row.status, inside.stderr.decode())
 
+    def test_redis_and_its_benchmark_in_one_guest(self):
+        """How fast it is differs; what was asked and what the server counted does not."""
+        missing = [command for command in ("redis-server", "redis-benchmark", "redis-cli") if not shutil.which(command)]
+        if missing:
+            self.skipTest(f"not installed: {' '.join(missing)}")
+        done = hearth("run", "--memory", "512M", "--", "bash", "-c", r"""cd /tmp
+redis-server --save '' --bind 127.0.0.1 ::1 --unixsocket /tmp/redis.sock >log & server=$!
+until redis-cli ping >/dev/null 2>&1; do :; done
+redis-benchmark -t set,get,incr,lpush,mset -n 300 -c 20 --csv
+redis-benchmark -h ::1 -P 10 -t sadd -n 300 -c 5 --csv
+redis-benchmark -s /tmp/redis.sock -d 100000 -t getset,hset -n 20 -c 5 --csv
+redis-cli info commandstats | grep -oE '^cmdstat_(set|get|incr|lpush|mset|sadd|hset):calls=[0-9]+'; redis-cli llen mylist
+redis-cli strlen key:__rand_int__; redis-cli shutdown; wait $server; echo $?; tail -n 1 log | grep -o 'bye bye'
+""", env=ENVIRONMENT, timeout=120)
+        lines = done.stdout.decode().split("\n")
+        rates = [line.split(",")[:2] for line in lines if line.startswith('"')]
+        self.assertEqual([name for name, _ in rates if name != '"test"'],
+                         ['"SET"', '"GET"', '"INCR"', '"LPUSH"', '"MSET (10 keys)"', '"SADD"', '"HSET"'], done.stderr.decode())
+        self.assertTrue(all(float(rate.strip('"')) > 0 for name, rate in rates if name != '"test"'), rates)
+        rest = [line.strip() for line in lines if line and not line.startswith('"')]
+        calls = dict(line.removeprefix("cmdstat_").split(":calls=") for line in rest if line.startswith("cmdstat_"))
+        self.assertEqual(calls, {"set": "300", "get": "300", "incr": "300", "lpush": "300", "mset": "300", "sadd": "300", "hset": "20"})
+        self.assertEqual(rest[len(calls):], ["300", "3", "0", "bye bye"], done.stderr.decode())
+
 
 for row in PROGRAMS:
     setattr(programs, f"test_{row.name}", lambda self, row=row: self.as_natively(row))

@@ -234,10 +234,13 @@ TEST_CASE("what a full queue refuses is told to its sender") {
     CHECK(w.process().pending.size() == signals::queue_limit + 1);
     CHECK(w.call(SYS_kill, {first_process, abi::sigusr1}) == 0);
     CHECK(w.process().pending.size() == signals::queue_limit + 2);
-    // A thread has a queue of its own.
+    // A thread has a queue of its own, and what is in all of them together counts.
+    CHECK(w.call(SYS_tkill, {first_process, 40}) == -EAGAIN);
+    w.process().pending.clear();
     for (std::size_t i = 0; i < signals::queue_limit; ++i)
         REQUIRE(w.call(SYS_tkill, {first_process, 40}) == 0);
     CHECK(w.call(SYS_tkill, {first_process, 40}) == -EAGAIN);
+    CHECK(w.call(SYS_rt_sigqueueinfo, {first_process, 40, scratch + 64}) == -EAGAIN);
 }
 
 TEST_CASE("default actions end the guest or are nothing") {

@@ -40,7 +40,7 @@ class closed_network final : public outbound {
     int take_error(std::uint32_t) override { return 0; }
     outcome<void> shutdown(std::uint32_t, int) override { return {}; }
     outcome<vfs::socket_name> name(std::uint32_t, bool) override { return os_error{ENOTCONN}; }
-    void set_option(std::uint32_t, int, int, int) override {}
+    void set_option(std::uint32_t, int, int, std::int64_t) override {}
     std::size_t unread(std::uint32_t) override { return 0; }
     void close(std::uint32_t) override {}
     void close_all() override {}

@@ -1,4 +1,5 @@
-/* Memory that a child does not get as it is: MADV_WIPEONFORK and MADV_KEEPONFORK (man 2 madvise). */
+/* Memory that a child does not get as it is: MADV_WIPEONFORK, MADV_KEEPONFORK,
+   MADV_DONTFORK and MADV_DOFORK (man 2 madvise). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,35 @@ static void child(void) {
     in_child(grandchild); /* the advice is kept */
 }
 
+/* Which pages are there: a digit, or '-' where nothing is mapped. */
+static char* other;
+static void show_mapped(void) {
+    unsigned char there;
+    for (int i = 0; i < pages; i++) putchar(mincore(other + i * page, page, &there) ? '-' : other[i * page]);
+    putchar('\n');
+    fflush(stdout);
+}
+static void child_without(void) {
+    show_mapped();
+    /* What is free there may be mapped by it. */
+    check(mmap(other + 2 * page, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+              other + 2 * page, "the place is free");
+    other[2 * page] = 'n';
+    in_child(show_mapped);
+}
+static void without(int flags, const char* what) {
+    puts(what);
+    other = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < pages; i++) other[i * page] = (char)('0' + i % 10);
+    check(!madvise(other + 2 * page, 8 * page, MADV_DONTFORK), "MADV_DONTFORK");
+    check(!madvise(other + 4 * page, 2 * page, MADV_DOFORK), "MADV_DOFORK");
+    in_child(child_without);
+    show_mapped();
+    check(!madvise(other, pages * page, MADV_DOFORK), "all of it");
+    in_child(show_mapped);
+    check(!munmap(other, pages * page), "munmap");
+}
+
 int main(void) {
     area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < pages; i++) area[i * page + 5] = (char)('a' + i);
@@ -75,6 +105,9 @@ int main(void) {
     check(madvise(area + 1, page, MADV_WIPEONFORK) == -1 && errno == EINVAL, "not a page");
     check(!munmap(area + page, page), "a hole");
     check(madvise(area, 3 * page, MADV_WIPEONFORK) == -1 && errno == ENOMEM, "with a hole");
+    check(madvise(area, 3 * page, MADV_DONTFORK) == -1 && errno == ENOMEM, "nor is that");
     puts("refused");
+    without(MAP_PRIVATE, "private");
+    without(MAP_SHARED, "shared");
     return 0;
 }

@@ -60,6 +60,28 @@ int main(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     check(came[SIGRTMIN + 2] == accepted, "as many as were accepted");
     check(!sigqueue(self, SIGRTMIN + 3, (union sigval){0}) && came[SIGRTMIN + 3] == 1, "there is room again");
+
+    /* As many as it is told, over all its queues. */
+    struct rlimit few = {10, 1024};
+    check(!setrlimit(RLIMIT_SIGPENDING, &few), "setrlimit");
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    int process = 0, thread = 0;
+    for (int n = 0; n < 3; n++) thread += !syscall(SYS_rt_tgsigqueueinfo, self, self, SIGRTMIN + 2, &i);
+    while (process < 100 && !sigqueue(self, SIGRTMIN + 3, (union sigval){0})) process++;
+    check(errno == EAGAIN && (!alone || (thread == 3 && process == 7)), "ten of them");
+    check(!kill(self, SIGRTMIN + 1), "kill");
+    if (alone) {
+        few.rlim_cur = 12;
+        check(!setrlimit(RLIMIT_SIGPENDING, &few), "setrlimit");
+        for (process = 0; process < 100 && !sigqueue(self, SIGRTMIN + 3, (union sigval){0});) process++;
+        printf("then %d more\n", process);
+        few.rlim_cur = 0;
+        check(!setrlimit(RLIMIT_SIGPENDING, &few), "setrlimit");
+    }
+    check(sigqueue(self, SIGRTMIN + 3, (union sigval){0}) == -1 && errno == EAGAIN && !kill(self, SIGUSR1), "none");
+    came[SIGRTMIN + 1] = came[SIGUSR1] = 0;
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    printf("kill's %d, standard %d\n", came[SIGRTMIN + 1], came[SIGUSR1]);
     puts("full");
     return 0;
 }

@@ -120,6 +120,43 @@ static void second_views(void) {
     munmap(anonymous, PAGE);
     said("remove from nothing", madvise(anonymous, PAGE, MADV_REMOVE));
     close(fd);
+
+    /* The same of memory that is no file's, with a child. */
+    a = mmap(0, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    strcpy(a + PAGE, "shared by name");
+    b = mremap(a + PAGE, 0, 2 * PAGE, MREMAP_MAYMOVE);
+    said("second view", b != MAP_FAILED && b != a + PAGE);
+    if (b == MAP_FAILED) exit(1);
+    strcpy(b + PAGE, "untouched until now");
+    puts(b);
+    puts(a + 2 * PAGE);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        strcpy(b, "by a child");
+        place = mremap(b, 0, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+        strcpy(place + 20, "by its own view");
+        _exit(0);
+    }
+    waitpid(child, 0, 0);
+    printf("%s, %s\n", a + PAGE, a + PAGE + 20);
+    said("not moving", (long)mremap(b, 0, PAGE, 0));
+    said("protect", mprotect(a, 4 * PAGE, PROT_READ));
+    b[0] = 'B';
+    puts(a + PAGE);
+    munmap(a, 4 * PAGE);
+    puts(b);
+    said("remove", madvise(b, PAGE, MADV_REMOVE));
+    printf("zeroes %d %d, beyond %s\n", b[0], b[25], b + PAGE);
+    strcpy(b, "written anew");
+    puts(b);
+    said("protect", mprotect(b, PAGE, PROT_READ));
+    said("remove what is not to be written now", madvise(b, 2 * PAGE, MADV_REMOVE));
+    puts(b);
+    munmap(b, 2 * PAGE);
+    anonymous = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    said("of a private one", (long)mremap(anonymous, 0, PAGE, MREMAP_MAYMOVE));
+    munmap(anonymous, PAGE);
 }
 
 static void zeroes(void) {

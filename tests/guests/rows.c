@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -217,17 +218,71 @@ static void memory(void) {
     const long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
     check(known > 0 && (known & MEMBARRIER_CMD_GLOBAL) && (known & MEMBARRIER_CMD_PRIVATE_EXPEDITED), "membarrier");
     check(!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), "of all");
+    FAILS(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), EPERM, "not registered");
+    FAILS(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0), EPERM, "not registered");
+    check(!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0), "that needs no registering");
     check(!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0), "registered");
     check(!syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), "of this process");
+    FAILS(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0), EPERM, "that is another");
+    pid_t heir = fork();
+    if (heir == 0) _exit((int)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) & 0xff);
+    int ended;
+    check(waitpid(heir, &ended, 0) == heir, "waitpid");
+    printf("a child's %d\n", ended);
+    check(!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) &&
+              !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0), "both");
     FAILS(syscall(SYS_membarrier, 3, 0, 0), EINVAL, "two at a time");
     FAILS(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 99, 0), EINVAL, "flags");
     puts("memory");
+}
+
+static void limits_of_others(void) {
+    int pipes[2];
+    check(!pipe(pipes), "pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        char go;
+        check(read(pipes[0], &go, 1) == 1, "read");
+        struct rlimit now;
+        getrlimit(RLIMIT_NOFILE, &now);
+        int fd = 0, most = -1;
+        while ((fd = dup(0)) >= 0) most = fd;
+        printf("a child's %ld of %ld: up to %d, then %s\n", (long)now.rlim_cur, (long)now.rlim_max, most, strerror(errno));
+        _exit(0);
+    }
+    struct rlimit old, few = {40, 50};
+    check(!prlimit(child, RLIMIT_NOFILE, &few, &old) && old.rlim_cur >= 50, "of a child");
+    check(!prlimit(child, RLIMIT_NOFILE, NULL, &old) && old.rlim_cur == 40 && old.rlim_max == 50, "as it was set");
+    struct rlimit wrong = {50, 40};
+    FAILS(prlimit(child, RLIMIT_NOFILE, &wrong, NULL), EINVAL, "more than may be");
+    FAILS(prlimit(child, (enum __rlimit_resource)99, NULL, &old), EINVAL, "of nothing");
+    check(!getrlimit(RLIMIT_NOFILE, &old) && old.rlim_cur > 50, "not our own");
+    check(write(pipes[1], "x", 1) == 1 && waitpid(child, NULL, 0) == child, "waitpid");
+    close(pipes[0]), close(pipes[1]);
+    FAILS(prlimit(child, RLIMIT_NOFILE, NULL, &old), ESRCH, "nobody's");
+    FAILS(prlimit(-1, RLIMIT_NOFILE, NULL, &old), ESRCH, "nobody's");
+    if (geteuid() == 0) { /* others are none of their business */
+        child = fork();
+        if (child == 0) {
+            check(!setuid(1000), "setuid");
+            FAILS(prlimit(getppid(), RLIMIT_NOFILE, NULL, &old), EPERM, "of another user");
+            check(!prlimit(getpid(), RLIMIT_NOFILE, NULL, &old), "its own");
+            _exit(0);
+        }
+        check(waitpid(child, NULL, 0) == child, "waitpid");
+    }
+    puts("limits of others");
 }
 
 static void memory_file(void) {
     int fd = memfd_create("x", MFD_CLOEXEC);
     struct stat s;
     struct statfs f;
+    int second = memfd_create("y", MFD_CLOEXEC), other = open("/dev/shm", O_RDONLY | O_CLOEXEC);
+    struct stat of_second, of_other;
+    check(!fstat(second, &of_second) && !fstat(other, &of_other) && !fstat(fd, &s), "fstat");
+    check(s.st_dev == of_second.st_dev && s.st_dev != of_other.st_dev && s.st_ino != of_second.st_ino, "on a device of their own");
+    close(second), close(other);
     check(fd >= 0 && write(fd, "four", 4) == 4, "memfd_create");
     check(fstat(fd, &s) == 0 && fstatfs(fd, &f) == 0, "fstat");
     printf("memory file %o %ld %ld, of %lx\n", s.st_mode, (long)s.st_size, (long)s.st_nlink, (long)f.f_type);
@@ -242,6 +297,7 @@ int main(void) {
     files();
     selecting();
     memory();
+    limits_of_others();
     memory_file();
     return 0;
 }

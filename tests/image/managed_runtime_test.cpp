@@ -87,6 +87,48 @@ TEST_CASE("what is not there is refused with what is; what is not managed is nob
     CHECK_THAT(c.find("python3.12").error().message(), Catch::Contains("that are: python3.14"));
 }
 
+TEST_CASE("an interpreter is asked for its version once, and again when its file changes") {
+    hearth::test::temporary_directory d;
+    std::map<std::string, std::string> says;
+    int asked = 0;
+    const runtime_catalogue c(d.path() / "root", d.path() / "more",
+                              [&](const managed_runtime& r) -> hearth::result<std::string> {
+                                  ++asked;
+                                  if (const auto it = says.find(r.program); it != says.end())
+                                      return it->second;
+                                  return hearth::error(errc::init_failed,
+                                                       "exit status 127\nand more");
+                              });
+    CHECK(c.check("provided.al2023").has_value());
+    put(d.path() / "root/usr/bin/python3.11");
+    put(d.path() / "more/python3.12/bin/python3");
+    put(d.path() / "more/nodejs20.x/bin/node");
+    says = {{"/usr/bin/python3.11", "Python 3.11.2\n"},
+            {"/var/lang/bin/python3", "Python 3.1.12\n"},
+            {"/var/lang/bin/node", "v20.1.0\n"}};
+    for (int i = 0; i < 2; ++i) {
+        CHECK(c.check("python3.11").has_value());
+        CHECK(c.check("nodejs20.x").has_value());
+        const auto refused = c.check("python3.12");
+        REQUIRE(refused.has_error());
+        CHECK(refused.error() == errc::invalid_argument);
+        const std::string text = refused.error().message();
+        CHECK_THAT(text, Catch::Contains((d.path() / "more/python3.12/bin/python3").string() +
+                                         " says that it is \"Python 3.1.12\"."));
+        CHECK_THAT(text, Catch::Contains("that are: nodejs20.x, python3.11. Install"));
+        CHECK(c.find("python3.12").has_value());  // by its name
+    }
+    CHECK(asked == 3);
+    says["/var/lang/bin/python3"] = "Python 3.12.9+\n";
+    put(d.path() / "more/python3.12/bin/python3", "another program");
+    CHECK(c.check("python3.12").has_value());
+    CHECK(asked == 4);
+    says.erase("/var/lang/bin/node");
+    put(d.path() / "more/nodejs20.x/bin/node", "a broken program");
+    CHECK_THAT(c.check("nodejs20.x").error().message(),
+               Catch::Contains("bin/node does not run: exit status 127. Managed"));
+}
+
 TEST_CASE("the clients are part of the library") {
     const auto files = hearth::image::client_files();
     for (const char* name : {"python/bootstrap.py", "node/bootstrap.mjs"})

@@ -1,5 +1,6 @@
 """Python functions in microVMs, deployed and invoked over HTTP as users do."""
 
+import base64
 import json
 import re
 import sys
@@ -156,18 +157,36 @@ def lambda_handler(e, c):
         done = harness.hearth("invoke", directory, "--runtime", self.runtime, input=b'{"a": 41}')
         self.assertEqual((done.returncode, done.stdout), (0, b"42\n"), done.stderr)
 
-    def test_a_directory_of_runtimes_comes_first_and_stands_at_var_lang(self):
+    def runtimes_of(self, runtime, script):
+        """A directory of runtimes with one interpreter, which is a script."""
         directory = self.scratch()
-        program = directory / self.runtime / "bin" / self.runtime
+        program = directory / runtime / "bin" / runtime
         program.parent.mkdir(parents=True)
-        program.write_text(f"#!/usr/bin/{self.runtime}\n")
+        program.write_text(script)
         program.chmod(0o755)
         (directory / "f").mkdir()
         (directory / "f/lambda_function.py").write_text("import os\ndef lambda_handler(e, c): return os.listdir('/var/lang/bin')")
+        return directory
+
+    def test_a_directory_of_runtimes_comes_first_and_stands_at_var_lang(self):
+        directory = self.runtimes_of(self.runtime, f'#!/bin/sh\nexec /usr/bin/{self.runtime} "$@"\n')
         done = harness.hearth("invoke", directory / "f", "--runtime", self.runtime, "--runtimes", directory, input=b"{}")
-        # A script whose interpreter is Python itself: it reads its own #! line as a comment and ends.
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn(b"Runtime.ExitError", done.stderr)
+        self.assertEqual((done.returncode, json.loads(done.stdout)), (0, [self.runtime]), done.stderr)
+
+    def test_an_interpreter_of_another_version_is_refused_with_what_it_says(self):
+        absent = next(r for r in ("python3.8", "python3.14") if r != self.runtime)
+        for script, says in ((f'#!/bin/sh\nexec /usr/bin/{self.runtime} "$@"\n', f'says that it is "{self.runtime.capitalize().replace("n", "n ")}.'),
+                             ("#!/bin/sh\nexit 3\n", "does not run: exit status 3."),
+                             ("#!/bin/sh\necho no such library >&2; exit 127\n", "does not run: no such library.")):
+            directory = self.runtimes_of(absent, script)
+            done = harness.hearth("invoke", directory / "f", "--runtime", absent, "--runtimes", directory, input=b"{}")
+            self.assert_complaint(done, 1, f"The runtime {absent} is not on this host: {directory / absent}/bin/{absent} {says}", self.runtime)
+        with harness.server("--runtimes", directory) as server:
+            status, _, body = server.request("POST", "/2015-03-31/functions", json.dumps({
+                "FunctionName": "f", "Runtime": absent, "Handler": self.handler, "Role": "arn:aws:iam::000000000000:role/any",
+                "Code": {"ZipFile": base64.b64encode(zipped({self.file: ""})).decode()}}).encode())
+        self.assertEqual((status, json.loads(body)["Type"]), (400, "User"))
+        self.assertIn("no such library", json.loads(body)["message"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "guest/kernel/identity.hpp"
 
 #include "guest/abi/process.hpp"
+#include "guest/kernel/signals.hpp"
 
 #include <fmt/format.h>
 
@@ -41,7 +42,7 @@ kernel_state make_initial_state(const initial_parameters& in) {
         {abi::rlimit_nproc, {1024, 1024}},  // Lambda's quota of processes and threads
         {abi::rlimit_as, {none, none}},
         {abi::rlimit_memlock, {8 * mib, 8 * mib}},
-        {abi::rlimit_sigpending, {1024, 1024}},
+        {abi::rlimit_sigpending, {signals::queue_limit, signals::queue_limit}},
         {abi::rlimit_msgqueue, {0, 0}},
         {abi::rlimit_nice, {0, 0}},
         {abi::rlimit_rtprio, {0, 0}},

@@ -1,5 +1,6 @@
 #include "guest/kernel/kernel.hpp"
 
+#include "guest/abi/process.hpp"
 #include "guest/kernel/signal_frame.hpp"
 #include "guest/kernel/signals.hpp"
 #include "guest/kernel/task.hpp"
@@ -201,7 +202,18 @@ bool kernel::post_signal(task_state& to, const signal_info& info) {
     if (!(to.signals.blocked & bit) && !wanted &&
         signals::ignored(process_of(to).actions, info.number))
         return true;
-    return signals::queue(to.signals.pending, info);
+    return signals::queue(to.signals.pending, info, has_room_for(process_of(to), info));
+}
+
+bool kernel::has_room_for(const process_state& to, const signal_info& info) {
+    if (info.number < abi::first_realtime_signal) return true;
+    const auto limit = to.limits.find(abi::rlimit_sigpending);
+    std::size_t queued = 0;  // of all processes of the receiver's user (man 2 setrlimit)
+    for (const auto& [id, p] : state_.processes)
+        if (p.uid == to.uid) queued += signals::counted(p.pending);
+    for (const auto& [tid, ts] : state_.tasks)
+        if (process_of(ts).uid == to.uid) queued += signals::counted(ts.signals.pending);
+    return queued < (limit == to.limits.end() ? signals::queue_limit : limit->second.first);
 }
 
 bool kernel::post_signal(process_state& to, const signal_info& info) {
@@ -220,7 +232,7 @@ bool kernel::post_signal(process_state& to, const signal_info& info) {
             return ts.process == to.id &&
                    ((ts.signals.blocked & bit) || (waiting && (waiting->wait.signals & bit)));
         });
-    return vanishes || signals::queue(to.pending, info);
+    return vanishes || signals::queue(to.pending, info, has_room_for(to, info));
 }
 
 void kernel::force_signal(task_state& to, const signal_info& info) {

@@ -174,6 +174,8 @@ class kernel {
     void set_running_fpu(const vmm::fpu_state& fpu);
 
   private:
+    /// RLIMIT_SIGPENDING of the receiver.
+    [[nodiscard]] bool has_room_for(const process_state& to, const signal_info& info);
     sysret dispatch(task& t, const syscall_row* row);
     step finish(task& t, sysret&& result, const syscall_row* row, bool all_registers);
     step deliver_signals(task& t);

@@ -127,6 +127,7 @@ struct process_state {
     credentials ids;
     std::string executable;  ///< /proc/self/exe
     std::string working_directory = "/";
+    std::string root = "/";  ///< chroot(2): a canonical path, where its names begin
     std::uint32_t umask = 022;
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
@@ -139,6 +140,9 @@ struct process_state {
     std::uint64_t timer_slack = 50'000;  ///< nanoseconds; kept, not acted on
     bool operator==(const process_state&) const = default;
 };
+
+/// Where Linux asks for a capability, a guest's root has it and nobody else.
+inline bool privileged(const process_state& p) noexcept { return p.ids.euid == 0; }
 
 /// What differs between two clones of one snapshot: see renew_identity.
 struct identity {

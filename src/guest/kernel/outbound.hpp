@@ -57,7 +57,7 @@ class outbound {
     virtual outcome<void> shutdown(std::uint32_t id, int how) = 0;
     virtual outcome<vfs::socket_name> name(std::uint32_t id, bool peer) = 0;
     /// Those that change how the host's socket behaves; the others are ignored.
-    virtual void set_option(std::uint32_t id, int level, int option, int value) = 0;
+    virtual void set_option(std::uint32_t id, int level, int option, std::int64_t value) = 0;
     /// Bytes to be read; FIONREAD.
     virtual std::size_t unread(std::uint32_t id) = 0;
     virtual void close(std::uint32_t id) = 0;

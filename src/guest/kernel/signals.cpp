@@ -64,18 +64,23 @@ bool stops(const process_state& p, int number) noexcept {
            p.actions[static_cast<std::size_t>(number)].handler == abi::sig_dfl;
 }
 
-bool queue(std::vector<signal_info>& pending, const signal_info& info) {
+bool queue(std::vector<signal_info>& pending, const signal_info& info, bool room) {
     if (info.number < abi::first_realtime_signal) {
         if (!first_of(pending, info.number)) pending.push_back(info);
         return true;
     }
-    if (pending.size() < queue_limit) {
+    if (room) {
         pending.push_back(info);
         return true;
     }
     if (info.code != abi::si_user) return false;
     if (!first_of(pending, info.number)) pending.push_back({.number = info.number});
     return true;
+}
+
+std::size_t counted(std::span<const signal_info> pending) noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        pending, [](const signal_info& s) { return s.code != abi::si_user || s.sender_pid != 0; }));
 }
 
 signal_set set_of(std::span<const signal_info> pending) noexcept {

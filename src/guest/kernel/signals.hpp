@@ -14,7 +14,7 @@ namespace hearth::guest::signals {
 
 enum class default_action { terminate, core, ignore, stop };
 
-/// Real-time signals queue up to this many at a time (RLIMIT_SIGPENDING as we report it).
+/// RLIMIT_SIGPENDING of a guest's first process: how many signals of a user may wait.
 inline constexpr std::size_t queue_limit = 1024;
 /// SIGKILL and SIGSTOP can be neither blocked nor handled.
 inline constexpr signal_set unblockable = signal_bit(abi::sigkill) | signal_bit(abi::sigstop);
@@ -31,10 +31,12 @@ bool stops(const process_state& p, int number) noexcept;
 inline constexpr signal_set stop_signals = signal_bit(abi::sigstop) | signal_bit(abi::sigtstp) |
                                            signal_bit(abi::sigttin) | signal_bit(abi::sigttou);
 
-/// Adds to a queue: a standard signal at most once, a real-time one each time. When the queue is
-/// full, one that kill sends still comes, once and without its sender; any other is refused: false
-/// (kernel/signal.c, __send_signal_locked).
-bool queue(std::vector<signal_info>& pending, const signal_info& info);
+/// Adds to a queue: a standard signal at most once, a real-time one each time. When there is no
+/// `room`, one that kill sends still comes, once and without its sender; any other is refused:
+/// false (kernel/signal.c, __send_signal_locked).
+bool queue(std::vector<signal_info>& pending, const signal_info& info, bool room);
+/// How many count towards RLIMIT_SIGPENDING: those that came without room do not.
+std::size_t counted(std::span<const signal_info> pending) noexcept;
 signal_set set_of(std::span<const signal_info> pending) noexcept;
 
 /// Which of the task's and its process's pending signals, of those in `allowed`, comes next:

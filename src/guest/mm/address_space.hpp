@@ -90,6 +90,7 @@ struct mm_state {
     gva arguments, environment, environment_end, auxiliary;
     std::map<std::uint64_t, file_window> windows;  ///< first page number → window
     std::vector<page_table> tables;                ///< those that mappings needed so far
+    std::uint32_t barriers = 0;  ///< membarrier(2): what its process has registered for
     bool operator==(const mm_state&) const = default;
 };
 
@@ -180,6 +181,8 @@ class address_space {
         bool operator==(const shared_place&) const = default;
     };
     [[nodiscard]] std::optional<shared_place> shared_place_of(gva address);
+    /// Zeroes for all who share the memory of [start, end), which is no file's.
+    void wipe(gva start, gva end);
     /// A file in guest memory gives up its pages [first, end): no entry points to them any more.
     /// `copies` of them go too, as when it is truncated.
     void forget_file(std::uint64_t file, std::uint64_t first, std::uint64_t end, bool copies);
@@ -226,6 +229,7 @@ class address_space {
     void forget(gva start, gva end);
     /// mremap with an old size of zero: what is shared is mapped a second time, from an address on.
     outcome<gva> view_again(vma_iterator area, gva from, std::uint64_t length, int flags, gva to);
+    outcome<gva> share_again(vma_iterator area, gva from, std::uint64_t length, int flags, gva to);
     /// Moves a part of one VMA with its entries; the target is vacant.
     outcome<gva> move(gva from, std::uint64_t old_size, gva to, std::uint64_t new_size, bool keep);
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace hearth::guest::mm {
@@ -58,15 +59,15 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         populate_read,
         populate_write,
         wipe,
-        keep
+        keep,
+        leave_out,
+        take_along
     } act = nothing;
     switch (advice) {
         case MADV_NORMAL:
         case MADV_RANDOM:
         case MADV_SEQUENTIAL:
         case MADV_WILLNEED:
-        case MADV_DONTFORK:
-        case MADV_DOFORK:
         case MADV_MERGEABLE:
         case MADV_UNMERGEABLE:
         case MADV_HUGEPAGE:
@@ -94,6 +95,12 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         case MADV_KEEPONFORK:
             act = keep;
             break;
+        case MADV_DONTFORK:
+            act = leave_out;
+            break;
+        case MADV_DOFORK:
+            act = take_along;
+            break;
         default:
             return os_error{EINVAL};  // MADV_REMOVE too, which is the files' affair
     }
@@ -101,7 +108,8 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
         return bytes == 0 ? outcome<void>{} : outcome<void>{os_error{ENOMEM}};
     if (bytes == 0) return {};
 
-    if (act == wipe || act == keep) {
+    const bool for_fork = act >= wipe;
+    if (for_fork) {
         if (state_.vmas.size() + 2 > max_vmas) return os_error{ENOMEM};
         split_vma(state_.vmas, start);
         split_vma(state_.vmas, start + bytes);
@@ -114,6 +122,8 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
                           // A file would show itself again, shared memory be wiped for others.
                           if (act == wipe && (v.file || v.shares_frames())) return os_error{EINVAL};
                           if (act == wipe || act == keep) area->second.wipe_on_fork = act == wipe;
+                          if (act == leave_out || act == take_along)
+                              area->second.not_in_child = act == leave_out;
                           // What processes share stays, whoever is done with it.
                           if ((act == discard || act == discard_anonymous) && !v.shares_frames())
                               forget(from, to);
@@ -126,7 +136,7 @@ outcome<void> address_space::advise(gva start, std::uint64_t length, int advice)
                           }
                           return {};
                       });
-    if (act == wipe || act == keep) merge_vmas(state_.vmas, start, start + bytes);
+    if (for_fork) merge_vmas(state_.vmas, start, start + bytes);
     if (!whole) return whole.error();
     if (!*whole) return os_error{ENOMEM};
     return {};
@@ -147,6 +157,12 @@ void address_space::forget(gva start, gva end) {
         run.add(was, flush);
     });
     run.finish(flush);
+}
+
+void address_space::wipe(gva start, gva end) {
+    tables_.for_each(start, end, [&](gva, page_entry& e) {
+        if (e.touched()) std::memset(memory_.at(e.frame(), page_size), 0, page_size);
+    });
 }
 
 void address_space::forget_file(std::uint64_t file,
@@ -266,8 +282,8 @@ outcome<gva> address_space::remap(
 outcome<gva> address_space::view_again(
     vma_iterator area, gva from, std::uint64_t length, int flags, gva to) {
     const vma& v = area->second;
+    if (v.shared_anonymous) return share_again(area, from, length, flags, to);
     const bool shared = v.shared || (v.memory_file != 0 && !v.copies);
-    // Pages of anonymous memory are known by their entries alone: there is nothing to map again.
     if (!shared) return os_error{EINVAL};
     if ((flags & MREMAP_MAYMOVE) == 0) return os_error{ENOMEM};
     map_request q;
@@ -282,6 +298,42 @@ outcome<gva> address_space::view_again(
     q.file_writable = !v.shared;
     q.name = v.name;
     return map(q);
+}
+
+outcome<gva> address_space::share_again(
+    vma_iterator area, gva from, std::uint64_t length, int flags, gva to) {
+    if ((flags & MREMAP_MAYMOVE) == 0) return os_error{ENOMEM};
+    // Such memory is known by its entries alone, so there is none beyond them.
+    if (length > area->second.end - from) return os_error{EINVAL};
+    if ((flags & MREMAP_FIXED) != 0) {
+        if (to < from + length && from < to + length) return os_error{EINVAL};
+        if (auto r = unmap(to, length); !r) return r.error();
+        area = find_vma(state_.vmas, from);
+    } else {
+        const auto found = place({}, length);
+        if (!found) return os_error{ENOMEM};
+        to = *found;
+    }
+    if (state_.vmas.size() >= max_vmas) return os_error{ENOMEM};
+    if (!area->second.prot.none() &&
+        supply_pages(*area, from, from + length) == supply::out_of_memory)
+        return os_error{ENOMEM};
+    bool enough = true;
+    tables_.for_each(from, from + length, [&](gva page, page_entry&) {
+        enough = enough && tables_.ensure(to + (page - from)) != nullptr;
+    });
+    if (!enough) return os_error{ENOMEM};
+    vma view = area->second;
+    view.end = to + length;
+    count_mapped(state_.vmas.emplace(to, std::move(view)).first->second, length);
+    tables_.for_each(from, from + length, [&](gva page, page_entry& e) {
+        if (e.empty()) return;
+        e.set(page_entry::accessed);  // as fork_page
+        *tables_.find(to + (page - from)) = e;
+        frames_.share(e.frame());
+    });
+    merge_vmas(state_.vmas, to, to + length);
+    return to;
 }
 
 outcome<gva> address_space::move(

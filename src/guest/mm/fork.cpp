@@ -52,6 +52,8 @@ void release_tables(const mm_state& state, frame_allocator& frames) {
 
 outcome<void> address_space::fork_into(mm_state& state) {
     state.vmas = state_.vmas;
+    std::erase_if(state.vmas, [](const auto& area) { return area.second.not_in_child; });
+    state.barriers = state_.barriers;
     state.brk_start = state_.brk_start;
     state.brk = state_.brk;
     state.mmap_base = state_.mmap_base;
@@ -68,9 +70,10 @@ outcome<void> address_space::fork_into(mm_state& state) {
     // and near each other: what lies between two is dropped with them.
     gpa low{~std::uint64_t{0}}, high{0};
     outcome<void> result;
-    for (auto& [start, area] : state_.vmas) {
+    for (auto& [start, of_parent] : state_.vmas) {
         if (start >= user_end) break;
-        if (area.wipe_on_fork) continue;
+        const vma& area = of_parent;  // a lambda takes no structured binding along
+        if (area.wipe_on_fork || area.not_in_child) continue;
         if (area.shared_anonymous && !area.prot.none() &&
             supply_pages({start, area}, start, area.end) == supply::out_of_memory) {
             result = os_error{ENOMEM};

@@ -18,7 +18,8 @@ memory_use use_of(mm_state& space,
                   vmm::guest_memory& memory,
                   const vma_map::value_type& area) {
     memory_use use;
-    const auto& [start, v] = area;
+    const gva start = area.first;
+    const vma& v = area.second;
     if (start >= user_end) return use;  // the vDSO's, which is everybody's
     page_tables tables(memory, frames, space.tables, space.root);
     tables.for_each(start, v.end, [&](gva, page_entry& e) {

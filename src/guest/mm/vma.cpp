@@ -14,7 +14,8 @@ bool alike(const vma_map::value_type& low, const vma_map::value_type& high) {
     const vma& b = high.second;
     if (a.end != high.first || a.prot != b.prot || a.shared != b.shared ||
         a.shared_anonymous != b.shared_anonymous || a.memory_file != b.memory_file ||
-        a.copies != b.copies || a.wipe_on_fork != b.wipe_on_fork || a.name != b.name)
+        a.copies != b.copies || a.wipe_on_fork != b.wipe_on_fork ||
+        a.not_in_child != b.not_in_child || a.name != b.name)
         return false;
     // Two stacks stay two: the border of one is where it grows.
     if (a.grows_down || b.grows_down) return a.grows_down && b.grows_down;

@@ -36,6 +36,7 @@ struct vma {
     std::uint64_t file_offset = 0;  ///< of the VMA's start
     std::string name;  ///< "[heap]", "[stack]", "[vdso]"; empty: the file's path or anonymous
     std::uint32_t fault_around = first_fault_around;  ///< pages the next fault brings
+    bool not_in_child = false;                        ///< MADV_DONTFORK
     bool operator==(const vma&) const = default;
     /// A store is seen by whoever maps the same memory.
     [[nodiscard]] bool shares_frames() const noexcept {

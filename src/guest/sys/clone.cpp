@@ -89,6 +89,7 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.ids = parent.ids;
     child.executable = parent.executable;
     child.working_directory = parent.working_directory;
+    child.root = parent.root;
     child.umask = parent.umask;
     child.uid = parent.uid;
     child.gid = parent.gid;

@@ -78,8 +78,9 @@ sysret sys_getdents(task& t, int fd, guest_ptr<void> out, unsigned size) {
 }
 
 sysret sys_getcwd(task& t, guest_ptr<char> out, std::uint64_t size) {
-    const std::string& path = t.process().working_directory;
-    if (auto here = files::tree_of(t).at(files::context_of(t), path); !here) return here.error();
+    const std::string& place = t.process().working_directory;
+    if (auto here = files::tree_of(t).at(files::context_of(t), place); !here) return here.error();
+    const std::string path = vfs::seen_from(t.process().root, place);
     if (path.size() + 1 > size) return sysret::error(ERANGE);
     if (auto ok =
             t.memory().write(out.address, std::as_bytes(std::span(path.c_str(), path.size() + 1)));
@@ -93,6 +94,15 @@ sysret sys_chdir(task& t, guest_ptr<const char> path) {
     if (!p) return p.error();
     if (p->is_open) return sysret::error(ENOTDIR);
     return change_to(t, p->attr, p->location.path);
+}
+
+sysret sys_chroot(task& t, guest_ptr<const char> path) {
+    auto p = files::find_place(t, AT_FDCWD, path, 0);
+    if (!p) return p.error();
+    if (p->is_open || !p->attr.is_directory()) return sysret::error(ENOTDIR);
+    if (!privileged(t.process())) return sysret::error(EPERM);
+    t.process().root = p->location.path;
+    return 0;
 }
 
 sysret sys_fchdir(task& t, int fd) {

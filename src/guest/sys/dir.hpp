@@ -11,5 +11,6 @@ sysret sys_getdents(task&, int fd, guest_ptr<void> out, unsigned size);
 sysret sys_getcwd(task&, guest_ptr<char> out, std::uint64_t size);
 sysret sys_chdir(task&, guest_ptr<const char> path);
 sysret sys_fchdir(task&, int fd);
+sysret sys_chroot(task&, guest_ptr<const char> path);
 
 }  // namespace hearth::guest

@@ -17,8 +17,8 @@ namespace {
 // asm-generic/ioctls.h; <sys/ioctl.h> and <asm/termbits.h> do not go together.
 constexpr unsigned tcgets = 0x5401, tcsets = 0x5402, tcsetsw = 0x5403, tcsetsf = 0x5404,
                    tiocgpgrp = 0x540f, tiocspgrp = 0x5410, tiocgwinsz = 0x5413, tiocswinsz = 0x5414,
-                   fionread = 0x541b, fionbio = 0x5421, fionclex = 0x5450, fioclex = 0x5451,
-                   fioasync = 0x5452, fioqsize = 0x5460;
+                   fionread = 0x541b, siocatmark = 0x8905, fionbio = 0x5421, fionclex = 0x5450,
+                   fioclex = 0x5451, fioasync = 0x5452, fioqsize = 0x5460;
 
 /// A terminal as a shell leaves it for a program: line mode, echo, signals. Changing it is not
 /// there yet, so TCSETS is taken and this stays.
@@ -69,6 +69,7 @@ outcome<std::int32_t> readable_bytes(task& t, const vfs::description& d) {
         if (const auto it = state.pairs.find(pair->pair); it != state.pairs.end()) {
             const auto& in = it->second.to[pair->side];
             n = in.messages.empty() ? in.bytes.size() : in.messages.front().bytes.size();
+            if (in.urgent && !in.urgent_in_line) n = *in.urgent - in.taken;
         }
     } else if (const auto* socket = std::get_if<vfs::service_socket>(&d.body)) {
         if (const auto it = state.connections.find(socket->connection);
@@ -114,6 +115,12 @@ sysret sys_ioctl(task& t, int fd, unsigned request, std::uint64_t argument) {
             auto n = readable_bytes(t, *o->description);
             if (!n) return n.error();
             return t.write(guest_ptr<std::int32_t>{gva{argument}}, *n);
+        }
+        case siocatmark: {
+            vfs::vfs_state& state = files::state_of(t);
+            if (!vfs::is_tcp(state, *o->description)) break;
+            const auto* in = vfs::incoming(state, *o->description);
+            return t.write(guest_ptr<std::int32_t>{gva{argument}}, in && in->at_mark() ? 1 : 0);
         }
         default:
             break;

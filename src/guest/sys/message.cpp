@@ -23,7 +23,7 @@ namespace {
 using files::opened;
 
 constexpr int send_flags =
-    MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE;
+    MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR | MSG_CONFIRM | MSG_DONTROUTE | MSG_OOB;
 constexpr int receive_flags =
     MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
 constexpr std::uint64_t max_control = 20480;  // net.core.optmem_max
@@ -125,7 +125,8 @@ sysret send(task& t,
     auto o = files::find_socket(t, fd);
     if (!o) return o.error();
     if (!segments) return segments.error();
-    if (flags & MSG_OOB) return sysret::error(EOPNOTSUPP);
+    if ((flags & MSG_OOB) && !vfs::is_tcp(files::state_of(t), *o->description))
+        return sysret::error(EOPNOTSUPP);
     if (flags & ~send_flags) return sysret::error(EINVAL);
     vfs::vfs_state& state = files::state_of(t);
     const int family = vfs::family_of(state, *o->description);
@@ -133,6 +134,7 @@ sysret send(task& t,
                            outside::has_datagrams(*o->description);
 
     vfs::send_request request;
+    request.urgent = flags & MSG_OOB;
     socket_address::target to;
     if (address && datagrams) {
         auto raw = socket_address::read_argument(t, address, address_length);
@@ -214,10 +216,16 @@ sysret receive(task& t,
     if (!o) return o.error();
     if (!segments) return segments.error();
     if (flags & MSG_ERRQUEUE) return sysret::error(EAGAIN);  // the error queue is empty
-    if (flags & MSG_OOB) return sysret::error(EINVAL);
-    if (flags & ~receive_flags) return sysret::error(EINVAL);
     vfs::vfs_state& state = files::state_of(t);
     vfs::guest_buffers to(t.memory(), std::move(*segments));
+    if (flags & MSG_OOB) {
+        auto got = vfs::receive_urgent(state, *o->description, to, flags & MSG_PEEK);
+        if (!got) return got.error();
+        more.family = vfs::family_of(state, *o->description);
+        more.flags |= MSG_OOB | (got->truncated ? MSG_TRUNC : 0);
+        return static_cast<std::int64_t>(got->length);
+    }
+    if (flags & ~receive_flags) return sysret::error(EINVAL);
     const bool stream = vfs::type_of(state, *o->description) == SOCK_STREAM;
     const bool all = stream && (flags & MSG_WAITALL) && !(flags & MSG_PEEK);
     more.family = vfs::family_of(state, *o->description);

@@ -46,14 +46,14 @@ sysret locked(task& t, std::uint64_t address, std::uint64_t length) {
     return t.memory().sync(gva{start}, length + lead);
 }
 
-/// MADV_REMOVE: holes in the files that are mapped shared there.
+/// MADV_REMOVE: holes in the files that are mapped shared there, zeroes in memory that has none.
 sysret remove(task& t, std::uint64_t address, std::uint64_t length) {
     if (address % page_size != 0 || length > mm::user_end.value) return sysret::error(EINVAL);
     const std::uint64_t bytes = (length + page_size - 1) & ~(page_size - 1);
     if (bytes == 0) return 0;
     if (address > mm::user_end.value - bytes) return sysret::error(ENOMEM);
     struct part {
-        std::uint64_t file, offset, length;
+        std::uint64_t file, offset, length;  // 0: none, and its address
     };
     std::vector<part> parts;
     auto& kernel = t.kernel();
@@ -65,6 +65,11 @@ sysret remove(task& t, std::uint64_t address, std::uint64_t length) {
         if (it->first > at) break;
         const mm::vma& v = it->second;
         const gva stop = std::min(v.end, end);
+        if (v.shared_anonymous) {
+            parts.push_back({0, at.value, stop - at});
+            at = stop;
+            continue;
+        }
         if (v.memory_file == 0 || v.copies ||
             v.shared) {  // neither shared nor of a file, or not to be written
             failure = v.file ? EACCES : EINVAL;
@@ -75,6 +80,10 @@ sysret remove(task& t, std::uint64_t address, std::uint64_t length) {
     }
     vfs::file_pages files(kernel.state(), kernel.memory());
     for (const part& p : parts) {
+        if (p.file == 0) {
+            t.memory().wipe(gva{p.offset}, gva{p.offset} + p.length);
+            continue;
+        }
         const auto punched = files.punch(static_cast<vfs::inode_id>(p.file), p.offset, p.length,
                                          kernel.host().realtime_now());
         if (!punched) return punched.error();

@@ -238,7 +238,8 @@ sysret sys_memfd_create(task& t, guest_ptr<const char> name, unsigned flags) {
     constexpr std::size_t longest = vfs::max_name_length - 6;  // "memfd:"
     auto text = t.memory().read_string(name.address, longest + 1);
     if (!text) return os_error{text.error().number == ENAMETOOLONG ? EINVAL : text.error().number};
-    auto id = vfs::make_memory_file(files::context_of(t), *text, flags & MFD_ALLOW_SEALING, true);
+    auto id = vfs::make_memory_file(files::context_of(t), files::tree_of(t), *text,
+                                    flags & MFD_ALLOW_SEALING, true);
     if (!id) return id.error();
     return files::install(t, *id, flags & MFD_CLOEXEC);
 }

@@ -35,7 +35,7 @@ void become(task& t, const files::opened& o, vfs::host_socket socket) {
     }
     d.body = socket;
     for (const auto& [key, value] : d.socket_options)
-        network_of(t)->set_option(socket.id, key.first, key.second, static_cast<int>(value));
+        network_of(t)->set_option(socket.id, key.first, key.second, value);
 }
 
 /// A connect under way: over when the host's socket says so.
@@ -116,7 +116,7 @@ void disconnect(task& t, const vfs::description& d) {
     if (socket && network_of(t)) network_of(t)->disconnect(socket->id);
 }
 
-void set_option(task& t, const vfs::description& d, int level, int option, int value) {
+void set_option(task& t, const vfs::description& d, int level, int option, std::int64_t value) {
     const auto* socket = std::get_if<vfs::host_socket>(&d.body);
     if (socket && network_of(t)) network_of(t)->set_option(socket->id, level, option, value);
 }

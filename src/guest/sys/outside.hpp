@@ -18,6 +18,6 @@ sysret connect(task& t, const files::opened& o, const vfs::socket_name& to);
 outcome<void> make(task& t, const files::opened& o, const vfs::socket_name& to);
 [[nodiscard]] bool has_datagrams(const vfs::description& d);
 void disconnect(task& t, const vfs::description& d);
-void set_option(task& t, const vfs::description& d, int level, int option, int value);
+void set_option(task& t, const vfs::description& d, int level, int option, std::int64_t value);
 
 }  // namespace hearth::guest::outside

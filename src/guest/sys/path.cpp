@@ -213,7 +213,7 @@ sysret sys_mkdir(task& t, guest_ptr<const char> path, std::uint32_t mode) {
 }
 
 sysret sys_mknodat(
-    task& t, int directory, guest_ptr<const char> path, std::uint32_t mode, unsigned) {
+    task& t, int directory, guest_ptr<const char> path, std::uint32_t mode, unsigned device) {
     const std::uint32_t type = mode & S_IFMT;
     if (type != 0 && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR &&
         type != S_IFBLK)
@@ -222,14 +222,18 @@ sysret sys_mknodat(
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    if (type == S_IFCHR || type == S_IFBLK)
-        return sysret::error(EPERM);  // a privilege that no guest has
+    const std::uint32_t permissions = mode & 07777 & ~t.process().umask;
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
+    if (type == S_IFCHR || type == S_IFBLK) {
+        if (!privileged(t.process())) return sysret::error(EPERM);
+        auto made = tmp(t).create_device(*parent, e->walk.name, permissions,
+                                         {device, type == S_IFBLK}, owner_of(t), files::now_of(t));
+        return made ? sysret(0) : sysret(made.error());
+    }
     const auto make = type == S_IFIFO    ? &vfs::tmpfs::create_fifo
                       : type == S_IFSOCK ? &vfs::tmpfs::create_socket
                                          : &vfs::tmpfs::create_file;
-    auto made = (tmp(t).*make)(*parent, e->walk.name, mode & 07777 & ~t.process().umask,
-                               owner_of(t), files::now_of(t));
+    auto made = (tmp(t).*make)(*parent, e->walk.name, permissions, owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
 sysret sys_mknod(task& t, guest_ptr<const char> path, std::uint32_t mode, unsigned device) {

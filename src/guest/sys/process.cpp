@@ -16,8 +16,6 @@ constexpr std::uint64_t user_end = 0x7fff'ffff'f000;  // TASK_SIZE_MAX
 constexpr std::uint32_t unchanged = ~0u;              // -1 in setresuid and its like
 constexpr int most_groups = 65536;                    // NGROUPS_MAX
 
-bool privileged(const process_state& p) noexcept { return p.ids.euid == 0; }
-
 /// Whether an unprivileged process may take the id: it has it already in another role.
 template <class... Own>
 bool may_take(const process_state& p, std::uint32_t id, Own... own) noexcept {
@@ -45,12 +43,29 @@ abi::rusage usage_of(task& t, std::chrono::nanoseconds cpu_time) {
     return usage;
 }
 
+/// The process of a thread, or one that has ended and nobody has waited for.
+process_state* with_thread(task& t, int id) {
+    if (id == 0) return &t.process();
+    auto& state = t.kernel().state();
+    const auto thread = state.tasks.find(id);
+    const auto it = state.processes.find(thread == state.tasks.end() ? id : thread->second.process);
+    return it == state.processes.end() ? nullptr : &it->second;
+}
+
+/// Of another user's process only with CAP_SYS_RESOURCE (kernel/sys.c, check_prlimit_permission).
+bool may_limit(const process_state& me, const process_state& p) noexcept {
+    return &me == &p || privileged(me) ||
+           (me.uid == p.uid && me.uid == p.ids.euid && me.uid == p.ids.suid && me.gid == p.gid &&
+            me.gid == p.ids.egid && me.gid == p.ids.sgid);
+}
+
 sysret limits(task& t,
+              process_state& of,
               std::uint32_t resource,
               guest_ptr<const abi::rlimit64> in,
               guest_ptr<abi::rlimit64> old) {
     if (resource >= static_cast<std::uint32_t>(abi::rlimit_count)) return sysret::error(EINVAL);
-    auto& all = t.process().limits;
+    auto& all = of.limits;
     const auto key = static_cast<int>(resource);
     const auto it = all.find(key);
     const auto before =
@@ -62,7 +77,7 @@ sysret limits(task& t,
         // Raising takes CAP_SYS_RESOURCE, which no guest has.
         if (value->hard > before.second) return sysret::error(EPERM);
         all[key] = {value->soft, value->hard};
-        if (key == abi::rlimit_cpu) t.kernel().set_cpu_limit(t.process());
+        if (key == abi::rlimit_cpu) t.kernel().set_cpu_limit(of);
     }
     return old ? sysret(t.write(old, {before.first, before.second})) : sysret(0);
 }
@@ -464,19 +479,21 @@ sysret sys_getrlimit(task& t, std::uint32_t resource, guest_ptr<abi::rlimit64> o
     if (!out)
         return sysret::error(resource < static_cast<std::uint32_t>(abi::rlimit_count) ? EFAULT
                                                                                       : EINVAL);
-    return limits(t, resource, {}, out);
+    return limits(t, t.process(), resource, {}, out);
 }
 sysret sys_setrlimit(task& t, std::uint32_t resource, guest_ptr<const abi::rlimit64> in) {
     if (!in) return sysret::error(EFAULT);
-    return limits(t, resource, in, {});
+    return limits(t, t.process(), resource, in, {});
 }
 sysret sys_prlimit64(task& t,
                      int process,
                      std::uint32_t resource,
                      guest_ptr<const abi::rlimit64> in,
                      guest_ptr<abi::rlimit64> old) {
-    if (process != 0 && process != t.process().id) return sysret::error(ESRCH);
-    return limits(t, resource, in, old);
+    process_state* const of = with_thread(t, process);
+    if (!of) return sysret::error(ESRCH);
+    if (!may_limit(t.process(), *of)) return sysret::error(EPERM);
+    return limits(t, *of, resource, in, old);
 }
 
 sysret sys_getrusage(task& t, int who, guest_ptr<abi::rusage> out) {

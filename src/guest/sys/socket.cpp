@@ -85,6 +85,8 @@ sysret give_name(task& t, int fd, bool peer, guest_ptr<void> address, guest_ptr<
         name = service_name(t, *service, peer);
     else if (const auto* socket = std::get_if<vfs::host_socket>(&d.body))
         name = vfs::outside::name(t.kernel().host().network(), *socket, peer);
+    else if (peer && vfs::is_over(state, d))
+        name = os_error{ENOTCONN};
     else if (peer)
         name = vfs::peer_of(state, d);
     if (!name) return name.error();

@@ -64,7 +64,6 @@ const known_option* find_option(int level, int option) {
     return it == std::end(options) ? nullptr : it;
 }
 
-/// Kept as one number; nothing here lingers, for what was sent has arrived.
 ::linger linger_of(const vfs::description& d) {
     const auto it = d.socket_options.find({SOL_SOCKET, SO_LINGER});
     if (it == d.socket_options.end()) return {};
@@ -170,8 +169,9 @@ sysret sys_setsockopt(
         if (length < static_cast<int>(sizeof(::linger))) return sysret::error(EINVAL);
         auto l = t.read(guest_ptr<const ::linger>{value.address});
         if (!l) return l.error();
-        d.socket_options[{level, option}] =
-            (l->l_onoff ? std::int64_t{1} << 32 : 0) | static_cast<std::uint32_t>(l->l_linger);
+        const std::int64_t kept = vfs::linger_option(l->l_onoff, l->l_linger);
+        d.socket_options[{level, option}] = kept;
+        outside::set_option(t, d, level, option, kept);
         return 0;
     }
     if (is_foreign(files::state_of(t), d, level)) return sysret::error(EOPNOTSUPP);
@@ -186,6 +186,8 @@ sysret sys_setsockopt(
     if (level == SOL_SOCKET && (option == SO_SNDBUF || option == SO_RCVBUF))
         kept = std::clamp<std::int64_t>(kept, 1152, buffer_size) * 2;
     d.socket_options[{level, option}] = kept;
+    if (level == SOL_SOCKET && option == SO_OOBINLINE)
+        if (auto* in = vfs::incoming(files::state_of(t), d)) in->urgent_in_line = *v != 0;
     outside::set_option(t, d, level, option, *v);
     return 0;
 }

@@ -71,7 +71,7 @@ struct ::statfs statfs_of(task& t, std::uint32_t mount) {
     s.f_namelen = vfs::max_name_length;
     constexpr long read_only = 1, no_setuid = 2, valid = 0x20;  // ST_RDONLY, ST_NOSUID, ST_VALID
     s.f_flags = no_setuid | valid;
-    const vfs::mount& m = files::tree_of(t).mounts()[mount];
+    const vfs::mount& m = files::tree_of(t).mount_of(mount);
     const auto what = m.what;
     if (what == vfs::mount::kind::proc) {
         s.f_type = PROC_SUPER_MAGIC;
@@ -187,14 +187,7 @@ sysret sys_fstatfs(task& t, int fd, guest_ptr<struct ::statfs> out) {
     const vfs::description& d = *o->description;
     std::optional<std::uint32_t> mount;
     if (const auto* file = std::get_if<vfs::tree_file>(&d.body)) mount = file->node.mount;
-    if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) {
-        const auto& mounts = files::tree_of(t).mounts();
-        const auto is_tmpfs = [](const vfs::mount& m) { return m.what == vfs::mount::kind::tmpfs; };
-        // memfd_create's are in no mount, and in a tmpfs all the same.
-        const auto at = is_tmpfs(mounts[file->mount]) ? mounts.begin() + file->mount
-                                                      : std::ranges::find_if(mounts, is_tmpfs);
-        if (at != mounts.end()) mount = static_cast<std::uint32_t>(at - mounts.begin());
-    }
+    if (const auto* file = std::get_if<vfs::tmpfs_file>(&d.body)) mount = file->mount;
     if (const auto* directory = std::get_if<vfs::open_directory>(&d.body))
         mount = directory->node.mount;
     if (const auto* place = std::get_if<vfs::path_only>(&d.body)) mount = place->node.mount;

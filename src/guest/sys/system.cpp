@@ -184,16 +184,34 @@ sysret sys_setpriority(task& t, int which, int who, int value) {
     return last;
 }
 
-sysret sys_membarrier(task&, int command, std::uint32_t flags, int) {
+sysret sys_membarrier(task& t, int command, std::uint32_t flags, int) {
     // All tasks of a guest share one vCPU, and an exit to the host is a full barrier.
-    constexpr int query = 0;
-    constexpr int supported =
-        1 | 2 | 4 | 8 | 16 | 32 | 64;  // up to REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+    constexpr std::uint32_t query = 0, global = 1, global_expedited = 2,
+                            register_global_expedited = 4, private_expedited = 8,
+                            register_private_expedited = 16, sync_core = 32,
+                            register_sync_core = 64;
     if (flags != 0) return sysret::error(EINVAL);
-    if (command == query) return supported;
-    return command > 0 && (command & (command - 1)) == 0 && (command & supported)
-               ? sysret(0)
-               : sysret::error(EINVAL);
+    auto& registered = memory_of(t.kernel().state(), t.process()).barriers;
+    const auto c = static_cast<std::uint32_t>(command);
+    switch (c) {
+        case query:
+            return std::int64_t{global | global_expedited | register_global_expedited |
+                                private_expedited | register_private_expedited | sync_core |
+                                register_sync_core};
+        case global:
+        case global_expedited:
+            return 0;
+        case register_global_expedited:
+        case register_private_expedited:
+        case register_sync_core:
+            registered |= c;
+            return 0;
+        case private_expedited:
+        case sync_core:
+            return registered & (c << 1) ? sysret(0) : sysret::error(EPERM);
+        default:
+            return sysret::error(EINVAL);
+    }
 }
 
 /// Only the kernel itself arranges this call; from a program, nothing is to be restarted.

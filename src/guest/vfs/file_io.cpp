@@ -304,18 +304,8 @@ outcome<attributes> attributes_of(const context& c, const filesystem& fs, const 
         return fs.attributes_of(c, place->node);
     if (const auto* text = std::get_if<text_file>(&d.body)) return fs.attributes_of(c, text->node);
     if (const auto* dev = std::get_if<device>(&d.body)) return fs.attributes_of(c, dev->node);
-    if (const auto* file = std::get_if<tmpfs_file>(&d.body)) {
-        if (fs.mounts()[file->mount].what !=
-            mount::kind::tmpfs) {  // memfd_create's: nowhere mounted
-            attributes a = c.state.vfs.files.attributes_of(file->inode);
-            a.device = 1;
-            return a;
-        }
-        tree_node node;
-        node.mount = file->mount;
-        node.inode = file->inode;
-        return fs.attributes_of(c, node);
-    }
+    if (const auto* file = std::get_if<tmpfs_file>(&d.body))
+        return fs.attributes_of(c, {file->mount, {}, file->inode});
     if (const auto* end = std::get_if<pipe_end>(&d.body); end && end->fifo != inode_id::none)
         return fs.attributes_of(c, {end->mount, {}, end->fifo});
     attributes a;

@@ -77,6 +77,11 @@ std::string join(std::string_view directory, std::string_view name) {
     return out;
 }
 
+std::string seen_from(std::string_view root, std::string_view canonical) {
+    if (!is_prefix(root, canonical)) return "(unreachable)" + std::string(canonical);
+    return "/" + std::string(below(root, canonical));
+}
+
 std::string_view parent_path(std::string_view canonical) {
     const auto slash = canonical.rfind('/');
     return slash == 0 || slash == std::string_view::npos ? std::string_view("/")
@@ -106,6 +111,8 @@ result<std::shared_ptr<filesystem>> filesystem::create(filesystem_options option
         fs->root_number_.push_back(m.what == mount::kind::tmpfs ? roots++ : 0);
     }
     if (!has_root) return error{errc::invalid_argument, "nothing is mounted at /"};
+    mount& memory = fs->mounts_.emplace_back();
+    memory.what = mount::kind::tmpfs;
     options.mounts.clear();
     fs->options_ = std::move(options);
     return fs;
@@ -114,7 +121,7 @@ result<std::shared_ptr<filesystem>> filesystem::create(filesystem_options option
 vfs_state filesystem::initial_state(std::chrono::nanoseconds now) const {
     vfs_state state;
     state.files = tmpfs(options_.tmp_size.bytes(), options_.tmp_inodes);
-    for (const mount& m : mounts_)
+    for (const mount& m : mounts())
         if (m.what == mount::kind::tmpfs)
             state.roots.push_back(state.files.add_root(m.permissions, now));
     return state;
@@ -127,7 +134,7 @@ std::uint32_t filesystem::mount_at(std::string_view canonical) const {
 }
 
 bool filesystem::above_a_mount(std::string_view canonical) const {
-    return std::any_of(mounts_.begin(), mounts_.end(), [&](const mount& m) {
+    return std::ranges::any_of(mounts(), [&](const mount& m) {
         return m.point.size() > canonical.size() && is_prefix(canonical, m.point);
     });
 }
@@ -188,7 +195,7 @@ outcome<walked> filesystem::walk(const context& c,
     if (path.empty()) return os_error{ENOENT};
     if (path.size() >= path_max) return os_error{ENAMETOOLONG};
     walked w;
-    std::string current = path.front() == '/' ? "/" : std::string(base);
+    std::string current(path.front() == '/' ? std::string_view(c.process.root) : base);
     w.must_be_directory = path.back() == '/';
     std::deque<std::string> pending;
     push_components(pending, path);
@@ -207,7 +214,8 @@ outcome<walked> filesystem::walk(const context& c,
         const bool is_last = pending.empty();
         if (name.size() > max_name_length) return os_error{ENAMETOOLONG};
         if (name == "." || name == "..") {
-            if (name == "..") current = std::string(parent_path(current));
+            if (name == ".." && current != c.process.root)
+                current = std::string(parent_path(current));
             if (!is_last) continue;
             auto here = at(c, current);
             if (!here) return here.error();
@@ -261,7 +269,8 @@ outcome<walked> filesystem::walk(const context& c,
             if (!target) return target.error();
             if (target->empty()) return os_error{ENOENT};
             if (is_last && target->back() == '/') w.must_be_directory = true;
-            if (target->front() == '/') current = "/";
+            // Those of /proc lead to where they lead, whatever its root is.
+            if (target->front() == '/') current = in_proc ? "/" : c.process.root;
             push_components(pending, *target);
             // A chain of links may grow what is pending; the sum is bounded like a path.
             if (pending.size() > path_max) return os_error{ENAMETOOLONG};
@@ -290,7 +299,10 @@ outcome<location> filesystem::resolve(const context& c,
     if (!path.empty() && path.size() < path_max && path.back() != '/' &&
         path.find("//") == std::string_view::npos && path.find("/.") == std::string_view::npos &&
         path.front() != '.') {
-        const std::string full = path.front() == '/' ? std::string(path) : join(base, path);
+        const std::string& root = c.process.root;
+        const std::string full = path.front() != '/' ? join(base, path)
+                                 : root == "/"       ? std::string(path)
+                                                     : root + std::string(path);
         const mount& m = mounts_[mount_at(full)];
         const bool long_name = full.size() >= path_max;
         if (m.what == mount::kind::tree && m.tree->walks_whole_paths() && !long_name) {
@@ -373,7 +385,7 @@ outcome<void> filesystem::list(const context& c,
     // Mount points in this directory that its tree does not know, with cookies above all others.
     constexpr std::uint64_t mount_cookies = std::uint64_t{1} << 40;
     std::vector<std::string> extra;
-    for (const mount& m : mounts_) {
+    for (const mount& m : mounts()) {
         if (m.point.size() <= canonical.size() || !is_prefix(canonical, m.point)) continue;
         const std::string_view rest = below(canonical, m.point);
         std::string name(rest.substr(0, rest.find('/')));

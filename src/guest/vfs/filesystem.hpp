@@ -127,7 +127,15 @@ class filesystem {
     // -- nodes
     // -----------------------------------------------------------------------------------------------
     [[nodiscard]] const mount& mount_of(const tree_node& node) const { return mounts_[node.mount]; }
-    [[nodiscard]] const std::vector<mount>& mounts() const noexcept { return mounts_; }
+    [[nodiscard]] const mount& mount_of(std::uint32_t number) const { return mounts_[number]; }
+    /// Those with a place in the tree.
+    [[nodiscard]] std::span<const mount> mounts() const noexcept {
+        return std::span(mounts_).first(memory_files());
+    }
+    /// The mount of memfd_create's files, which has none.
+    [[nodiscard]] std::uint32_t memory_files() const noexcept {
+        return static_cast<std::uint32_t>(mounts_.size() - 1);
+    }
     [[nodiscard]] bool writable(const location& l) const;
     [[nodiscard]] outcome<attributes> attributes_of(const context& c, const tree_node& node) const;
     [[nodiscard]] outcome<std::string> read_link(const context& c, const location& l) const;
@@ -155,7 +163,7 @@ class filesystem {
     [[nodiscard]] std::uint32_t mount_at(std::string_view canonical) const;
     [[nodiscard]] bool above_a_mount(std::string_view canonical) const;
 
-    std::vector<mount> mounts_;
+    std::vector<mount> mounts_;               // the last: memory_files()
     std::vector<std::uint32_t> root_number_;  // of a tmpfs mount: its index in vfs_state::roots
     filesystem_options options_;
 };
@@ -165,6 +173,8 @@ std::uint64_t device_of_mount(std::uint32_t mount);
 
 /// "a" below "/x" is "/x/a", below "/" is "/a".
 std::string join(std::string_view directory, std::string_view name);
+/// "/a" of "/x/a" where "/x" is the root; of a path outside of it, as getcwd shows that.
+std::string seen_from(std::string_view root, std::string_view canonical);
 /// "/x" of "/x/a", "/" of "/x".
 std::string_view parent_path(std::string_view canonical);
 

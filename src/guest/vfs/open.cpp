@@ -41,8 +41,10 @@ outcome<description_id> open_device(const context& c,
                                     const filesystem& fs,
                                     const location& l,
                                     int flags) {
-    // Devices of the host are never opened; ours stand in trees that do not change.
-    if (fs.mount_of(l.node).tree->changes()) return os_error{EACCES};
+    // Devices of the host are never opened; ours stand in trees that do not change, or are made by
+    // the guest.
+    const auto& tree = fs.mount_of(l.node).tree;
+    if (tree && tree->changes()) return os_error{EACCES};
     description d = make(flags | large_file, l.path);
     device dev;
     dev.node = l.node;
@@ -295,16 +297,14 @@ std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags)
     return {reader, end(false)};
 }
 
-outcome<description_id> make_memory_file(const context& c,
-                                         std::string_view name,
-                                         bool sealable,
-                                         bool executable) {
+outcome<description_id> make_memory_file(
+    const context& c, const filesystem& fs, std::string_view name, bool sealable, bool executable) {
     auto inode =
         c.state.vfs.files.create_anonymous(executable ? 0777 : 0666, sealable ? 0 : F_SEAL_SEAL,
                                            {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make(O_RDWR | large_file, fmt::format("/memfd:{} (deleted)", name));
-    d.body = tmpfs_file{*inode, 0};
+    d.body = tmpfs_file{*inode, fs.memory_files()};
     return c.state.vfs.add(std::move(d));
 }
 

@@ -22,10 +22,8 @@ outcome<description_id> open(const context& c,
 /// pipe2(2): the reading end and the writing end.
 std::pair<description_id, description_id> make_pipe(vfs_state& state, int flags);
 /// memfd_create(2).
-outcome<description_id> make_memory_file(const context& c,
-                                         std::string_view name,
-                                         bool sealable,
-                                         bool executable);
+outcome<description_id> make_memory_file(
+    const context& c, const filesystem& fs, std::string_view name, bool sealable, bool executable);
 
 /// Bounds on what descriptors can make the host hold, besides their number.
 inline constexpr std::size_t max_text_bytes = 32u << 20;  ///< of /proc texts that are open

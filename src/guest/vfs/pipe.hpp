@@ -70,11 +70,21 @@ struct socket_pair {
         std::size_t queued = 0;      ///< bytes in `messages`
         bool closed = false;         ///< the sender will send no more
         bool receiver_gone = false;  ///< the receiver will read no more
+        /// TCP's urgent byte, by its number: known until what follows it is read (man 7 tcp).
+        std::optional<std::uint64_t> urgent;
+        bool urgent_read = false;     ///< with MSG_OOB
+        bool urgent_in_line = false;  ///< the receiver's SO_OOBINLINE
         bool operator==(const direction&) const = default;
         /// Of whatever length: the same answer for send and for POLLOUT, so no wait for room ends
         /// in vain.
         [[nodiscard]] bool takes_message() const noexcept {
             return messages.size() < max_messages && queued <= capacity / 2;
+        }
+        /// The next byte is the urgent one: no read goes across.
+        [[nodiscard]] bool at_mark() const noexcept { return urgent && *urgent == taken; }
+        /// … and is none of the stream's.
+        [[nodiscard]] bool skips_next() const noexcept {
+            return at_mark() && !urgent_in_line && !bytes.empty();
         }
     };
     std::array<int, 2> families{};  ///< of each side: AF_UNIX, AF_INET, AF_INET6

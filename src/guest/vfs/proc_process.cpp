@@ -253,6 +253,7 @@ std::string flags_of(const mm::vma& v) {
     if (v.shares_frames() || v.shared) out += " sh";
     out += " mr mw me";
     if (v.grows_down) out += " gd";
+    if (v.not_in_child) out += " dc";
     if (v.wipe_on_fork) out += " wf";
     return out + " \n";
 }

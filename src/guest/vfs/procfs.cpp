@@ -145,7 +145,7 @@ outcome<std::string> read_link(const context& c, const filesystem& fs, std::stri
         return p->of.process.executable;
     }
     if (p->rest == "cwd") return p->of.process.working_directory;
-    if (p->rest == "root") return std::string("/");
+    if (p->rest == "root") return p->of.process.root;
     if (const auto id = open_file(c, path)) {
         const description* d = c.state.vfs.find(*id);
         if (d) return shown_path(c, fs, *d);

@@ -42,14 +42,19 @@ int of_pair(const vfs_state& state, const pair_end& end) {
     const auto& out = pair.to[end.side ^ 1u];
     const bool connection = pair.type != SOCK_DGRAM;
     int events = 0;
-    if (!in.bytes.empty() || !in.messages.empty()) events |= readable;
-    if (connection && (in.closed || in.receiver_gone)) events |= readable | POLLRDHUP;
-    if (connection && in.closed && (out.closed || out.receiver_gone)) events |= POLLHUP;
+    if (in.bytes.size() > (in.skips_next() ? 1 : 0) || !in.messages.empty()) events |= readable;
+    if (in.urgent && !in.urgent_read) events |= POLLPRI;
+    // A TCP does not see that its peer reads no more.
+    const bool reads_none = in.closed || in.receiver_gone;
+    const bool writes_none =
+        out.closed || (out.receiver_gone && pair.families[end.side] == AF_UNIX);
+    if (connection && reads_none) events |= readable | POLLRDHUP;
+    if (connection && reads_none && writes_none) events |= POLLHUP;
     // The same measure as send's, so that a wait for room never wakes for nothing.
     const bool room =
         state.socket_bytes < max_socket_bytes &&
         (pair.type == SOCK_STREAM ? out.bytes.size() < socket_pair::capacity : out.takes_message());
-    if (room || out.closed || out.receiver_gone) events |= writable;
+    if (room || writes_none) events |= writable;
     if (pair.error[end.side]) events |= readable | POLLERR;
     return events;
 }

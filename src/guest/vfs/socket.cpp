@@ -322,6 +322,8 @@ connect_result connect(vfs_state& state,
             pair.names[0].port = port ? port : choose_port(state, type, pair.names[0]);
         }
     }
+    pair.to[0].urgent_in_line = has_option(*d, SOL_SOCKET, SO_OOBINLINE);
+    pair.to[1].urgent_in_line = has_option(*other, SOL_SOCKET, SO_OOBINLINE);
     forget_name(state, id, mine->key);
     const auto pair_number = static_cast<pair_id>(state.fresh_id());
     state.pairs.emplace(pair_number, std::move(pair));
@@ -393,7 +395,7 @@ outcome<void> shut_down(vfs_state& state, description_id id, int how) {
     const auto* end = std::get_if<pair_end>(&d->body);
     if (!end) return os_error{ENOTCONN};
     const auto it = state.pairs.find(end->pair);
-    if (it == state.pairs.end()) return os_error{ENOTCONN};
+    if (it == state.pairs.end() || is_over(state, *d)) return os_error{ENOTCONN};
     if (writes) it->second.to[end->side ^ 1u].closed = true;
     if (reads) it->second.to[end->side].receiver_gone = true;
     ++it->second.activity;

@@ -71,6 +71,20 @@ outcome<description_id> accept(vfs_state& state, description_id listener, int fl
 outcome<void> shut_down(vfs_state& state, description_id id, int how);
 /// The pending error, which is then gone (SO_ERROR).
 int take_error(vfs_state& state, description& d);
+/// A TCP socket of the guest's own network.
+[[nodiscard]] bool is_tcp(const vfs_state& state, const description& d);
+/// What its side of a connection will receive; null: it is none.
+[[nodiscard]] socket_pair::direction* incoming(vfs_state& state, const description& d);
+/// A TCP connection that both sides have closed, or a reset has.
+[[nodiscard]] bool is_over(const vfs_state& state, const description& d);
+
+/// SO_LINGER, kept as one number.
+constexpr std::int64_t linger_option(bool on, int seconds) {
+    return (on ? std::int64_t{1} << 32 : 0) | static_cast<std::uint32_t>(seconds);
+}
+/// SO_LINGER of no time at all (man 7 socket). Nothing lingers otherwise: what was sent has
+/// arrived.
+[[nodiscard]] bool closes_with_reset(const description& d);
 
 /// What a message brings. Its descriptors' references are the receiver's to install or release.
 struct received {
@@ -81,6 +95,11 @@ struct received {
     ancillary extra;
 };
 outcome<received> receive(vfs_state& state, description_id id, user_buffers& to, bool peek);
+/// MSG_OOB: the urgent byte. EINVAL: there is none
+outcome<received> receive_urgent(vfs_state& state,
+                                 const description& d,
+                                 user_buffers& to,
+                                 bool peek);
 /// `to` and `node`: an address given with the message. Takes over the references in `extra` when
 /// it succeeds. `blocked_by` is the receiver when EAGAIN is for want of its room.
 struct send_request {
@@ -88,6 +107,7 @@ struct send_request {
     inode_id node{};
     ancillary extra;
     description_id blocked_by{};
+    bool urgent = false;  ///< of TCP: the last byte of it
 };
 outcome<std::size_t> send(vfs_state& state,
                           description_id id,
@@ -106,7 +126,8 @@ outcome<std::size_t> send(vfs_state& state,
 [[nodiscard]] bool has_room(const vfs_state& state, const datagram_socket& socket);
 
 // What a description's end means here (vfs_state::release).
-void close_pair_end(vfs_state& state, const pair_end& end);
+/// `reset`: the other side loses the connection, instead of seeing its end.
+void close_pair_end(vfs_state& state, const pair_end& end, bool reset);
 void close_listener(vfs_state& state, description_id id, const listening_socket& socket);
 void close_datagrams(vfs_state& state, description_id id, datagram_socket& socket);
 void forget_name(vfs_state& state, description_id id, const socket_key& key);

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <span>
 
@@ -38,6 +39,17 @@ ancillary hand_over(vfs_state& state, ancillary& extra, bool peek) {
     }
     for (const description_id id : extra.rights) state.retain(id);
     return extra;
+}
+
+bool is_tcp(const socket_pair& pair) {
+    return pair.type == SOCK_STREAM && pair.families[0] != AF_UNIX;
+}
+
+/// A reset went to both sides. What has arrived can still be read; who had seen the other's end
+/// before hears of it by writing only (tcp_reset, CLOSE_WAIT).
+void cut(socket_pair& pair) {
+    for (std::size_t side : {0u, 1u}) pair.error[side] = pair.to[side].closed ? EPIPE : ECONNRESET;
+    pair.to[0].closed = pair.to[1].closed = true;
 }
 
 outcome<received> receive_message(vfs_state& state,
@@ -81,6 +93,21 @@ outcome<received> receive_service(service_connection& s, user_buffers& to, bool 
     return r;
 }
 
+void take_bytes(vfs_state& state, socket_pair::direction& in, std::size_t n) {
+    in.bytes.consume(n);
+    in.taken += n;
+    state.socket_bytes -= n;
+    if (in.urgent && in.taken > *in.urgent) in.urgent.reset();
+}
+
+/// The last byte in the queue is urgent now. One before it that waits at the mark is lost
+/// (tcp_check_urg).
+void mark_urgent(vfs_state& state, socket_pair::direction& to, std::size_t fresh) {
+    if (to.skips_next() && to.bytes.size() > fresh) take_bytes(state, to, 1);
+    to.urgent = to.taken + to.bytes.size() - 1;
+    to.urgent_read = false;
+}
+
 /// As Linux: bytes sent before ancillary data and those sent with it may come together, what follows
 /// comes by itself, and whoever gets the first of them gets the data.
 outcome<received> receive_stream(vfs_state& state,
@@ -91,12 +118,19 @@ outcome<received> receive_stream(vfs_state& state,
                                  bool peek) {
     received r;
     if (to.size() == 0) return r;
-    if (in.bytes.empty()) {
-        if (failed) return os_error{std::exchange(failed, 0)};
+    const bool skips = in.skips_next();
+    if (skips && !peek) {
+        take_bytes(state, in, 1);
+        ++pair.activity;
+    }
+    if (in.bytes.size() == (skips && peek ? 1 : 0)) {
+        if (failed && failed != EPIPE) return os_error{std::exchange(failed, 0)};
         if (in.closed || in.receiver_gone) return r;
         return os_error{EAGAIN};
     }
     std::string_view bytes = in.bytes.view();
+    if (skips && peek) bytes.remove_prefix(1);
+    if (in.urgent && *in.urgent > in.taken) bytes = bytes.substr(0, *in.urgent - in.taken);
     if (!in.marks.empty()) bytes = bytes.substr(0, in.marks.front().to - in.taken);
     auto n = to.put(std::as_bytes(std::span(bytes)));
     if (!n) return n.error();
@@ -105,9 +139,7 @@ outcome<received> receive_stream(vfs_state& state,
     if (marked) r.extra = hand_over(state, in.marks.front().extra, peek);
     if (!peek && *n) {
         if (marked) in.marks.pop_front();
-        in.bytes.consume(*n);
-        in.taken += *n;
-        state.socket_bytes -= *n;
+        take_bytes(state, in, *n);
         ++pair.activity;
     }
     return r;
@@ -155,18 +187,28 @@ void keep(vfs_state& state,
 outcome<std::size_t> send_pair(vfs_state& state,
                                const pair_end& end,
                                user_buffers& from,
-                               ancillary& extra) {
+                               ancillary& extra,
+                               bool urgent,
+                               std::uint64_t send_buffer) {
     const auto it = state.pairs.find(end.pair);
     if (it == state.pairs.end()) return os_error{EPIPE};
     socket_pair& pair = it->second;
     socket_pair::direction& out = pair.to[end.side ^ 1u];
-    const bool gone = out.receiver_gone || !pair.open[end.side ^ 1u];
-    if (pair.families[end.side] != AF_UNIX && pair.error[end.side])
-        return os_error{std::exchange(pair.error[end.side], 0)};
+    const bool tcp = is_tcp(pair);
+    if (tcp && pair.error[end.side]) return os_error{std::exchange(pair.error[end.side], 0)};
     if (out.closed) return os_error{EPIPE};
-    // TCP learns by sending that nobody is there any more, and of nothing it sends nothing.
-    if (gone && pair.type == SOCK_STREAM && pair.families[end.side] != AF_UNIX && from.size() == 0)
-        return std::size_t{0};
+    // A TCP that reads no more takes what comes nevertheless, unless it has also said its last.
+    const bool gone =
+        !pair.open[end.side ^ 1u] || (out.receiver_gone && (!tcp || pair.to[end.side].closed));
+    if (gone && tcp) {
+        // What the buffer holds goes, and a reset is the answer.
+        const std::uint64_t lost = std::min(from.size(), send_buffer);
+        if (lost == 0) return std::size_t{0};
+        from.skip(lost);
+        cut(pair);
+        ++pair.activity;
+        return static_cast<std::size_t>(lost);
+    }
     if (gone) return os_error{pair.type == SOCK_DGRAM ? ECONNREFUSED : EPIPE};
     if (pair.type == SOCK_STREAM) {
         if (from.size() == 0) return std::size_t{0};
@@ -182,6 +224,7 @@ outcome<std::size_t> send_pair(vfs_state& state,
         });
         if (!n) return n;
         state.socket_bytes += *n;
+        if (urgent && *n) mark_urgent(state, out, *n);
         if (*n && !extra.empty()) {
             state.in_flight += extra.rights.size();
             out.marks.push_back({at, at + *n, std::exchange(extra, {})});
@@ -325,18 +368,69 @@ outcome<std::size_t> send(vfs_state& state,
         return send_datagram(state, id, *mine, from, request);
     const auto* end = std::get_if<pair_end>(&d->body);
     if (!end) return os_error{ENOTSOCK};
-    return send_pair(state, *end, from, request.extra);
+    const auto size = d->socket_options.find({SOL_SOCKET, SO_SNDBUF});
+    const std::uint64_t send_buffer = size == d->socket_options.end()
+                                          ? socket_pair::capacity
+                                          : static_cast<std::uint64_t>(size->second);
+    return send_pair(state, *end, from, request.extra, request.urgent, send_buffer);
 }
 
-void close_pair_end(vfs_state& state, const pair_end& end) {
+bool is_tcp(const vfs_state& state, const description& d) {
+    const int family = family_of(state, d);
+    return (family == AF_INET || family == AF_INET6) && type_of(state, d) == SOCK_STREAM &&
+           !std::holds_alternative<host_socket>(d.body) &&
+           !std::holds_alternative<service_socket>(d.body);
+}
+
+socket_pair::direction* incoming(vfs_state& state, const description& d) {
+    const auto* end = std::get_if<pair_end>(&d.body);
+    const auto it = end ? state.pairs.find(end->pair) : state.pairs.end();
+    return it == state.pairs.end() ? nullptr : &it->second.to[end->side];
+}
+
+outcome<received> receive_urgent(vfs_state& state,
+                                 const description& d,
+                                 user_buffers& to,
+                                 bool peek) {
+    auto* const in = is_tcp(state, d) ? incoming(state, d) : nullptr;
+    if (!in || !in->urgent || in->urgent_read || in->urgent_in_line) return os_error{EINVAL};
+    received r;
+    r.truncated = to.size() == 0;
+    const std::uint64_t at = *in->urgent - in->taken;
+    if (at >= in->bytes.size()) return os_error{EINVAL};
+    const std::string_view byte = in->bytes.view().substr(at, 1);
+    auto n = to.put(std::as_bytes(std::span(byte)));
+    if (!n) return n.error();
+    r.length = r.whole = *n;
+    if (!peek) in->urgent_read = true;
+    return r;
+}
+
+bool closes_with_reset(const description& d) {
+    const auto it = d.socket_options.find({SOL_SOCKET, SO_LINGER});
+    return it != d.socket_options.end() && it->second == linger_option(true, 0);
+}
+
+bool is_over(const vfs_state& state, const description& d) {
+    const auto* end = std::get_if<pair_end>(&d.body);
+    const auto it = end ? state.pairs.find(end->pair) : state.pairs.end();
+    return it != state.pairs.end() && is_tcp(it->second) && it->second.to[0].closed &&
+           it->second.to[1].closed;
+}
+
+void close_pair_end(vfs_state& state, const pair_end& end, bool reset) {
     const auto it = state.pairs.find(end.pair);
     if (it == state.pairs.end()) return;
     socket_pair& pair = it->second;
     const std::size_t other = end.side ^ 1u;
     socket_pair::direction& mine = pair.to[end.side];
-    if (pair.open[other] && pair.type != SOCK_DGRAM &&
-        (!mine.bytes.empty() || !mine.messages.empty()))
+    const bool has_unread = !mine.bytes.empty() || !mine.messages.empty();
+    if (is_tcp(pair)) {
+        const bool over = pair.to[0].closed && pair.to[1].closed;
+        if ((has_unread || reset) && !over) cut(pair);
+    } else if (pair.open[other] && pair.type != SOCK_DGRAM && (has_unread || reset)) {
         pair.error[other] = ECONNRESET;  // it was sent what nobody read
+    }
     pair.open[end.side] = false;
     pair.to[other].closed = true;
     mine.receiver_gone = true;
@@ -353,11 +447,7 @@ void close_pair_end(vfs_state& state, const pair_end& end) {
 
 void close_listener(vfs_state& state, description_id id, const listening_socket& socket) {
     forget_name(state, id, socket.key);
-    for (const pair_id waiting : socket.waiting) {
-        if (const auto it = state.pairs.find(waiting); it != state.pairs.end())
-            it->second.error[0] = ECONNRESET;
-        close_pair_end(state, {waiting, 1});
-    }
+    for (const pair_id waiting : socket.waiting) close_pair_end(state, {waiting, 1}, true);
 }
 
 void close_datagrams(vfs_state& state, description_id id, datagram_socket& socket) {

@@ -91,6 +91,9 @@ attributes tmpfs::attributes_of(inode_id id) const {
         a.size = link->target.size();
     } else if (std::holds_alternative<fifo_body>(node->body)) {
         a.mode = S_IFIFO | node->permissions;
+    } else if (const auto* device = std::get_if<device_body>(&node->body)) {
+        a.mode = (device->block ? S_IFBLK : S_IFCHR) | node->permissions;
+        a.special = device->number;
     } else {
         a.mode = S_IFSOCK | node->permissions;
     }
@@ -235,6 +238,18 @@ outcome<inode_id> tmpfs::create_fifo(
     inode node = owned_by(who, permissions);
     node.links = 1;
     node.body = fifo_body{};
+    return create(directory, name, std::move(node), now);
+}
+
+outcome<inode_id> tmpfs::create_device(inode_id directory,
+                                       std::string_view name,
+                                       std::uint32_t permissions,
+                                       const device_body& what,
+                                       owner who,
+                                       time now) {
+    inode node = owned_by(who, permissions);
+    node.links = 1;
+    node.body = what;
     return create(directory, name, std::move(node), now);
 }
 

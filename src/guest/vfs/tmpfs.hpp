@@ -57,6 +57,13 @@ struct fifo_body {
     bool operator==(const fifo_body&) const = default;
 };
 
+/// mknod(2).
+struct device_body {
+    std::uint64_t number = 0;  ///< as st_rdev has it
+    bool block = false;
+    bool operator==(const device_body&) const = default;
+};
+
 struct inode {
     std::uint32_t permissions = 0;  ///< without the type
     std::uint32_t uid = 0, gid = 0;
@@ -65,7 +72,8 @@ struct inode {
     std::map<std::string, std::string, std::less<>> extended;  ///< attributes, man 7 xattr
     std::uint32_t seals = 0;  ///< F_SEAL_*; only a memfd has any to give
     std::chrono::nanoseconds accessed{}, modified{}, changed{}, born{};
-    std::variant<file_content, directory_body, symlink_body, socket_body, fifo_body> body;
+    std::variant<file_content, directory_body, symlink_body, socket_body, fifo_body, device_body>
+        body;
     bool operator==(const inode&) const = default;
 };
 
@@ -101,6 +109,12 @@ class tmpfs {
         inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
     outcome<inode_id> create_fifo(
         inode_id directory, std::string_view name, std::uint32_t permissions, owner who, time now);
+    outcome<inode_id> create_device(inode_id directory,
+                                    std::string_view name,
+                                    std::uint32_t permissions,
+                                    const device_body& what,
+                                    owner who,
+                                    time now);
     /// A file without a name; it goes with its last open description.
     outcome<inode_id> create_anonymous(std::uint32_t permissions,
                                        std::uint32_t seals,

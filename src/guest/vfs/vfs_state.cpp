@@ -4,6 +4,8 @@
 #include "guest/vfs/file_locks.hpp"
 #include "guest/vfs/socket.hpp"
 
+#include <sys/socket.h>
+
 namespace hearth::guest::vfs {
 namespace {
 
@@ -12,6 +14,7 @@ void acquire(vfs_state& state, const description& d) {
     if (const auto* directory = std::get_if<open_directory>(&d.body))
         state.files.opened(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.opened(place->node.inode);
+    if (const auto* dev = std::get_if<device>(&d.body)) state.files.opened(dev->node.inode);
     if (std::holds_alternative<epoll_set>(d.body)) ++state.epoll_sets;
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
         pipe& p = state.pipes[end->pipe];
@@ -37,6 +40,7 @@ void let_go(vfs_state& state, description_id id, description& d) {
     if (const auto* directory = std::get_if<open_directory>(&d.body))
         state.files.closed(directory->node.inode);
     if (const auto* place = std::get_if<path_only>(&d.body)) state.files.closed(place->node.inode);
+    if (const auto* dev = std::get_if<device>(&d.body)) state.files.closed(dev->node.inode);
     if (const auto* end = std::get_if<pipe_end>(&d.body)) {
         const auto it = state.pipes.find(end->pipe);
         if (it == state.pipes.end()) return;
@@ -50,7 +54,8 @@ void let_go(vfs_state& state, description_id id, description& d) {
         state.files.closed(end->fifo);
     }
     if (std::holds_alternative<epoll_set>(d.body)) --state.epoll_sets;
-    if (const auto* end = std::get_if<pair_end>(&d.body)) close_pair_end(state, *end);
+    if (const auto* end = std::get_if<pair_end>(&d.body))
+        close_pair_end(state, *end, family_of(state, d) != AF_UNIX && closes_with_reset(d));
     if (const auto* idle = std::get_if<unconnected_socket>(&d.body))
         forget_name(state, id, idle->key);
     if (const auto* listener = std::get_if<listening_socket>(&d.body))
