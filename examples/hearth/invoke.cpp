@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -74,6 +76,8 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
     options.vcpu_threads = 1;
     options.runtime_directory = settings.runtimes;
     options.observer = std::make_shared<output_to_stderr>();
+    const std::chrono::milliseconds timeout(static_cast<long>(settings.timeout * 1000));
+    options.init_timeout = std::max(options.init_timeout, timeout);
     auto rt = runtime::create(options);
     if (!rt) return rt.error();
     function_config config;
@@ -88,7 +92,7 @@ result<response> invoke_once(const invoke_settings& settings, const std::string&
     config.handler = settings.handler.empty() ? usual_handler(settings.runtime) : settings.handler;
     config.memory = *memory;
     config.network = settings.network;
-    config.timeout = std::chrono::milliseconds(static_cast<long>(settings.timeout * 1000));
+    config.timeout = timeout;
     config.environment = *environment;
     auto fn = rt->deploy(config);
     if (!fn) return fn.error();
@@ -150,7 +154,8 @@ command add_invoke(CLI::App& app) {
     app.add_option("--memory", settings->memory,
                    "The function's memory: MB, or with a unit (512M, 1G)")
         ->capture_default_str();
-    app.add_option("--timeout", settings->timeout, "Seconds the function may take")
+    app.add_option("--timeout", settings->timeout,
+                   "Seconds the function may take; its init may take as long, and 10 always")
         ->check(CLI::Range(0.001, 900.0))
         ->capture_default_str();
     app.add_option("--env", settings->environment, "NAME=VALUE, may be repeated")

@@ -3,9 +3,9 @@
 
 usage: hardware_tests.py BUILD_DIRECTORY SCRIPT
 
-Takes the programs labelled `kvm`, but not `slow` or `host` (what needs this host's own tools),
-writes SCRIPT, which runs each and prints "RESULT passed|failed|skipped NAME", and prints the files that must
-be copied into the emulated machine.
+Takes the programs labelled `kvm`, but not `slow` or `host` (what needs this host's own tools), and Python and
+Node.js functions; writes SCRIPT, which runs each and prints "RESULT passed|failed|skipped NAME", and prints the
+files that must be copied into the emulated machine.
 """
 
 import json
@@ -18,6 +18,14 @@ build, script = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 listing = json.loads(subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"],
                                     check=True, capture_output=True).stdout)
 lines, files = ["#!/bin/sh"], []
+
+
+def add(name, *commands):
+    lines.extend([f"echo '--- {name}'", *commands,
+                  "case $? in 0) outcome=passed;; 77) outcome=skipped;; *) outcome=failed;; esac",
+                  f"echo \"RESULT $outcome {name}\""])
+
+
 for test in listing["tests"]:
     properties = {p["name"]: p["value"] for p in test.get("properties", [])}
     labels = set(properties.get("LABELS", []))
@@ -30,13 +38,22 @@ for test in listing["tests"]:
     files += properties.get("REQUIRED_FILES", [])
     environment = " ".join(shlex.quote(e) for e in properties.get("ENVIRONMENT", []))
     directory = properties.get("WORKING_DIRECTORY", str(build))
-    lines += [
-        f"echo '--- {test['name']}'",
-        f"mkdir -p {shlex.quote(directory)}; cd {shlex.quote(directory)}",
-        f"env {environment} {shlex.join(command)}",
-        "case $? in 0) outcome=passed;; 77) outcome=skipped;; *) outcome=failed;; esac",
-        f"echo \"RESULT $outcome {test['name']}\"",
-    ]
+    add(test["name"], f"mkdir -p {shlex.quote(directory)}; cd {shlex.quote(directory)}",
+        f"env {environment} {shlex.join(command)}")
+
+# Functions of managed runtimes, with the interpreters that are here.
+python = Path("/usr/bin/python3").resolve()
+node = Path("/usr/bin/node")
+if python.exists() and node.exists():
+    major = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout.strip("v").split(".")[0]
+    program = [Path(__file__).parent / "hardware_managed.sh", build / "hearth", python.name, f"nodejs{major}.x"]
+    add("managed_runtimes", shlex.join(map(str, program)))
+    unused = ("test", "idlelib", "lib2to3", "ensurepip", "distutils", "dist-packages")
+    # The header tells Node's version.
+    files += [*program[:2], python, node, "/usr/include/node/node_version.h",
+              *(p for p in Path("/usr/lib", python.name).iterdir() if p.name not in unused)]
+else:
+    add("managed_runtimes", "false # neither Python nor Node.js is here")
 script.write_text("\n".join(lines) + "\n")
 script.chmod(0o755)
 # What tests expect of any host, and the emulated machine does not have by itself.
@@ -45,4 +62,4 @@ files += [tool for tool in ("/usr/bin/true", "/usr/bin/env", "/bin/busybox", "/e
 guests = build / "tests" / "guests"
 if guests.is_dir():
     files.append(str(guests))
-print("\n".join(dict.fromkeys(files)))
+print("\n".join(dict.fromkeys(map(str, files))))
