@@ -367,31 +367,37 @@ result<event_source_mapping> control_plane::create_event_source_mapping(
 result<event_source_mapping> control_plane::update_event_source_mapping(
     const update_event_source_mapping_request& r) {
     if (impl_->draining_) return error(errc::shutting_down);
+    bool was_enabled = false;
+    const auto changed = [&]() -> result<event_source_mapping> {
+        HEARTH_TRY(event_source_mapping m, impl_->event_sources_->get(r.uuid));
+        if (m.state == event_source_state::deleting)
+            return error(errc::conflict,
+                         "Cannot update the event source mapping because it is in use.");
+        was_enabled = m.enabled;
+        if (r.function_name) {
+            HEARTH_TRY(m.function_arn, function_arn_of(*impl_, *r.function_name));
+        }
+        if (r.batch_size) m.batch_size = *r.batch_size;
+        if (r.maximum_batching_window) m.maximum_batching_window = *r.maximum_batching_window;
+        if (r.maximum_concurrency) {
+            m.maximum_concurrency = r.maximum_concurrency;
+            if (*r.maximum_concurrency == 0) m.maximum_concurrency.reset();
+        }
+        HEARTH_CHECK(change_stream_members(r, m));
+        if (r.filters) m.filters = *r.filters;
+        if (r.function_response_types) m.function_response_types = *r.function_response_types;
+        if (r.enabled) m.enabled = *r.enabled;
+        m.last_modified = now_ms();
+        HEARTH_CHECK(check(m));
+        return m;
+    };
+    HEARTH_TRY(event_source_mapping m, changed());
+    const bool other_ends = r.function_name || r.on_failure;
+    // Before others' changes have to wait: a queue elsewhere takes its time.
+    if (other_ends) HEARTH_CHECK(check_ends(*impl_, m));
     const std::scoped_lock changes(impl_->changes_);
-    HEARTH_TRY(event_source_mapping m, impl_->event_sources_->get(r.uuid));
-    if (m.state == event_source_state::deleting)
-        return error(errc::conflict,
-                     "Cannot update the event source mapping because it is in use.");
-    const bool was_enabled = m.enabled;
-    if (r.function_name) {
-        HEARTH_TRY(m.function_arn, function_arn_of(*impl_, *r.function_name));
-    }
-    if (r.batch_size) m.batch_size = *r.batch_size;
-    if (r.maximum_batching_window) m.maximum_batching_window = *r.maximum_batching_window;
-    if (r.maximum_concurrency) {
-        m.maximum_concurrency = r.maximum_concurrency;
-        if (*r.maximum_concurrency == 0) m.maximum_concurrency.reset();
-    }
-    HEARTH_CHECK(change_stream_members(r, m));
-    if (r.filters) m.filters = *r.filters;
-    if (r.function_response_types) m.function_response_types = *r.function_response_types;
-    if (r.enabled) m.enabled = *r.enabled;
-    m.last_modified = now_ms();
-    HEARTH_CHECK(check(m));
-    if (r.function_name || r.on_failure) {
-        HEARTH_CHECK(check_ends(*impl_, m));
-        HEARTH_CHECK(check_alone(*impl_->event_sources_, m));
-    }
+    HEARTH_TRY(m, changed());  // as it is by now
+    if (other_ends) HEARTH_CHECK(check_alone(*impl_->event_sources_, m));
     HEARTH_CHECK(impl_->event_sources_->put(m));
     m.state = m.enabled == was_enabled ? event_source_state::updating
               : m.enabled              ? event_source_state::enabling
