@@ -154,6 +154,7 @@ class client {
 }  // namespace
 
 result<rows> http_warm(context& ctx) {
+    const pinned here;  // all that is started here too: a wake across cores costs twice as much
     HEARTH_TRY(runtime rt, runtime::create());
     function_config config;
     config.name = "native";
