@@ -29,16 +29,7 @@ static void show(const char* who) {
     putchar('\n');
     fflush(stdout);
 }
-static void in_child(void (*what)(void)) {
-    fflush(stdout);
-    pid_t p = fork();
-    if (p == 0) {
-        what();
-        _exit(0);
-    }
-    int s;
-    check(waitpid(p, &s, 0) == p && s == 0, "a child");
-}
+#include "in_child.h"
 static void grandchild(void) { show("grandchild"); }
 static void child(void) {
     show("child");

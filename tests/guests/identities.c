@@ -32,17 +32,7 @@ static void show(const char* when) {
            syscall(SYS_geteuid), syscall(SYS_getgid), syscall(SYS_getegid), r, e, s, gr, ge, gs, setfsuid(-1),
            setfsgid(-1));
 }
-static void in_child(void (*what)(void)) {
-    fflush(stdout);
-    pid_t p = fork();
-    if (p == 0) {
-        what();
-        fflush(stdout);
-        _exit(0);
-    }
-    int s;
-    check(waitpid(p, &s, 0) == p && s == 0, "a child");
-}
+#include "in_child.h"
 
 static void users(void) {
     check(!seteuid(1000), "seteuid");

@@ -35,17 +35,7 @@ static void shows(const char* path) {
         printf("  %s: %.*s\n", path, (int)read(fd, text, sizeof text), text);
     if (fd >= 0) close(fd);
 }
-static void in_child(void (*what)(void)) {
-    fflush(stdout);
-    pid_t p = fork();
-    if (p == 0) {
-        what();
-        fflush(stdout);
-        _exit(0);
-    }
-    int s;
-    check(waitpid(p, &s, 0) == p && s == 0, "a child");
-}
+#include "in_child.h"
 static void where(void) {
     char path[PATH_MAX] = "";
     long n = syscall(SYS_getcwd, path, sizeof path);
