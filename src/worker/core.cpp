@@ -703,6 +703,7 @@ void core::ended(pool::version_id version,
     } else {
         const std::lock_guard lock(mutex_);
         counted(steady_clock::now());
+        wake_if_due();
     }
     recent_.record(function_name, r);
     if (const auto& observer = options_.observer) observer->on_invocation_end(function_name, r);
