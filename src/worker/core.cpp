@@ -765,11 +765,16 @@ std::optional<detail::shell> core::detach(environment_ptr e) {
             fate = keep_shell(e->id, std::move(*detached));
         const bool kept = detached.has_value() ? pool_.detached(e->id, e->held(), now, fate)
                                                : pool_.detach_failed(e->id, now);
-        if (kept) store(std::move(e));
+        if (kept)
+            store(std::move(e));
+        else if (!promised || shell)
+            ending_.push_back(std::move(e));  // given up meanwhile
         wake_if_due();
     }
-    if (e && promised && !shell) shell = e->give_up();
-    if (e) end(std::move(e));
+    if (e) {
+        shell = e->give_up();
+        end(std::move(e));
+    }
     return shell;
 }
 
