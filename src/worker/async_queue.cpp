@@ -1,5 +1,6 @@
 #include "worker/async_queue.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace hearth::worker {
@@ -9,9 +10,10 @@ using std::chrono::steady_clock;
 void job::wake() noexcept { queue_->wake(*this); }
 
 async_queue::async_queue(std::size_t threads, int kick_signal, bool cap)
-    : kick_signal_(kick_signal), cap_(cap), queue_({.threads = threads}) {
+    : kick_signal_(kick_signal), cap_(cap), seats_(threads), queue_({.threads = threads}) {
+    idle_.reserve(threads);
     threads_.reserve(threads);
-    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+    for (seat& each : seats_) threads_.emplace_back([this, &each] { run(each); });
     timer_ = std::thread([this] { end_slices(); });
 }
 
@@ -21,8 +23,8 @@ void async_queue::stop() {
     {
         const std::lock_guard lock(mutex_);
         stop_ = true;
+        for (seat* each : idle_) each->called.notify_one();
     }
-    changed_.notify_all();
     for (auto& t : threads_)
         if (t.joinable()) t.join();
     threads_.clear();
@@ -30,26 +32,58 @@ void async_queue::stop() {
         const std::lock_guard lock(mutex_);
         threads_joined_ = true;
     }
-    slices_changed_.notify_one();
+    timer_changed_.notify_one();
     if (timer_.joinable()) timer_.join();
 }
 
+async_queue::time_point async_queue::first_due() const noexcept {
+    return sleeping_.empty() ? time_point::max() : sleeping_.begin()->first;
+}
+
+/// Under the lock: who is to be notified of work, if there is any.
+async_queue::seat* async_queue::call_one() noexcept {
+    if (!queue_.has_work() || idle_.empty()) return nullptr;
+    seat* const one = idle_.back();
+    idle_.pop_back();
+    return one;
+}
+
 /// Under the lock, after a change of the run queue.
-void async_queue::changed() {
-    if (queue_.has_work()) changed_.notify_one();
-    if (queue_.next_due() < slice_ends_at_) slices_changed_.notify_one();
+void async_queue::watch_slices() noexcept {
+    if (queue_.next_due() < timer_ends_at_) timer_changed_.notify_one();
+}
+
+/// Under the lock, when fewer threads wait or more jobs sleep: somebody looks after the first one.
+void async_queue::watch_sleepers() noexcept {
+    if (sleeping_.empty()) return;
+    const auto due = first_due();
+    if (idle_.empty()) {
+        if (due < timer_ends_at_) timer_changed_.notify_one();
+        return;
+    }
+    for (const seat* each : idle_)
+        if (each->until <= due) return;
+    idle_.front()->until = due;
+    idle_.front()->called.notify_one();
 }
 
 bool async_queue::submit(std::shared_ptr<job> j) {
-    const std::lock_guard lock(mutex_);
-    if (stop_) return false;
-    job& added = *j;
-    added.queue_ = this;
-    added.self_ = std::move(j);
-    queue_.add(added, sched::weight_of(added.memory_),
-               cap_ ? queue_.quota_of(added.memory_) : sched::nanoseconds{});
-    queue_.wake(added, steady_clock::now());
-    changed();
+    seat* one = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        if (stop_) return false;
+        job& added = *j;
+        added.queue_ = this;
+        added.self_ = std::move(j);
+        queue_.add(added, sched::weight_of(added.memory_),
+                   cap_ ? queue_.quota_of(added.memory_) : sched::nanoseconds{});
+        queue_.wake(added, steady_clock::now());
+        one = call_one();
+        watch_slices();
+        watch_sleepers();
+    }
+    // On the caller's own core it would begin with waiting for the lock.
+    if (one) one->called.notify_one();
     return true;
 }
 
@@ -62,7 +96,9 @@ void async_queue::wake(job& j) noexcept {
     j.sleeping_ = false;
     sleeping_.erase(j.due_);
     queue_.wake(j, steady_clock::now());
-    changed();
+    if (seat* const one = call_one()) one->called.notify_one();
+    watch_slices();
+    watch_sleepers();
 }
 
 void async_queue::wake_sleepers(time_point now) {
@@ -74,21 +110,31 @@ void async_queue::wake_sleepers(time_point now) {
     }
 }
 
-void async_queue::run() {
+/// Until there is work or a sleeper is due, or for no reason.
+void async_queue::wait(std::unique_lock<std::mutex>& lock, seat& mine) {
+    idle_.push_back(&mine);
+    mine.until = first_due();
+    if (mine.until == time_point::max())
+        mine.called.wait(lock);
+    else
+        mine.called.wait_until(lock, time_point(mine.until));
+    std::erase(idle_, &mine);
+}
+
+void async_queue::run(seat& mine) {
     std::unique_lock lock(mutex_);
     for (;;) {
         auto now = steady_clock::now();
         wake_sleepers(now);
         const auto choice = queue_.pick(now);
-        changed();
+        watch_slices();
         if (!choice.e) {
             if (stop_ && queue_.size() == 0) return;
-            if (sleeping_.empty())
-                changed_.wait(lock);
-            else
-                changed_.wait_until(lock, time_point(sleeping_.begin()->first));
+            wait(lock, mine);
             continue;
         }
+        if (seat* const one = call_one()) one->called.notify_one();
+        watch_sleepers();
         job& j = static_cast<job&>(*choice.e);
         lock.unlock();
         std::optional<environment::pause> pause;
@@ -103,8 +149,8 @@ void async_queue::run() {
         if (!pause) {
             queue_.remove(j);
             auto finished = std::move(j.self_);
-            changed();
-            if (stop_) changed_.notify_all();
+            if (stop_)
+                for (seat* each : idle_) each->called.notify_one();
             lock.unlock();
             finished.reset();  // what it holds goes without the lock
             lock.lock();
@@ -122,14 +168,16 @@ void async_queue::run() {
     }
 }
 
-/// The timer thread: kicks whose slice is over, lets in again who had used up a quota.
+/// The timer thread: kicks whose slice is over, lets in again who had used up a quota, and wakes
+/// sleepers while no other thread waits for them.
 void async_queue::end_slices() {
     std::vector<std::shared_ptr<job>> over;
     std::unique_lock lock(mutex_);
     while (!threads_joined_) {
         const auto now = steady_clock::now();
+        wake_sleepers(now);
         while (auto* e = queue_.take_due(now)) over.push_back(static_cast<job&>(*e).self_);
-        if (queue_.has_work()) changed_.notify_one();
+        if (seat* const one = call_one()) one->called.notify_one();
         if (!over.empty()) {
             lock.unlock();
             for (const auto& j : over) j->preempt();
@@ -137,12 +185,13 @@ void async_queue::end_slices() {
             lock.lock();
             continue;
         }
-        slice_ends_at_ = queue_.next_due();
-        if (slice_ends_at_ == sched::run_queue::never)
-            slices_changed_.wait(lock);
+        timer_ends_at_ = queue_.next_due();
+        if (idle_.empty()) timer_ends_at_ = std::min(timer_ends_at_, first_due());
+        if (timer_ends_at_ == sched::run_queue::never)
+            timer_changed_.wait(lock);
         else
-            slices_changed_.wait_until(lock, time_point(slice_ends_at_));
-        slice_ends_at_ = time_point::min();
+            timer_changed_.wait_until(lock, time_point(timer_ends_at_));
+        timer_ends_at_ = time_point::min();
     }
 }
 

@@ -3,7 +3,7 @@
 /// The vCPU threads of a worker and what they run. Jobs whose guest can go on share the threads by
 /// the weight of their memory (sched::run_queue): one timer thread ends the slices by kicking the
 /// guest, and nobody is kicked while nobody waits. A sleeping guest holds no thread; it is kept
-/// here by the time it is due.
+/// here by the time it is due, for which an idle thread waits or, when all are busy, the timer's.
 ///
 /// Lock order: the mutex here is a leaf. Jobs are advanced, kicked and destroyed without it.
 
@@ -13,6 +13,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,20 +70,31 @@ class async_queue {
     friend class job;
     using time_point = std::chrono::steady_clock::time_point;
 
-    void run();
+    /// Where a thread waits for work.
+    struct seat {
+        std::condition_variable called;
+        time_point until = time_point::min();
+    };
+
+    void run(seat& mine);
+    void wait(std::unique_lock<std::mutex>& lock, seat& mine);
     void end_slices();
     void wake(job& j) noexcept;
     void wake_sleepers(time_point now);
-    void changed();
+    [[nodiscard]] time_point first_due() const noexcept;
+    [[nodiscard]] seat* call_one() noexcept;
+    void watch_slices() noexcept;
+    void watch_sleepers() noexcept;
 
     const int kick_signal_;
     const bool cap_;
-    std::mutex mutex_;  // guards all below but the threads
-    std::condition_variable changed_;
-    std::condition_variable slices_changed_;
+    std::deque<seat> seats_;   ///< one for each thread
+    std::mutex mutex_;         // guards all below but the threads
+    std::vector<seat*> idle_;  ///< whose threads wait; the last one's has the warmest caches
+    std::condition_variable timer_changed_;
     sched::run_queue queue_;
     job::due_map sleeping_;
-    time_point slice_ends_at_ = time_point::min();  ///< what the timer thread sleeps until
+    time_point timer_ends_at_ = time_point::min();  ///< what the timer thread sleeps until
     bool stop_ = false;
     bool threads_joined_ = false;
     std::vector<std::thread> threads_;

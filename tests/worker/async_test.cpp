@@ -116,3 +116,27 @@ TEST_CASE("guests that spin share the threads, and delay nobody else") {
     for (auto& e : spinners) e.cancel();
     for (auto& e : spinners) CHECK(e.end() == asio::error::operation_aborted);
 }
+
+TEST_CASE("who sleeps wakes in time though every thread has a guest that spins and nobody waits") {
+    auto o = options();
+    o.vcpu_threads = GENERATE(1, 2);
+    INFO(o.vcpu_threads);
+    auto w = make(o);
+    auto f = w->deploy(spec("function_http"));
+    REQUIRE(f->initialize().has_value());
+    asio::io_context io;
+    bool awake = false;
+    f->async_invoke(event("\"nap\""),
+                    asio::bind_executor(io, [&](error_code ec, const response& r) {
+                        CHECK_FALSE(ec);
+                        CHECK(r.ok());
+                        awake = true;
+                    }));
+    std::list<endless> spinners;
+    for (std::size_t i = 0; i < o.vcpu_threads; ++i) spinners.emplace_back(*f, "\"loop\"");
+    io.run_for(10s);
+    CHECK(awake);
+    CHECK(w->metrics().pool.running == o.vcpu_threads);  // none had to end first
+    for (auto& e : spinners) e.cancel();
+    for (auto& e : spinners) CHECK(e.end() == asio::error::operation_aborted);
+}
