@@ -93,6 +93,8 @@ class control_plane {
     [[nodiscard]] result<std::string> function_arn(std::string_view name) const;
     [[nodiscard]] const std::string& account_id() const noexcept;
     [[nodiscard]] const std::string& region() const noexcept;
+    /// A new one, random, as x-amzn-RequestId and a function's context object show it.
+    [[nodiscard]] std::string new_request_id() const;
     /// What functions wrote; null where none is kept.
     [[nodiscard]] const function_logs* logs() const noexcept;
 

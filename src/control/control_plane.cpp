@@ -191,6 +191,7 @@ result<std::string> control_plane::function_arn(std::string_view name) const {
 
 const std::string& control_plane::account_id() const noexcept { return impl_->options_.account_id; }
 const std::string& control_plane::region() const noexcept { return impl_->options_.region; }
+std::string control_plane::new_request_id() const { return impl_->request_ids_.next(); }
 
 account_settings control_plane::get_account_settings() const {
     return {.total_code_size_limit = impl_->options_.code_storage_limit.bytes(),

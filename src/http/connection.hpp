@@ -5,15 +5,20 @@
 
 #include <hearth/error.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/beast/core/stream_traits.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffer_traits.hpp>
+#include <boost/beast/core/buffers_suffix.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,39 +27,73 @@ namespace hearth::http {
 
 class connection {
   public:
+    using clock = std::chrono::steady_clock;
+
     /// Within TLS where a context is given; it outlives the connection.
     connection(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context* tls)
-        : bare_(std::move(socket)) {
+        : socket_(std::move(socket)), timer_(socket_.get_executor()) {
         error_code ignored;
-        bare_.socket().set_option(boost::asio::ip::tcp::no_delay(true), ignored);
-        if (tls) tls_.emplace(bare_, *tls);
+        socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+        socket_.non_blocking(true, ignored);
+        if (tls) tls_.emplace(socket_, *tls);
     }
 
-    [[nodiscard]] auto get_executor() { return bare_.get_executor(); }
+    [[nodiscard]] auto get_executor() { return socket_.get_executor(); }
     [[nodiscard]] bool is_tls() const noexcept { return tls_.has_value(); }
 
     /// Empty once the client has gone.
     [[nodiscard]] std::string peer_address() const {
         error_code gone;
-        const auto peer = bare_.socket().remote_endpoint(gone);
+        const auto peer = socket_.remote_endpoint(gone);
         return gone ? std::string() : peer.address().to_string();
     }
     [[nodiscard]] bool peer_is_loopback() const {
         error_code ec;
-        const auto peer = bare_.socket().remote_endpoint(ec);
+        const auto peer = socket_.remote_endpoint(ec);
         return !ec && peer.address().is_loopback();
     }
 
-    /// What is under way fails when this much time has passed without it being called again.
-    void expires_after(std::chrono::milliseconds time) { bare_.expires_after(time); }
+    /// What has the connection as a member: no deadline outlives it. Before the first deadline.
+    void set_owner(std::weak_ptr<const void> owner) { owner_ = std::move(owner); }
 
-    /// Calls `use` with the stream to read from and write to.
-    template <class Use>
-    void with_stream(Use use) {
+    /// What is under way fails when this much time has passed without this or `expires_never` being
+    /// called again. Costs a look at the clock: the timer runs on to the earlier of the deadlines
+    /// it has seen and looks again then.
+    void expires_after(std::chrono::milliseconds time) {
+        deadline_ = clock::now() + time;
+        if (deadline_ < timer_at_) arm();
+    }
+    void expires_never() { deadline_ = clock::time_point::max(); }
+
+    /// Calls `handler(error_code, size_t)`, never inside this call.
+    template <class Buffers, class Handler>
+    void async_read_some(const Buffers& to, Handler handler) {
         if (tls_)
-            use(*tls_);
+            tls_->async_read_some(to, std::move(handler));
         else
-            use(bare_);
+            socket_.async_read_some(to, std::move(handler));
+    }
+
+    /// Writes all of it, within `time`; calls `handler(error_code)`, inside this call where the
+    /// socket takes it at once, as it mostly does. What the buffers refer to stays until then.
+    template <class Buffers, class Handler>
+    void async_write(const Buffers& bytes, std::chrono::milliseconds time, Handler handler) {
+        error_code ec;
+        boost::beast::buffers_suffix<Buffers> rest(bytes);
+        if (!tls_) {
+            rest.consume(socket_.write_some(rest, ec));
+            if (ec == boost::asio::error::would_block) ec.clear();
+            if (ec || boost::beast::buffer_bytes(rest) == 0) return std::move(handler)(ec);
+        }
+        expires_after(time);
+        auto written = [this, h = std::move(handler)](error_code failed, std::size_t) mutable {
+            expires_never();
+            std::move(h)(failed);
+        };
+        if (tls_)
+            boost::asio::async_write(*tls_, std::move(rest), std::move(written));
+        else
+            boost::asio::async_write(socket_, std::move(rest), std::move(written));
     }
 
     /// The server's side of TLS's handshake. Only where there is TLS.
@@ -69,7 +108,7 @@ class connection {
         // TLS has no half-closed state: this waits for the client's own farewell, too.
         if (tls_) return tls_->async_shutdown(std::move(handler));
         error_code ec;
-        bare_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_send, ec);
+        socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ec);
         boost::asio::post(get_executor(),
                           [h = std::move(handler), ec]() mutable { std::move(h)(ec); });
     }
@@ -77,18 +116,37 @@ class connection {
     /// So that the client sees no end but a failure.
     void reset() {
         error_code ignored;
-        bare_.socket().set_option(boost::asio::socket_base::linger(true, 0), ignored);
+        socket_.set_option(boost::asio::socket_base::linger(true, 0), ignored);
         close();
     }
 
     void close() {
         error_code ignored;
-        bare_.socket().close(ignored);
+        socket_.close(ignored);
+        timer_.cancel();
     }
 
   private:
-    boost::beast::tcp_stream bare_;
-    std::optional<boost::beast::ssl_stream<boost::beast::tcp_stream&>> tls_;  // dies before bare_
+    void arm() {
+        timer_at_ = deadline_;
+        timer_.expires_at(deadline_);
+        timer_.async_wait([this, owner = owner_](error_code cancelled) {
+            const auto alive = owner.lock();
+            if (cancelled || !alive) return;
+            timer_at_ = clock::time_point::max();
+            if (deadline_ <= clock::now())
+                close();
+            else if (deadline_ != timer_at_)
+                arm();
+        });
+    }
+
+    boost::asio::ip::tcp::socket socket_;
+    std::optional<boost::beast::ssl_stream<boost::asio::ip::tcp::socket&>> tls_;
+    boost::asio::steady_timer timer_;
+    std::weak_ptr<const void> owner_;
+    clock::time_point deadline_ = clock::time_point::max();
+    clock::time_point timer_at_ = clock::time_point::max();  ///< when it looks; max: it is not set
 };
 
 }  // namespace hearth::http

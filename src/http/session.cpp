@@ -20,12 +20,10 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/rfc7230.hpp>
-#include <boost/beast/http/write.hpp>
-#include <boost/uuid/uuid_io.hpp>
 
+#include <array>
+#include <charconv>
 #include <chrono>
 
 namespace hearth::http {
@@ -59,6 +57,10 @@ bool is_invocation(operation op) {
     return op == operation::invoke || op == operation::invoke_async ||
            op == operation::invoke_with_response_stream;
 }
+
+/// Room for what a client sends before its body, mostly.
+constexpr std::size_t header_chunk = 4 * 1024;
+constexpr std::size_t body_chunk = 64 * 1024;
 
 /// Larger bodies are hashed on another thread: about half a millisecond.
 constexpr std::size_t inline_hash = 256 * 1024;
@@ -106,6 +108,7 @@ std::chrono::seconds session::time_for(std::uint64_t bytes) {
 }
 
 void session::start() {
+    connection_.set_owner(weak_from_this());
     asio::dispatch(connection_.get_executor(), [self = shared_from_this()] {
         self->connection_.is_tls() ? self->shake_hands() : self->read_header();
     });
@@ -146,18 +149,48 @@ void session::read_header() {
     parser_->header_limit(max_header);
     parser_->body_limit(max_package_body);
     reading_ = true;
+    wants_body_ = false;
     connection_.expires_after(owner_->options_.idle_timeout);
-    connection_.with_stream([this](auto& stream) {
-        beast_http::async_read_header(
-            stream, buffer_, *parser_,
-            [self = shared_from_this()](error_code ec, std::size_t) { self->on_header(ec); });
-    });
+    if (buffer_.size() == 0) return receive();
+    // However many requests came at once, none is answered within the other's answer.
+    asio::post(connection_.get_executor(), [self = shared_from_this()] { self->parse(); });
+}
+
+void session::parse() {
+    const auto is_enough = [&] {
+        return wants_body_ ? parser_->is_done() : parser_->is_header_done();
+    };
+    error_code ec;
+    while (!is_enough()) {
+        if (buffer_.size() == 0 || ec == beast_http::error::need_more) return receive();
+        buffer_.consume(parser_->put(buffer_.data(), ec));
+        if (ec && ec != beast_http::error::need_more) break;
+    }
+    if (!wants_body_) return on_header(ec);
+    on_body(ec);
+}
+
+void session::receive() {
+    connection_.async_read_some(buffer_.prepare(wants_body_ ? body_chunk : header_chunk),
+                                [self = shared_from_this()](error_code ec, std::size_t size) {
+                                    self->on_received(ec, size);
+                                });
+}
+
+void session::on_received(error_code ec, std::size_t size) {
+    buffer_.commit(size);
+    if (!ec) return parse();
+    if (ec == asio::error::eof)
+        ec = parser_->got_some() ? beast_http::error::partial_message
+                                 : beast_http::error::end_of_stream;
+    if (!wants_body_) return on_header(ec);
+    on_body(ec);
 }
 
 void session::on_header(error_code ec) {
     asked_.reset();
     service_ = {};
-    request_id_ = to_string(make_id_());
+    request_id_ = owner_->control_.new_request_id();
     trace_id_.clear();
     if (ec) return on_malformed(ec);
     const auto& request = parser_->get();
@@ -179,13 +212,11 @@ void session::on_header(error_code ec) {
     if (!beast::iequals(to_beast(header(beast_http::field::expect)), "100-continue"))
         return read_body();
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    connection_.with_stream([this](auto& stream) {
-        asio::async_write(stream, asio::buffer(go_on.data(), go_on.size()),
-                          [self = shared_from_this()](error_code written, std::size_t) {
-                              if (written) return self->close();
-                              self->read_body();
-                          });
-    });
+    connection_.async_write(asio::buffer(go_on.data(), go_on.size()), time_for(0),
+                            [self = shared_from_this()](error_code failed) {
+                                if (failed) return self->close();
+                                self->read_body();
+                            });
 }
 
 sigv4::request session::signed_part(
@@ -257,11 +288,9 @@ void session::read_body() {
     const auto length = parser_->content_length();
     if (!length || *length > small_body)
         connection_.expires_after(time_for(body_limit(asked_, service_.service)));
-    connection_.with_stream([this](auto& stream) {
-        beast_http::async_read(
-            stream, buffer_, *parser_,
-            [self = shared_from_this()](error_code ec, std::size_t) { self->on_body(ec); });
-    });
+    wants_body_ = true;
+    parser_->eager(true);
+    parse();
 }
 
 void session::on_malformed(error_code ec) {
@@ -283,6 +312,7 @@ void session::on_malformed(error_code ec) {
 void session::on_body(error_code ec) {
     if (ec) return on_malformed(ec);
     reading_ = false;
+    connection_.expires_never();
     if (!proof_.needs_body) return dispatch();
     if (parser_->get().body().size() <= inline_hash)
         return check_body(sigv4::payload_hash(parser_->get().body()));
@@ -459,23 +489,34 @@ void session::respond(reply r, bool rest_unread) {
                                                  : json_protocol::translate(r);
     const auto& request = parser_->get();
     const bool is_close = rest_unread || stopping_ || !parser_->is_done() || !parser_->keep_alive();
-    auto& out = response_.emplace(r.status, request.version() == 10 ? 10u : 11u);
+    const bool is_head = request.method() == beast_http::verb::head;
+    beast_http::response<beast_http::empty_body> out(r.status, request.version() == 10 ? 10u : 11u);
     set_fields(out, r);
     out.keep_alive(!is_close);
-    if (r.status == beast_http::status::no_content || r.status == beast_http::status::not_modified)
-        r.body.clear();
-    out.body() = std::move(r.body);
-    out.prepare_payload();
-    if (request.method() == beast_http::verb::head)
-        out.body().clear();  // the length stays, the body does not
-    connection_.expires_after(time_for(out.body().size()));
-    const bool head = request.method() == beast_http::verb::head;
-    connection_.with_stream([&](auto& stream) {
-        beast_http::async_write(
-            stream, out,
-            [self = shared_from_this(), close = is_close || head, rest_unread](
-                error_code ec, std::size_t) { self->on_written(ec, close, rest_unread); });
-    });
+    const bool has_body =
+        r.status != beast_http::status::no_content && r.status != beast_http::status::not_modified;
+    body_ = has_body ? std::move(r.body) : std::string();
+    if (has_body) out.content_length(body_.size());
+    if (is_head) body_.clear();  // the length stays, the body does not
+    write_head(out);
+    connection_.async_write(
+        std::array{asio::buffer(head_), asio::buffer(body_)}, time_for(body_.size()),
+        [self = shared_from_this(), close = is_close || is_head, rest_unread](error_code ec) {
+            self->on_written(ec, close, rest_unread);
+        });
+}
+
+void session::write_head(const beast_http::response_header<>& from) {
+    head_.assign(from.version() == 10 ? "HTTP/1.0 " : "HTTP/1.1 ");
+    std::array<char, 3> code{};
+    std::to_chars(code.begin(), code.end(), from.result_int());
+    head_.append(code.begin(), code.end()).append(" ").append(view(from.reason())).append("\r\n");
+    for (const auto& field : from)
+        head_.append(view(field.name_string()))
+            .append(": ")
+            .append(view(field.value()))
+            .append("\r\n");
+    head_.append("\r\n");
 }
 
 void session::set_fields(beast_http::fields& out, const reply& r) const {
@@ -488,7 +529,6 @@ void session::set_fields(beast_http::fields& out, const reply& r) const {
 }
 
 void session::on_written(error_code ec, bool is_close, bool rest_unread) {
-    response_.reset();
     if (ec) return close();
     if (!is_close) return read_header();
     reading_ = true;
@@ -503,13 +543,11 @@ void session::on_written(error_code ec, bool is_close, bool rest_unread) {
 }
 
 void session::discard_rest(std::size_t limit) {
-    connection_.with_stream([&](auto& stream) {
-        stream.async_read_some(buffer_.prepare(64 * 1024),
-                               [self = shared_from_this(), limit](error_code ec, std::size_t n) {
-                                   if (ec || n >= limit) return self->close();
-                                   self->discard_rest(limit - n);
-                               });
-    });
+    connection_.async_read_some(buffer_.prepare(body_chunk),
+                                [self = shared_from_this(), limit](error_code ec, std::size_t n) {
+                                    if (ec || n >= limit) return self->close();
+                                    self->discard_rest(limit - n);
+                                });
 }
 
 void session::close() {

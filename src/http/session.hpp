@@ -20,7 +20,6 @@
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/uuid/random_generator.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -50,6 +49,10 @@ class session : public std::enable_shared_from_this<session> {
 
     void shake_hands();
     void read_header();
+    /// Parses what is there and receives the rest of the header, or of the body.
+    void parse();
+    void receive();
+    void on_received(error_code ec, std::size_t size);
     void on_header(error_code ec);
     /// Whether no web page made a browser send it that may not. False: it has been refused.
     bool check_origin();
@@ -103,6 +106,7 @@ class session : public std::enable_shared_from_this<session> {
     /// `rest_unread`: the client still sends what is not wanted; it must not be cut off before it
     /// has read the answer.
     void respond(reply r, bool rest_unread = false);
+    void write_head(const boost::beast::http::response_header<>& from);
     void on_written(error_code ec, bool close, bool rest_unread);
     void discard_rest(std::size_t limit);
     void close();
@@ -116,9 +120,8 @@ class session : public std::enable_shared_from_this<session> {
     std::shared_ptr<server::impl> owner_;
     connection connection_;
     boost::beast::flat_buffer buffer_;
-    boost::uuids::random_generator make_id_;
     std::optional<parser> parser_;
-    std::optional<boost::beast::http::response<boost::beast::http::string_body>> response_;
+    std::string head_, body_;  ///< of the answer, being written
     std::unique_ptr<streaming_call> stream_;
     std::optional<boost::beast::http::response<boost::beast::http::empty_body>> stream_head_;
     std::string part_;             ///< of it, being written
@@ -128,7 +131,8 @@ class session : public std::enable_shared_from_this<session> {
     boost::asio::cancellation_signal long_poll_;
     authenticator::proof proof_;
     std::string request_id_, trace_id_;
-    bool reading_ = false;   ///< a request is awaited or incomplete
+    bool reading_ = false;     ///< a request is awaited or incomplete
+    bool wants_body_ = false;  ///< its header has been dealt with
     bool stopping_ = false;  ///< close after the present answer
 };
 

@@ -4,10 +4,8 @@
 #include "http/session.hpp"
 
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_cat.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
-#include <boost/beast/http/serializer.hpp>
-#include <boost/beast/http/write.hpp>
 
 namespace hearth::http {
 
@@ -64,7 +62,6 @@ void session::finish_stream() {
 
 void session::write_stream(std::string bytes, bool last) {
     part_ = std::move(bytes);
-    connection_.expires_after(time_for(part_.size()));
     if (stream_->begun) return write_part(last);
     stream_->begun = true;
     const auto& request = parser_->get();
@@ -78,20 +75,16 @@ void session::write_stream(std::string bytes, bool last) {
     set_fields(head, r);
     head.keep_alive(in_chunks && parser_->keep_alive() && !stopping_);
     if (in_chunks && r.status != beast_http::status::no_content) head.chunked(true);
-    auto serializer =
-        std::make_shared<beast_http::response_serializer<beast_http::empty_body>>(head);
-    connection_.with_stream([&](auto& stream) {
-        beast_http::async_write_header(
-            stream, *serializer,
-            [self = shared_from_this(), serializer, last](error_code ec, std::size_t) {
-                if (ec) return self->lose_stream();
-                self->write_part(last);
-            });
-    });
+    write_head(head);
+    connection_.async_write(asio::buffer(head_), time_for(0),
+                            [self = shared_from_this(), last](error_code ec) {
+                                if (ec) return self->lose_stream();
+                                self->write_part(last);
+                            });
 }
 
 void session::write_part(bool last) {
-    auto written = [self = shared_from_this(), last](error_code ec, std::size_t) {
+    auto written = [self = shared_from_this(), last](error_code ec) {
         if (ec) return self->lose_stream();
         if (!last) return self->read_stream();
         const bool close = self->stopping_ || !self->stream_head_->keep_alive();
@@ -100,21 +93,19 @@ void session::write_part(bool last) {
     };
     const bool in_chunks = stream_head_->chunked();
     // An empty chunk would be the last one.
-    if (!stream_has_body_ || (part_.empty() && !(last && in_chunks))) return written({}, 0);
-    connection_.with_stream([&](auto& stream) {
-        const auto bytes = asio::buffer(part_);
-        if (!in_chunks)
-            asio::async_write(stream, bytes, std::move(written));
-        else if (part_.empty())
-            asio::async_write(stream, beast_http::make_chunk_last(), std::move(written));
-        else if (last)
-            asio::async_write(stream,
-                              boost::beast::buffers_cat(beast_http::chunk_body(bytes),
-                                                        beast_http::make_chunk_last()),
-                              std::move(written));
-        else
-            asio::async_write(stream, beast_http::chunk_body(bytes), std::move(written));
-    });
+    if (!stream_has_body_ || (part_.empty() && !(last && in_chunks))) return written({});
+    const auto bytes = asio::buffer(part_);
+    const auto time = time_for(part_.size());
+    if (!in_chunks)
+        connection_.async_write(bytes, time, std::move(written));
+    else if (part_.empty())
+        connection_.async_write(beast_http::make_chunk_last(), time, std::move(written));
+    else if (last)
+        connection_.async_write(
+            boost::beast::buffers_cat(beast_http::chunk_body(bytes), beast_http::make_chunk_last()),
+            time, std::move(written));
+    else
+        connection_.async_write(beast_http::chunk_body(bytes), time, std::move(written));
 }
 
 /// The client is gone. The function goes on; its end finds nobody to tell.

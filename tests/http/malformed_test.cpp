@@ -146,3 +146,17 @@ TEST_CASE("a client that says nothing, or stops halfway, is let go") {
     CHECK(halfway.closed());
     check_still_serving(f);
 }
+
+TEST_CASE("a client that waits for its answer is not idle") {
+    front_fixture f({.port = 0, .idle_timeout = std::chrono::milliseconds(200)});
+    f.control->queues().create("jobs").value();
+    raw_client client(f.front.port());
+    const std::string body =
+        R"({"QueueUrl":"http://localhost/000000000000/jobs","WaitTimeSeconds":1})";
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        "X-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    CHECK(client.receive().status == 200);
+    CHECK(client.closed());  // then it is
+}
