@@ -80,13 +80,6 @@ void append_value(std::string& to, std::string_view value) {
     }
 }
 
-bool same_name(std::string_view name, std::string_view lower) {
-    return name.size() == lower.size() &&
-           std::equal(name.begin(), name.end(), lower.begin(), [](char a, char b) {
-               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b;
-           });
-}
-
 using mac_context = std::unique_ptr<EVP_MAC_CTX, decltype(&::EVP_MAC_CTX_free)>;
 
 /// HMAC-SHA-256 without a key, to be copied: to look the algorithms up takes longer than to run
@@ -120,6 +113,13 @@ signing_key hmac(std::span<const unsigned char> key, std::string_view text) {
 }
 
 }  // namespace
+
+bool same_name(std::string_view name, std::string_view lower) {
+    return name.size() == lower.size() &&
+           std::equal(name.begin(), name.end(), lower.begin(), [](char a, char b) {
+               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b;
+           });
+}
 
 std::string to_lower(std::string_view text) {
     std::string lower(text);

@@ -25,6 +25,8 @@ std::vector<std::pair<std::string, std::string>> read_query(std::string_view que
 std::string uri_encode(std::string_view text, bool keep_slash = false);
 
 std::string to_lower(std::string_view text);
+/// Whether `name` is `lower`, which is in lower case, in any case.
+bool same_name(std::string_view name, std::string_view lower);
 
 /// In hex: the signature of a canonical request.
 std::string signature_of(std::string_view canonical,

@@ -21,7 +21,7 @@ refusal invalid(std::string message) { return {refusal::kind::invalid, std::move
 std::string_view header(const request& r, std::string_view lower) {
     std::string_view found;
     for (const auto& [name, value] : r.headers) {
-        if (name.size() != lower.size() || to_lower(name) != lower) continue;
+        if (!same_name(name, lower)) continue;
         if (!found.empty()) return {};
         found = value;
     }
@@ -92,7 +92,8 @@ std::optional<refusal> read_signed_headers(const std::string& listed, const requ
     c.signed_headers = split(listed, ';');
     if (c.signed_headers.size() > max_signed_headers)
         return incomplete("SignedHeaders names more than 128 headers");
-    if (!std::ranges::is_sorted(c.signed_headers) || to_lower(listed) != listed)
+    const auto is_upper = [](char x) { return x >= 'A' && x <= 'Z'; };
+    if (!std::ranges::is_sorted(c.signed_headers) || std::ranges::any_of(listed, is_upper))
         return incomplete("SignedHeaders must be in lower case and sorted");
     const auto is_signed = [&](std::string_view name) {
         return std::ranges::binary_search(c.signed_headers, name, {},
