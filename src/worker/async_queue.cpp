@@ -122,6 +122,7 @@ void async_queue::wait(std::unique_lock<std::mutex>& lock, seat& mine) {
 }
 
 void async_queue::run(seat& mine) {
+    const vmm::run_scope scope(kick_signal_);  // the thread is ours: for as long as it lives
     std::unique_lock lock(mutex_);
     for (;;) {
         auto now = steady_clock::now();
@@ -137,13 +138,8 @@ void async_queue::run(seat& mine) {
         watch_sleepers();
         job& j = static_cast<job&>(*choice.e);
         lock.unlock();
-        std::optional<environment::pause> pause;
-        bool may_sleep = false;
-        {
-            const vmm::run_scope scope(kick_signal_);
-            pause = j.advance(scope);
-            may_sleep = pause && !pause->preempted && j.set_waker(&j);
-        }
+        const std::optional<environment::pause> pause = j.advance(scope);
+        const bool may_sleep = pause && !pause->preempted && j.set_waker(&j);
         lock.lock();
         const auto ran_from = std::exchange(now, steady_clock::now());
         if (!pause) {
