@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include <cpuid.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -111,8 +111,8 @@ result<interpreter_line> read_script_line(const std::string& path,
 }  // namespace
 
 std::uint64_t host_hwcap() noexcept {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
+    // CPUID itself would end in our own hypervisor, where there is one.
+    return ::getauxval(AT_HWCAP);
 }
 
 result<program_plan> plan_program(program_source& source, const program_request& request) {
