@@ -209,6 +209,10 @@ result<rows> programs(context& ctx) {
     }
     if (::access(node.c_str(), X_OK) == 0)
         HEARTH_CHECK(add(loop_of(ctx, "node_loop", {node, "-e", node_loop})));
+    // Ten processes, one after the other.
+    HEARTH_CHECK(add(start_of(
+        ctx, "shell_forks",
+        {"/bin/bash", "-c", "for i in 0 1 2 3 4 5 6 7 8 9; do (:); done; echo hi"})));
     for (const std::string call : {"getpgrp", "getpid", "clock_gettime"}) {
         HEARTH_TRY(row r, calls_of(ctx, call, ctx.how_many(1'000'000)));
         table.push_back(std::move(r));

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -157,6 +158,13 @@ TEST_CASE("/proc tells how much memory each mapping and process holds") {
 
 TEST_CASE("after fork both hold the pages, each the half, until one writes") {
     world w;
+    // A guest that uses a quarter of its memory shares pages instead of copying them.
+    const std::uint64_t quarter = w.kernel->state().frames.limit_pages() / 4 * 4096;
+    const auto used = w.call(SYS_mmap, {0, quarter, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0});
+    REQUIRE(used > 0);
+    REQUIRE(w.space().write(gva{static_cast<std::uint64_t>(used)},
+                            std::vector<std::byte>(quarter, std::byte{1})));
     const std::vector<std::byte> bytes(16 * 4096, std::byte{1});
     REQUIRE(w.space().write(gva{world::data + 0x20'0000}, bytes));
     const auto rss = kib_of(w.slurp("/proc/self/smaps_rollup"), "Rss");

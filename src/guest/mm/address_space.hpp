@@ -214,7 +214,9 @@ class address_space {
     /// Gives up frames that entries pointed to; contents go with their last owner.
     void release_frames(gpa first, std::uint64_t pages, bool touched);
     // fork.cpp
-    outcome<void> fork_page(address_space& child, const vma& area, gva page, page_entry& e);
+    bool copies_at_fork();
+    outcome<void> fork_page(
+        address_space& child, const vma& area, gva page, page_entry& e, bool copies);
     /// A write to a page that others may share.
     fault_result own_page(page_entry& e, const vma& area);
     /// Gives an entry the protection of its area, as far as the sharing of its frame allows.

@@ -23,6 +23,16 @@ using vmm::page_size;
 /// Python process about 2 MiB.
 constexpr std::uint64_t fork_reserve_pages = 16384;
 
+/// Up to so many pages a child has copies from the start: 16 MiB, a shell or a Python process. To
+/// copy a page takes a microsecond, to let both processes fault on it two exits and more.
+constexpr std::uint64_t copied_at_once = 4096;
+
+/// The process writes to it without a fault.
+bool is_writable_frame(const page_entry& e) {
+    return e.has(page_entry::writable | page_entry::present) && e.touched() &&
+           !e.has(page_entry::window);
+}
+
 }  // namespace
 
 bool make_root(mm_state& state, frame_allocator& frames, vmm::guest_memory& memory) {
@@ -66,6 +76,7 @@ outcome<void> address_space::fork_into(mm_state& state) {
     address_space child(state, frames_, memory_, files_);
     for (const auto& [start, area] : state.vmas) count_mapped(area, area.end - start);
 
+    const bool copies = copies_at_fork();
     // Translations through which this process could still write. They are few runs of frames, wide
     // and near each other: what lies between two is dropped with them.
     gpa low{~std::uint64_t{0}}, high{0};
@@ -89,7 +100,7 @@ outcome<void> address_space::fork_into(mm_state& state) {
         tables_.for_each(start, area.end, [&](gva page, page_entry& e) {
             if (!result) return;
             const bool was_writable = e.has(page_entry::writable | page_entry::present);
-            result = fork_page(child, area, page, e);
+            result = fork_page(child, area, page, e, copies);
             if (was_writable && !e.has(page_entry::writable) && e.touched()) {
                 low = std::min(low, e.frame());
                 high = std::max(high, e.frame() + page_size);
@@ -104,15 +115,30 @@ outcome<void> address_space::fork_into(mm_state& state) {
     return result;
 }
 
-outcome<void> address_space::fork_page(address_space& child,
-                                       const vma& area,
-                                       gva page,
-                                       page_entry& e) {
+/// Whether a child gets copies of what it could write, instead of a share: they are few, and most
+/// of the guest's memory is free, so that they keep nobody from a fork.
+bool address_space::copies_at_fork() {
+    const std::uint64_t quarter = frames_.limit_pages() / 4;
+    if (frames_.used_pages() > quarter || frames_.free_space_pages() < 3 * quarter) return false;
+    std::uint64_t writable = 0;
+    for (const auto& [start, area] : state_.vmas) {
+        if (start >= user_end || writable > copied_at_once) break;
+        if (!area.prot.write || area.shares_frames() || area.wipe_on_fork || area.not_in_child)
+            continue;
+        tables_.for_each(start, area.end,
+                         [&](gva, page_entry& e) { writable += is_writable_frame(e); });
+    }
+    return writable <= copied_at_once;
+}
+
+outcome<void> address_space::fork_page(
+    address_space& child, const vma& area, gva page, page_entry& e, bool copies) {
     const bool window = e.has(page_entry::window);
     if (window ? !e.has(page_entry::dirty) : !e.touched() && !area.shared_anonymous) return {};
     page_entry* const other = child.tables_.ensure(page);
     if (!other) return os_error{ENOMEM};
-    if (!window && other->empty()) {
+    const bool share = !copies || area.shares_frames() || !is_writable_frame(e);
+    if (!window && other->empty() && share) {
         if (area.shares_frames())
             e.set(page_entry::accessed);  // untouched frames are taken back when memory is short
         else
