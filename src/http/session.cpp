@@ -529,6 +529,7 @@ void session::set_fields(beast_http::fields& out, const reply& r) const {
 }
 
 void session::on_written(error_code ec, bool is_close, bool rest_unread) {
+    body_ = {};  // it may be large, and the connection idle for a while
     if (ec) return close();
     if (!is_close) return read_header();
     reading_ = true;
