@@ -157,7 +157,7 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     for (const auto& f : functions) names.push_back(f.function.latest.current.function_name);
     self->hosts_.keep_snapshots(names);
     for (auto& f : functions) {
-        auto e = std::make_shared<entry>();
+        auto e = std::make_shared<entry>(f.function.latest.current.function_name);
         e->attributes = std::move(f.function.attributes);
         e->latest->stored = std::move(f.function.latest);
         for (auto& [number, configuration] : f.versions) {

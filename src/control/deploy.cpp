@@ -108,7 +108,7 @@ result<function_configuration> control_plane::deploy(const function_config& conf
         }
     }
     if (!same_kind) {
-        auto e = std::make_shared<control::entry>();
+        auto e = std::make_shared<control::entry>(name.name);
         e->durable = zip.has_value();
         e->latest = std::move(latest);
         impl_->registry_.insert(name.name, std::move(e));

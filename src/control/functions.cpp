@@ -156,7 +156,7 @@ result<function_configuration> control_plane::create_function(create_function_re
     HEARTH_CHECK(impl_->resolve_layers(request.settings.layers, code.get()));
     HEARTH_CHECK(impl_->check_code_storage(code->code_size() * (request.publish ? 2 : 1)));
 
-    auto e = std::make_shared<entry>();
+    auto e = std::make_shared<entry>(name.name);
     version_entry& latest = *e->latest;
     latest.stored.current = {.function_name = name.name,
                              .function_arn = impl_->arn_of(name.name),

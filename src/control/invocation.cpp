@@ -114,10 +114,7 @@ worker::invocation control_plane::impl::make_invocation(std::string payload,
 
 result<void> control_plane::impl::follow(const admission& admitted, std::string& trace_id) const {
     if (trace_id.empty()) return {};
-    const std::string name = [&] {
-        const auto guard = registry_.lock();
-        return admitted.function->name();
-    }();
+    const std::string& name = admitted.function->name();
     const std::string function_arn = arn_of(name);
     if (!admitted.allows_loops && control::visits(trace_id, function_arn) >= control::max_visits) {
         count_stopped(admitted.function);
@@ -145,13 +142,11 @@ bool control_plane::impl::stops(std::string_view function, std::string_view trac
 }
 
 void control_plane::impl::count_stopped(const entry_ptr& e) const {
-    std::string name;
     {
         const auto guard = registry_.lock();
         ++e->recursive_dropped;
-        name = e->name();
     }
-    tell(fmt::format("an invocation of {} was stopped: it would go on with a loop", name));
+    tell(fmt::format("an invocation of {} was stopped: it would go on with a loop", e->name()));
 }
 
 result<void> control_plane::check_invoke(std::string_view name, std::string_view qualifier) const {

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace hearth::control {
 
@@ -50,6 +51,8 @@ struct version_entry {
 using version_ptr = std::shared_ptr<version_entry>;
 
 struct entry {
+    explicit entry(std::string name) : name_(std::move(name)) {}
+
     function_attributes attributes;
     bool durable = true;  ///< the storage knows it; false for packages that are not zips
     version_ptr latest = std::make_shared<version_entry>();  ///< never null
@@ -64,13 +67,17 @@ struct entry {
         return attributes.reserved_concurrency ? attributes.reserved_concurrency
                                                : latest->policy.pool.reserved_concurrency;
     }
-    [[nodiscard]] const std::string& name() const { return latest->stored.current.function_name; }
+    /// The one thing here that is read without the registry's lock: it never changes.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
     /// $LATEST first, then by number.
     template <class Visit>
     void each_version(Visit visit) const {
         visit(*latest);
         for (const auto& [number, version] : published) visit(*version);
     }
+
+  private:
+    const std::string name_;
 };
 
 using entry_ptr = std::shared_ptr<entry>;
