@@ -84,6 +84,7 @@ void take(const sample& s, metrics_page& p) {
     if (s.name == "hearth_build_info") p.version = s.label("version");
     if (s.name == "hearth_shells") p.shells[s.label("state")] = s.value;
     if (s.name == "hearth_memory_charged_bytes") p.memory = s.value;
+    if (s.name == "hearth_snapshot_bytes") p.snapshot_memory = s.value;
     if (s.name == "hearth_memory_budget_bytes") p.memory_budget = s.value;
     if (s.name == "hearth_concurrency_limit") p.concurrency_limit = s.value;
     if (s.name == "hearth_environments_terminated_total") {

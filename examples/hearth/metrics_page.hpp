@@ -42,7 +42,7 @@ struct metrics_page {
     std::map<std::string, function> functions;
     std::map<std::string, start> starts;                ///< by kind
     std::map<std::string, double, std::less<>> shells;  ///< by state
-    double memory = 0, memory_budget = 0, concurrency_limit = 0;
+    double memory = 0, snapshot_memory = 0, memory_budget = 0, concurrency_limit = 0;
     double expired = 0, evicted = 0;
 
     /// @errors errc::invalid_argument: this is no such page

@@ -264,8 +264,8 @@ command add_serve(CLI::App& app) {
         ->type_name("N");
     app.add_option(
            "--memory-budget", settings->memory_budget_mb,
-           "Memory sizes of all live environments together stay below so many MB; idle ones "
-           "are given up for it (default: no limit)")
+           "Memory sizes of all live environments, and snapshots, together stay below so many MB; "
+           "idle ones are given up for it (default: no limit)")
         ->check(CLI::Range(1u, 1u << 30))
         ->type_name("MB");
     app.add_option("--concurrency", settings->concurrency,

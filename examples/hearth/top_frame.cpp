@@ -69,11 +69,13 @@ class frame {
         lines.push_back(format("shells        %.0f in use, %.0f free, %.0f blank, %.0f being made",
                                at(s, "in_use"), at(s, "free_used"), at(s, "free_blank"),
                                at(s, "making")));
-        lines.push_back("memory        " + mebibytes(now_.memory) +
+        const double memory = now_.memory + now_.snapshot_memory;
+        lines.push_back("memory        " + mebibytes(memory) + ", " +
+                        mebibytes(now_.snapshot_memory) + " of it snapshots, " +
                         (now_.memory_budget > 0
-                             ? " of " + mebibytes(now_.memory_budget) +
-                                   format(" (%.0f %%)", 100 * now_.memory / now_.memory_budget)
-                             : ", no budget"));
+                             ? "of " + mebibytes(now_.memory_budget) +
+                                   format(" (%.0f %%)", 100 * memory / now_.memory_budget)
+                             : "no budget"));
     }
 
     void starts() {

@@ -104,6 +104,7 @@ struct pool_metrics {
     std::uint64_t suspends = 0;        ///< executions that slept and gave their shell to others
     std::uint64_t detach_failures = 0;
     std::uint64_t reattaches = 0;  ///< of warm_starts: in another shell
+    std::uint64_t snapshots_dropped = 0;  ///< for want of memory
 };
 
 /// VM shells: now, and where those that environments got came from.
@@ -152,8 +153,9 @@ struct metrics {
     std::uint64_t async_events_queued = 0;  ///< events accepted and not yet ended
     /// Charged: memory sizes of live environments, and what detached ones hold.
     byte_count guest_memory{};
-    byte_count memory_budget{};  ///< `guest_memory` stays below; zero: no limit
-    /// What versions' snapshots hold, memory and files: shared by their clones, charged to nobody.
+    /// `guest_memory` and `snapshot_memory` together stay below; zero: no limit.
+    byte_count memory_budget{};
+    /// What versions' snapshots hold, memory and files: shared by their clones, charged once.
     byte_count snapshot_memory{};
     log_metrics logs{};
     std::vector<event_source_metrics> event_sources{};  ///< by UUID

@@ -28,10 +28,15 @@ class observer;
 struct runtime_options {
     /// Threads that run guests for asynchronous invocations. Zero: as many as the host has cores.
     std::size_t vcpu_threads = 0;
-    /// Memory sizes of all live environments together stay below this; of idle ones without a
-    /// microVM what they wrote counts (metrics::guest_memory). Not in it: snapshots, which clones
-    /// share (metrics::snapshot_memory), free microVMs, and files that a guest in a microVM keeps in
-    /// /tmp. Zero: no limit of ours.
+    /// Memory sizes of all live environments (metrics::guest_memory; of idle ones without a microVM
+    /// what they wrote counts) and versions' snapshots, each once (metrics::snapshot_memory),
+    /// together stay below this. A start that would go beyond gives up the environments idle
+    /// longest, then snapshots of versions without an environment; those unused for 15 min go
+    /// first. A snapshot that went, or for which there was no room, is read from disk again with a
+    /// start if there is a data_directory; without, or without room for it beside the environment,
+    /// that start is cold. When all that is not enough: errc::no_room, with what was needed and
+    /// what was free. Not in it: free microVMs, and files that a guest in a microVM keeps in /tmp.
+    /// Zero: no limit of ours.
     byte_count memory_budget{};
     /// Where functions are kept across restarts (SQLite and packages). Empty: in memory only.
     std::filesystem::path data_directory{};

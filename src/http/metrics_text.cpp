@@ -307,10 +307,14 @@ void write_pool(page& out, const metrics& m) {
     one("hearth_memory_charged_bytes", "gauge",
         "Memory sizes of live environments, and what detached ones hold.", m.guest_memory.bytes());
     one("hearth_memory_budget_bytes", "gauge",
-        "The most that hearth_memory_charged_bytes may be; 0: no limit.", m.memory_budget.bytes());
+        "The most that hearth_memory_charged_bytes and hearth_snapshot_bytes may be together; 0: "
+        "no limit.",
+        m.memory_budget.bytes());
     one("hearth_snapshot_bytes", "gauge",
-        "Memory and files of versions' snapshots, which no environment is charged for.",
+        "Memory and files of versions' snapshots, which their environments share.",
         m.snapshot_memory.bytes());
+    one("hearth_snapshots_dropped_total", "counter",
+        "Snapshots that had to leave memory for starts of others.", p.snapshots_dropped);
     one("hearth_concurrency_limit", "gauge", "Concurrent executions of all functions, at most.",
         m.concurrency_limit);
     one("hearth_unreserved_concurrency", "gauge",

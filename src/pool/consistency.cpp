@@ -117,7 +117,23 @@ std::string pool_fsm::inconsistency() const {
         detaching += e.phase == phase::detaching;
         doomed += e.doomed;
     });
-    f.expect(charged == s.charged, "the charged memory is not the sum of the charges");
+    std::uint64_t snapshots = 0;
+    std::size_t idle_snapshots = 0;
+    s.versions.each([&](version& v) {
+        const std::uint32_t i = v.self.index;
+        f.expect(v.policy.snapshot == (v.held || v.stored), "a snapshot comes from nowhere", i);
+        const bool droppable = v.held && v.snapshot && !v.counts.live();
+        f.expect(v.in_snapshots.in() == droppable, "a snapshot is wrongly evictable, or not", i);
+        if (v.held) snapshots += v.snapshot;
+        if (!droppable) return;
+        evictable += v.snapshot;
+        ++idle_snapshots;
+    });
+    f.expect(snapshots == s.snapshots, "the snapshots' memory is not their sum");
+    f.expect(sound(s.idle_snapshots, s.versions, &version::in_snapshots, idle_snapshots,
+                   [](const version&) { return true; }),
+             "the list of evictable snapshots is broken");
+    f.expect(charged + snapshots == s.charged, "the charged memory is not the sum of the charges");
     f.expect(evictable == s.evictable, "the evictable memory is not the sum of the charges");
     f.expect(detaching == s.detaching_idle && detaching + doomed == s.detaching,
              "detaches under way are miscounted");

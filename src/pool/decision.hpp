@@ -28,9 +28,12 @@ struct pool_options {
     /// Reserved and provisioned concurrency leave at least so much of it to the others. Lambda:
     /// 100.
     std::size_t min_unreserved = 100;
-    /// Memory sizes of running and attached environments plus the diffs of detached ones. 0: no
-    /// limit.
+    /// Memory sizes of running and attached environments, the diffs of detached ones and the
+    /// snapshots held. 0: no limit.
     byte_count memory_budget;
+    /// Under memory pressure a snapshot that was without an environment for this time goes before
+    /// idle environments do.
+    std::chrono::nanoseconds snapshot_ttl = std::chrono::minutes(15);
     /// Environments a function may start within a period because of arrivals; a token bucket as
     /// large as one period's starts. Lambda: 1,000 in 10 s. 0: no limit.
     std::size_t scale_up_starts = 0;
@@ -80,7 +83,8 @@ struct version_policy {
     /// expired, never evicted, charged their whole memory size even when detached, so an arrival
     /// that finds one idle always has room. Not for isolation::tenant (nor in Lambda).
     std::size_t provisioned = 0;
-    bool snapshot = false;  ///< there is one: starts are restored, not cold
+    /// There is one, at first: starts are restored, not cold. Then what hold_snapshot says.
+    bool snapshot = false;
 };
 
 /// Lambda's ThrottleReason (service model 2015-03-31), as far as the pool has a reason to give.
@@ -138,6 +142,7 @@ struct reattach {
     environment_id environment;
     shell_grant shell;
     std::vector<environment_id> evict;  ///< terminate, report destroyed
+    std::vector<version_id> drop;       ///< let go of their snapshots
 };
 /// A new environment. Evict first. Then `started` or `start_failed`.
 struct start {
@@ -146,6 +151,7 @@ struct start {
     start_kind kind = start_kind::cold;
     shell_grant shell;
     std::vector<environment_id> evict;  ///< terminate, report destroyed
+    std::vector<version_id> drop;       ///< let go of their snapshots
     bool ahead = false;                 ///< for no invocation: idle once started
 };
 using decision = std::variant<refused, throttled, no_room, reuse, reattach, start>;
@@ -162,6 +168,10 @@ struct terminate {
 struct detach {
     environment_id environment;
 };
+/// Let go of its snapshot; nothing is to be reported.
+struct drop_snapshot {
+    version_id version;
+};
 /// Then `shell_made`.
 struct make_shell {
     shell_id shell;
@@ -171,7 +181,7 @@ struct make_shell {
 struct destroy_shell {
     shell_id shell;
 };
-using action = std::variant<terminate, detach, start, make_shell, destroy_shell>;
+using action = std::variant<terminate, detach, start, drop_snapshot, make_shell, destroy_shell>;
 
 /// What became of the shell that an environment gave back. Reusable: by its version, as it stands.
 enum class shell_fate : bool { reusable, gone };
@@ -194,6 +204,7 @@ struct pool_counters {
     std::uint64_t surplus =
         0;  ///< terminated: over max_idle, provisioning lowered, retired, shut down
     std::uint64_t destroyed = 0;  ///< could not serve again
+    std::uint64_t snapshots_dropped = 0;  ///< for want of memory
     std::uint64_t detached = 0;
     std::uint64_t detach_failures = 0;
     std::uint64_t reattached = 0;

@@ -40,19 +40,49 @@ std::uint64_t pool_fsm::state::free_memory() const {
 }
 
 /// Evicting whatever may be evicted would make it enough.
-bool pool_fsm::state::room_for(std::uint64_t bytes, std::uint64_t not_evictable) const {
+bool pool_fsm::state::room_for(std::uint64_t bytes, const version& v, std::uint64_t not_evictable) {
     const std::uint64_t budget = options.memory_budget.bytes();
     if (!budget || !bytes) return true;
     const std::uint64_t stays = charged - (evictable - not_evictable);
-    return stays <= budget && bytes <= budget - stays;
+    if (bytes > budget) return false;
+    if (stays <= budget - bytes) return true;
+    // Looking at every version, but only before a refusal that snapshots could avert.
+    if (stays - std::min(stays, snapshots) > budget - bytes) return false;
+    return stays - snapshots_after_eviction(v) <= budget - bytes;
+}
+
+/// Those that may go once the idle environments of their versions have gone.
+std::uint64_t pool_fsm::state::snapshots_after_eviction(const version& but) {
+    std::uint64_t sum = 0;
+    versions.each([&](version& v) {
+        if (&v == &but || !v.held || !v.counts.live() || v.idle.size() != v.counts.live()) return;
+        for (std::uint32_t at = v.idle.front(); at != nil; at = environments[at].in_version.next)
+            if (environments[at].phase != phase::idle) return;
+        sum += v.snapshot;
+    });
+    return sum;
 }
 
 no_room pool_fsm::state::no_room_for(std::uint64_t bytes) const {
     return {byte_count(bytes), byte_count(free_memory())};
 }
 
-void pool_fsm::state::make_room(std::uint64_t bytes, std::vector<environment_id>& evict) {
+bool pool_fsm::state::snapshot_goes_next() {
+    if (idle_snapshots.empty()) return false;
+    if (lru_attached.empty() && lru_detached.empty()) return true;
+    return later(versions[idle_snapshots.front()].since, options.snapshot_ttl) <= clock;
+}
+
+void pool_fsm::state::make_room(std::uint64_t bytes,
+                                std::vector<environment_id>& evict,
+                                std::vector<version_id>& dropped) {
     while (bytes > free_memory()) {
+        if (snapshot_goes_next()) {
+            version& v = versions[idle_snapshots.front()];
+            dropped.push_back(v.self);
+            drop(v);
+            continue;
+        }
         const std::uint32_t victim =
             lru_attached.empty() ? lru_detached.front() : lru_attached.front();
         HEARTH_ASSERT(victim != nil);
@@ -62,15 +92,64 @@ void pool_fsm::state::make_room(std::uint64_t bytes, std::vector<environment_id>
     }
 }
 
-/// A diff may be more than the memory size, which is what was charged: files count too.
-void pool_fsm::state::evict_above_budget() {
+/// For `more`; or as a diff may be more than the memory size, which is what was charged: files
+/// count too.
+void pool_fsm::state::evict_above_budget(std::uint64_t more) {
     const std::uint64_t budget = options.memory_budget.bytes();
-    while (budget && charged > budget && evictable) {
+    while (budget && charged + more > budget && evictable) {
+        if (snapshot_goes_next()) {
+            version& v = versions[idle_snapshots.front()];
+            pending.push_back(drop_snapshot{v.self});
+            drop(v);
+            continue;
+        }
         const std::uint32_t victim =
             lru_attached.empty() ? lru_detached.front() : lru_attached.front();
         end(environments[victim], ending::evicted, true);
     }
 }
+
+// -- snapshots
+
+void pool_fsm::state::hold(version& v) {
+    v.held = v.policy.snapshot = true;
+    charged += v.snapshot;
+    snapshots += v.snapshot;
+    if (!v.counts.live()) list_snapshot(v);
+}
+
+void pool_fsm::state::let_go(version& v) {
+    v.policy.snapshot = v.stored;
+    if (!v.held) return;
+    unlist_snapshot(v);
+    v.held = false;
+    charged -= v.snapshot;
+    snapshots -= v.snapshot;
+    wake_ahead();
+}
+
+/// For want of memory. Its shells hold it too.
+void pool_fsm::state::drop(version& v) {
+    let_go(v);
+    ++counters.snapshots_dropped;
+    while (!v.free_shells.empty()) destroy(shells[v.free_shells.front()], pending);
+}
+
+void pool_fsm::state::list_snapshot(version& v) {
+    if (!v.held || !v.snapshot) return;
+    v.since = clock;
+    idle_snapshots.push_back(versions, v);
+    evictable += v.snapshot;
+    wake_ahead();
+}
+
+void pool_fsm::state::unlist_snapshot(version& v) {
+    if (!v.in_snapshots.in()) return;
+    idle_snapshots.erase(versions, v);
+    evictable -= v.snapshot;
+}
+
+// -- memory of environments
 
 void pool_fsm::state::charge(environment& e, std::uint64_t bytes) {
     HEARTH_ASSERT(!e.in_lru.in());
@@ -163,19 +242,36 @@ decision pool_fsm::state::start_one(version& v,
                                     bool ahead,
                                     bool may_evict) {
     const std::uint64_t bytes = v.memory();
-    if (may_evict ? !room_for(bytes) : bytes > free_memory()) return no_room_for(bytes);
+    const std::uint64_t own = v.in_snapshots.in() ? v.snapshot : 0;
+    std::uint64_t fetched = v.stored && !v.held ? v.snapshot : 0;
+    const auto fits = [&](std::uint64_t wanted, std::uint64_t not_evictable) {
+        return may_evict ? room_for(wanted, v, not_evictable) : wanted <= free_memory();
+    };
+    bool restored = v.policy.snapshot;
+    if (!fits(bytes + fetched, own)) {
+        if ((!own && !fetched) || !fits(bytes, 0)) return no_room_for(bytes);
+        restored = false;  // rather than not at all
+        fetched = 0;
+    }
     start s;
-    make_room(bytes, s.evict);
+    if (restored) {
+        unlist_snapshot(v);
+    } else if (own) {
+        s.drop.push_back(v.self);
+        drop(v);
+    }
     environment& e = environments.make();
     e.version = v.self.index;
     e.phase = ahead ? phase::starting_ahead : phase::starting;
     e.provisioned = v.counts.provisioned < v.policy.provisioned && !v.retired;
-    count(e, true);
+    count(e, true);  // before others go: its snapshot stays
+    make_room(bytes + fetched, s.evict, s.drop);
+    if (restored && !v.held) hold(v);
     charge(e, bytes);
     if (!ahead) bind_tenant(e, v, tenant_name);
     s.environment = e.self;
     s.version = v.self;
-    s.kind = v.policy.snapshot ? start_kind::restored : start_kind::cold;
+    s.kind = restored ? start_kind::restored : start_kind::cold;
     s.shell = grant(e, s.evict, clock);
     s.ahead = ahead;
     if (ahead) ++counters.starts_ahead;
@@ -295,6 +391,7 @@ void pool_fsm::state::end(environment& e, ending why, bool tell) {
         e.provisioned = false;
     });
     charge(e, 0);
+    if (!v.counts.live()) list_snapshot(v);
     switch (why) {
         case ending::expired:
             ++counters.expired;

@@ -174,6 +174,7 @@ result<version_id> pool_fsm::add_version(function_id which,
     HEARTH_CHECK(s.check_policy(*f, policy, 0));
     version& v = s.versions.make();
     v.policy = policy;
+    v.held = policy.snapshot;
     v.function = which.index;
     v.size = s.size_of(policy);
     ++f->versions;
@@ -196,7 +197,9 @@ result<void> pool_fsm::set_policy(version_id which, const version_policy& policy
         return error(errc::invalid_argument,
                      "a version's memory size, shell size and isolation are fixed");
     HEARTH_CHECK(s.check_policy(s.functions[v->function], policy, old.provisioned));
+    const bool snapshot = old.snapshot;
     s.recount(*v, [&] { v->policy = policy; });
+    v->policy.snapshot = snapshot;
     s.balance_provisioned(*v);
     s.trim(*v);
     s.touch_expiry(*v);
@@ -205,9 +208,32 @@ result<void> pool_fsm::set_policy(version_id which, const version_policy& policy
     return {};
 }
 
-void pool_fsm::set_snapshot(version_id which, bool there, time_point now) {
-    s_->advance(now);
-    if (version* v = s_->versions.find(which)) v->policy.snapshot = there;
+bool pool_fsm::hold_snapshot(version_id which, byte_count size, bool stored, time_point now) {
+    state& s = *s_;
+    s.advance(now);
+    version* v = s.versions.find(which);
+    if (!v) return false;
+    v->stored = stored;
+    s.let_go(*v);
+    v->snapshot = size.bytes();
+    if (!s.room_for(v->snapshot, *v, 0)) return false;
+    s.evict_above_budget(v->snapshot);
+    s.hold(*v);
+    return true;
+}
+
+void pool_fsm::lose_snapshot(version_id which, time_point now) {
+    state& s = *s_;
+    s.advance(now);
+    version* v = s.versions.find(which);
+    if (!v) return;
+    v->stored = false;
+    s.let_go(*v);
+}
+
+bool pool_fsm::wants_snapshot(version_id which) const {
+    version* v = s_->versions.find(which);
+    return v && !v->policy.snapshot && s_->room_for(v->snapshot, *v, 0);
 }
 
 void pool_fsm::retire(version_id which, time_point now) {
@@ -225,7 +251,10 @@ void pool_fsm::retire(version_id which, time_point now) {
 }
 
 void pool_fsm::state::forget_if_gone(version& v) {
-    if (!v.retired || v.counts.admitted || v.counts.live() || v.counts.ending) return;
+    if (!v.retired || v.counts.admitted || v.counts.live()) return;
+    v.stored = false;
+    let_go(v);
+    if (v.counts.ending) return;
     while (!v.free_shells.empty()) destroy(shells[v.free_shells.front()], pending);
     expiry.remove(versions, v);
     std::erase(lacking, v.self.index);
@@ -294,13 +323,13 @@ decision pool_fsm::assign(version_id which, std::string_view tenant_name, time_p
             return reuse{e->self};
         }
         const std::uint64_t more = v.memory() > e->charge ? v.memory() - e->charge : 0;
-        if (!s.room_for(more, e->in_lru.in() ? e->charge : 0)) {
+        if (!s.room_for(more, v, e->in_lru.in() ? e->charge : 0)) {
             ++s.counters.no_room;
             return s.no_room_for(more);
         }
         reattach r;
         s.unlist_idle(*e, v);
-        s.make_room(more, r.evict);
+        s.make_room(more, r.evict, r.drop);
         s.move(*e, [&] {
             e->phase = phase::running;
             e->attached = true;
@@ -601,6 +630,7 @@ environment_counts pool_fsm::environments(version_id which) const noexcept {
 std::size_t pool_fsm::versions() const noexcept { return s_->versions.size(); }
 shell_counts pool_fsm::shells() const noexcept { return s_->shell_total; }
 byte_count pool_fsm::charged_memory() const noexcept { return byte_count(s_->charged); }
+byte_count pool_fsm::snapshot_memory() const noexcept { return byte_count(s_->snapshots); }
 byte_count pool_fsm::evictable_memory() const noexcept { return byte_count(s_->evictable); }
 std::size_t pool_fsm::unreserved_concurrency() const noexcept {
     const std::size_t carved = s_->carved();

@@ -27,10 +27,11 @@
 ///   none; a shell is free or belongs to one environment.
 /// - Admission never brings concurrency above the account limit, a reservation, a ceiling, or into
 ///   what other functions have reserved or provisioned.
-/// - No start or reattachment brings the charged memory above the budget. Charged are: the memory
-///   size of what is starting, running or attached and of every provisioned environment; the diff
-///   of detached ones. What is to be terminated is not charged any more: whoever is told to evict
-///   does so before the start that the room was made for.
+/// - No start, reattachment or snapshot brings the charged memory above the budget. Charged are:
+///   the memory size of what is starting, running or attached and of every provisioned environment;
+///   the diff of detached ones; the snapshots that are held in memory. What is to be terminated or
+///   let go of is not charged any more: whoever is told to does so before the start that the room
+///   was made for.
 /// - An on-demand environment idle for idle_ttl is never used again and is in the next `due`;
 ///   neither is it kept longer for want of a `due` call: any call with a `now` decides it.
 ///
@@ -38,7 +39,11 @@
 /// - Reuse is newest first; provisioned environments before on-demand ones.
 /// - Under memory pressure the least recently used idle on-demand environments go, across all
 ///   versions: first those that hold a shell, as each frees its memory size; then detached ones,
-///   which free a diff. Nothing is evicted when that would not suffice.
+///   which free a diff; last the snapshots of versions that have no environment, as they cost a
+///   read from disk or a cold start. Those that were without one for snapshot_ttl go first. Nothing
+///   is evicted when that would not suffice.
+/// - A snapshot that there is no room for is not held; a start without room for the environment and
+///   its snapshot is cold.
 /// - Provisioned environments are never evicted or expired. They may be detached, but stay charged.
 /// - Starting ahead for min_idle evicts nothing; for provisioned concurrency it does.
 /// - Reserved concurrency is a function's, provisioned concurrency a version's. What is provisioned
@@ -85,8 +90,17 @@ class pool_fsm {
                                    time_point now);
     /// @errors as add_version; and for another memory, shell size or isolation
     result<void> set_policy(version_id version, const version_policy& policy, time_point now);
-    /// It appeared or was lost. Environments that are there keep what they have.
-    void set_snapshot(version_id version, bool there, time_point now);
+    /// Its snapshot appeared, so large. `stored`: it can be read from disk at any time, so when it
+    /// is not held it comes back with a start that is `restored`, and is held from then on.
+    /// @return whether it is held in memory: there is room for it beside what cannot be given up
+    [[nodiscard]] bool hold_snapshot(version_id version,
+                                     byte_count size,
+                                     bool stored,
+                                     time_point now);
+    /// It is not on disk either: starts are cold. Environments that are there keep what they have.
+    void lose_snapshot(version_id version, time_point now);
+    /// Whether one is to be taken: it has none, and there is room for one as large as its last.
+    [[nodiscard]] bool wants_snapshot(version_id version) const;
     /// Admits nothing more; idle environments are due for termination, running ones when they
     /// finish. The id is dead once its last environment is gone and its last
     /// execution has left.
@@ -182,6 +196,8 @@ class pool_fsm {
     [[nodiscard]] std::size_t versions() const noexcept;
     [[nodiscard]] shell_counts shells() const noexcept;
     [[nodiscard]] byte_count charged_memory() const noexcept;
+    /// Of it, the snapshots held.
+    [[nodiscard]] byte_count snapshot_memory() const noexcept;
     /// Of it, what would be given up for a start.
     [[nodiscard]] byte_count evictable_memory() const noexcept;
     /// Of the account limit, what functions without a reservation share.

@@ -116,6 +116,12 @@ struct version {
     index_list<environment, &environment::in_own> detach_next;
     std::uint32_t heap_at = nil;
     bool lacks = false;  ///< in state::lacking
+    // Its snapshot; `policy.snapshot`: it is held or stored.
+    std::uint64_t snapshot = 0;  ///< bytes, of the last there was
+    bool held = false;           ///< in memory, and charged
+    bool stored = false;         ///< on disk
+    time_point since;            ///< in the next
+    link in_snapshots;           ///< held, no live environment: state::idle_snapshots
     time_point retry_at = at_once;
     nanoseconds backoff{};
 
@@ -149,8 +155,10 @@ struct pool_fsm::state {
     std::size_t unreserved_admitted = 0;
 
     std::uint64_t charged = 0;
-    std::uint64_t evictable = 0;  ///< charges of what is in the next two
+    std::uint64_t snapshots = 0;  ///< of it, those held
+    std::uint64_t evictable = 0;  ///< charges of what is in the next three
     index_list<environment, &environment::in_lru> lru_attached, lru_detached;
+    index_list<version, &version::in_snapshots> idle_snapshots;
     index_list<environment, &environment::in_detach> detach_next;
     index_list<shell, &shell::in_all> free_used;
     std::size_t detaching = 0;       ///< not yet reported, doomed and stolen ones too
@@ -186,9 +194,19 @@ struct pool_fsm::state {
     void advance(time_point& now);
     [[nodiscard]] environment* find_idle(version& v, std::string_view tenant_name);
     decision start_one(version& v, std::string_view tenant_name, bool ahead, bool may_evict);
-    [[nodiscard]] bool room_for(std::uint64_t bytes, std::uint64_t not_evictable = 0) const;
-    void make_room(std::uint64_t bytes, std::vector<environment_id>& evict);
-    void evict_above_budget();
+    /// @param not_evictable  of what may be evicted, what `v` needs itself
+    [[nodiscard]] bool room_for(std::uint64_t bytes, const version& v, std::uint64_t not_evictable);
+    [[nodiscard]] std::uint64_t snapshots_after_eviction(const version& but);
+    void make_room(std::uint64_t bytes,
+                   std::vector<environment_id>& evict,
+                   std::vector<version_id>& drop);
+    void evict_above_budget(std::uint64_t more = 0);
+    [[nodiscard]] bool snapshot_goes_next();
+    void hold(version& v);
+    void let_go(version& v);
+    void drop(version& v);
+    void list_snapshot(version& v);
+    void unlist_snapshot(version& v);
     [[nodiscard]] pool::no_room no_room_for(std::uint64_t bytes) const;
     [[nodiscard]] std::uint64_t free_memory() const;
     void charge(environment& e, std::uint64_t bytes);

@@ -134,6 +134,7 @@ class sandbox final : private guest::host {
                                     restore_as identity = restore_as::clone);
     /// `image` was just taken of this guest, a root: it goes on as if it were a clone of that, with
     /// an identity of its own, where it stands. What is snapshotted of it later shares the root.
+    /// Null: the image is not kept here; only the identity is its own.
     void become_clone_of(std::shared_ptr<const snapshot_image> image);
     /// A new identity for a guest that its snapshot's clones must not meet again.
     void renew_identity();

@@ -137,7 +137,8 @@ result<pool::version_id> core::add(std::shared_ptr<const version_data> version) 
     }
     ++f->second.versions;
     if (id->index >= versions_.size()) versions_.resize(id->index + 1);
-    if (stored) pool_.set_snapshot(*id, true, now);
+    // Without room for it, it is read again when there is some.
+    if (stored && !pool_.hold_snapshot(*id, stored->size(), true, now)) stored.reset();
     const pool::version_policy policy = policy_of(spec);
     versions_[id->index] = {
         id->generation,     version,         std::move(stored),     snapshots, &f->second,
@@ -185,7 +186,6 @@ result<void> core::change_policy(pool::version_id version,
     policy.provisioned = provisioned;
     policy.min_idle = min_idle;
     policy.max_concurrency = max_concurrency;
-    policy.snapshot = v.snapshot != nullptr;
     HEARTH_CHECK(pool_.set_policy(version, policy, steady_clock::now()));
     v.provisioned = provisioned, v.min_idle = min_idle, v.max_concurrency = max_concurrency;
     wake_if_due();
@@ -258,14 +258,22 @@ void core::store_shell(pool::shell_id id, detail::shell shell) {
     free_shells_[id.index].emplace(std::move(shell));
 }
 
+std::shared_ptr<const version_snapshot> core::take_snapshot_of(pool::version_id version) {
+    version_entry* v = find(version);
+    return v ? std::exchange(v->snapshot, nullptr) : nullptr;
+}
+
 core::work_order core::order(pool::environment_id id,
                              const pool::shell_grant& grant,
-                             const std::vector<pool::environment_id>& evict) {
+                             const std::vector<pool::environment_id>& evict,
+                             const std::vector<pool::version_id>& drop) {
     work_order w;
     w.id = id;
     w.grant = grant;
     for (const auto e : evict)
         if (auto gone = take(e)) w.evicted.push_back(std::move(gone));
+    for (const auto v : drop)
+        if (auto gone = take_snapshot_of(v)) w.dropped.push_back(std::move(gone));
     if (grant.source != pool::shell_source::evicted) w.detached_for_it = take(grant.from);
     w.shell = take_shell(grant.shell);
     return w;
@@ -346,6 +354,7 @@ void core::settle(work_order& w) {
         end(std::move(e));
     }
     w.evicted.clear();
+    w.dropped.clear();
     if (w.detached_for_it) w.shell = detach(std::move(w.detached_for_it));
 }
 
@@ -401,16 +410,41 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
     e->id = w.id;
     const auto begin = [&]() -> result<void> {
         if (version.data->files.has_error()) return version.data->files.error();
-        const bool restored = kind == start_kind::restored;
+        auto snapshot = kind == start_kind::restored ? version.snapshot : nullptr;
+        std::chrono::nanoseconds read_time{};
+        if (kind == start_kind::restored && !snapshot) {
+            settle(w);  // for its memory too
+            const auto start = steady_clock::now();
+            snapshot = fetch_snapshot(w.id, *version.data);
+            read_time = steady_clock::now() - start;
+            if (!snapshot) kind = start_kind::cold;
+        }
         HEARTH_TRY(auto resources,
-                   fetch(w, spec.memory, restored ? version.snapshot->image.get() : nullptr));
-        if (restored) return e->restore(std::move(resources), *version.snapshot);
+                   fetch(w, spec.memory, snapshot ? snapshot->image.get() : nullptr));
+        if (snapshot) return e->restore(std::move(resources), *snapshot, read_time);
         return e->load(std::move(resources));
     };
     auto begun = begin();
     if (begun.has_value()) return assigned{std::move(e), kind};
     start_failed(std::move(w), e->give_up());
     return begun.error();
+}
+
+/// The snapshot that had to go for want of memory, from disk; null: it is not there any more. The
+/// pool has made room for it with the start.
+std::shared_ptr<const version_snapshot> core::fetch_snapshot(pool::environment_id id,
+                                                             const version_data& data) {
+    auto loaded = store_->load(data);
+    const std::lock_guard lock(mutex_);
+    const auto version = pool_.version_of(id);
+    version_entry* v = find(version);
+    if (!v) return loaded;                // removed meanwhile
+    if (v->snapshot) return v->snapshot;  // another start was quicker
+    if (loaded)
+        v->snapshot = loaded;
+    else
+        pool_.lose_snapshot(version, steady_clock::now());
+    return loaded;
 }
 
 /// A start that came to nothing, at whatever point.
@@ -493,15 +527,15 @@ result<core::assigned> core::decide(pool::version_id version, Ask ask) {
                                      "memory_budget, or lower the function's memory",
                                      entry->data->spec.function_name, amount(n->needed),
                                      amount(n->free), amount(options_.memory_budget)));
-        v = *entry;
         if (auto* r = std::get_if<pool::reattach>(&d)) {
             again = take(r->environment);
-            w = order(r->environment, r->shell, r->evict);
+            w = order(r->environment, r->shell, r->evict, r->drop);
         } else {
             auto& s = std::get<pool::start>(d);
-            kind = v.snapshot ? s.kind : start_kind::cold;
-            w = order(s.environment, s.shell, s.evict);
+            kind = s.kind;
+            w = order(s.environment, s.shell, s.evict, s.drop);
         }
+        v = *entry;
         wake_if_due();
     }
     if (again) {
@@ -542,21 +576,27 @@ void core::take_snapshot(environment& e) {
         const std::lock_guard lock(mutex_);
         version = pool_.version_of(e.id);
         const version_entry* v = find(version);
-        wanted = v && v->snapshot_wanted && !v->snapshot && !e.clone();
+        wanted =
+            v && v->snapshot_wanted && !v->snapshot && !e.clone() && pool_.wants_snapshot(version);
     }
     if (wanted) {
         auto taken = e.snapshot();
         if (taken.has_value()) {
             if (options_.find_shared_randomness) warn_of_shared_draws(e, **taken);
             std::shared_ptr<const version_data> data;
+            bool no_room = false;
             {
                 const std::lock_guard lock(mutex_);
-                if (version_entry* v = find(version); v && !v->snapshot) {
-                    v->snapshot = *taken;
+                if (version_entry* v = find(version); v && pool_.wants_snapshot(version)) {
                     data = v->data;
-                    pool_.set_snapshot(version, true, steady_clock::now());
+                    no_room = !pool_.hold_snapshot(version, (*taken)->size(), store_->keeps(*data),
+                                                   steady_clock::now());
+                    if (!no_room) v->snapshot = *taken;
+                    wake_if_due();
                 }
             }
+            e.go_on(no_room ? nullptr : taken->get());
+            if (no_room) warn_of_no_room_for_snapshot(data->spec, (*taken)->size());
             // At deployment it is on disk before the function is Active; an invocation does not
             // wait for the disk.
             if (data && e.ahead)
@@ -569,6 +609,23 @@ void core::take_snapshot(environment& e) {
                  "no snapshot, so starts stay cold: " + taken.error().message()});
         }
     }
+}
+
+void core::warn_of_no_room_for_snapshot(const version_spec& spec, byte_count size) const {
+    if (!options_.observer) return;
+    byte_count free;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto charged = pool_.charged_memory().bytes(),
+                   budget = options_.memory_budget.bytes();
+        free = byte_count(budget > charged ? budget - charged : 0);
+    }
+    options_.observer->on_log(
+        {log_record::severity::warning, "worker",
+         fmt::format("the snapshot of {} needs {}, {} are free of the memory budget of {}: its "
+                     "starts stay cold until there is room; raise memory_budget",
+                     spec.function_name, amount(size), amount(free),
+                     amount(options_.memory_budget))});
 }
 
 void core::warn_of_shared_draws(const environment& e, const version_snapshot& s) const {
@@ -602,7 +659,7 @@ result<void> core::resume(environment& e) {
     work_order w;
     {
         const std::lock_guard lock(mutex_);
-        w = order(e.id, pool_.resume(e.id, steady_clock::now()), {});
+        w = order(e.id, pool_.resume(e.id, steady_clock::now()), {}, {});
         wake_if_due();
     }
     auto resources = fetch(w, e.memory(), e.root());
@@ -804,6 +861,7 @@ void core::housekeep() {
         version_entry version;
         environment_ptr env;
         std::optional<detail::shell> shell;
+        std::shared_ptr<const version_snapshot> snapshot;
     };
     std::vector<pool::action> actions;
     std::unique_lock lock(mutex_);
@@ -831,8 +889,10 @@ void core::housekeep() {
             } else if (const auto* d = std::get_if<pool::detach>(&a)) {
                 c.env = take(d->environment);
             } else if (const auto* s = std::get_if<pool::start>(&a)) {
-                c.work = order(s->environment, s->shell, s->evict);
+                c.work = order(s->environment, s->shell, s->evict, s->drop);
                 if (const version_entry* v = find(s->version)) c.version = *v;
+            } else if (const auto* n = std::get_if<pool::drop_snapshot>(&a)) {
+                c.snapshot = take_snapshot_of(n->version);
             } else if (const auto* x = std::get_if<pool::destroy_shell>(&a)) {
                 c.shell = take_shell(x->shell);
             }
@@ -849,10 +909,11 @@ void core::housekeep() {
                 if (c.env) (void)detach(std::move(c.env));
             } else if (const auto* s = std::get_if<pool::start>(&c.what)) {
                 if (c.version.data)
-                    start_ahead(std::move(c.work), c.version.snapshot ? s->kind : start_kind::cold,
-                                c.version);
+                    start_ahead(std::move(c.work), s->kind, c.version);
                 else  // the version went meanwhile
                     start_failed(std::move(c.work), std::nullopt);
+            } else if (std::holds_alternative<pool::drop_snapshot>(c.what)) {
+                c.snapshot.reset();
             } else if (const auto* m = std::get_if<pool::make_shell>(&c.what)) {
                 auto vm = make_vm(m->size);
                 const std::lock_guard again(mutex_);

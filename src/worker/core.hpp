@@ -90,7 +90,7 @@ class core {
     /// A cold one for no invocation. @errors as assign
     result<assigned> prepare(pool::version_id version);
     /// One that was loaded is at its restore point, or idle without having had one: takes the
-    /// version's snapshot if there is none yet.
+    /// version's snapshot if there is none yet, and keeps it if the memory budget has room.
     void take_snapshot(environment& e);
     /// Its init is over and it is idle.
     void initialised(environment& e);
@@ -153,6 +153,7 @@ class core {
         pool::environment_id id;
         pool::shell_grant grant;
         std::vector<environment_ptr> evicted;
+        std::vector<std::shared_ptr<const version_snapshot>> dropped;
         environment_ptr detached_for_it;
         std::optional<detail::shell> shell;  ///< a free one
     };
@@ -177,13 +178,18 @@ class core {
     void retire_shell(detail::shell shell);
     work_order order(pool::environment_id id,
                      const pool::shell_grant& grant,
-                     const std::vector<pool::environment_id>& evict);
+                     const std::vector<pool::environment_id>& evict,
+                     const std::vector<pool::version_id>& drop);
+    std::shared_ptr<const version_snapshot> take_snapshot_of(pool::version_id version);
     void settle(work_order& w);
     result<vmm::vm> make_vm(byte_count size);
     result<environment::resources> fetch(work_order& w,
                                          byte_count memory,
                                          const detail::snapshot_image* root);
     void start_failed(work_order w, std::optional<detail::shell> shell);
+    void warn_of_no_room_for_snapshot(const version_spec& spec, byte_count size) const;
+    std::shared_ptr<const version_snapshot> fetch_snapshot(pool::environment_id id,
+                                                           const version_data& data);
     template <class Ask>  // a pool::decision of a pool::time_point
     result<assigned> decide(pool::version_id version, Ask ask);
     result<environment_ptr> reattach(environment_ptr e, work_order w);

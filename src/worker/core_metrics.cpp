@@ -28,11 +28,6 @@ void record(start_metrics& to, const invocation_report& r) {
     to.start.record(r.vm + r.boot + r.init + r.snapshot);
 }
 
-/// Of the host, for as long as it is the version's.
-std::uint64_t held_by(const version_snapshot& s) {
-    return s.image->base->pages() * vmm::page_size + s.image->kernel.vfs.files.bytes_used();
-}
-
 shell_metrics shells_of(const pool::shell_counts& now, const pool::pool_counters& c) {
     using enum pool::shell_source;
     const auto from = [&](pool::shell_source s) {
@@ -113,7 +108,6 @@ hearth::metrics core::metrics() const {
         lock.lock();
     }
     hearth::metrics m = counters_;
-    std::uint64_t snapshots = 0;
     for (const auto& [arn, f] : functions_) {
         f.row = functions.size();
         functions.push_back(f.counted);
@@ -121,7 +115,6 @@ hearth::metrics core::metrics() const {
     for (std::size_t i = 0; i < versions_.size(); ++i) {
         const version_entry& v = versions_[i];
         if (!v.function) continue;
-        if (v.snapshot) snapshots += held_by(*v.snapshot);
         const auto counts =
             pool_.environments(pool::version_id{static_cast<std::uint32_t>(i), v.generation});
         function_metrics& f = functions[v.function->row];
@@ -153,6 +146,7 @@ hearth::metrics core::metrics() const {
     m.pool.suspends = c.suspended;
     m.pool.detach_failures = c.detach_failures;
     m.pool.reattaches = c.reattached;
+    m.pool.snapshots_dropped = c.snapshots_dropped;
     m.shells = shells_of(s, c);
     for (std::size_t i = 0; i < pool::throttle_reasons; ++i)
         throttles_of(m.throttles_by_reason, static_cast<pool::throttle_reason>(i)) = c.throttles[i];
@@ -161,9 +155,9 @@ hearth::metrics core::metrics() const {
     m.concurrent_executions = e.admitted;
     m.concurrency_limit = options_.account_concurrency;
     m.unreserved_concurrency = pool_.unreserved_concurrency();
-    m.guest_memory = pool_.charged_memory();
+    m.snapshot_memory = pool_.snapshot_memory();
+    m.guest_memory = byte_count(pool_.charged_memory().bytes() - pool_.snapshot_memory().bytes());
     m.memory_budget = options_.memory_budget;
-    m.snapshot_memory = byte_count(snapshots);
     lock.unlock();
     std::ranges::sort(functions, {}, &function_metrics::name);
     m.by_function = std::move(functions);

@@ -183,12 +183,14 @@ void environment::end_registration() {
     stored_log_.extensions(lines);
 }
 
-result<void> environment::restore(resources r, const version_snapshot& from) {
+result<void> environment::restore(resources r,
+                                  const version_snapshot& from,
+                                  std::chrono::nanoseconds read_time) {
     open(std::move(r.shell));
     const auto start = steady_clock::now();
     HEARTH_CHECK(reset(from));
     vm_time_ = r.vm_time;
-    boot_time_ = steady_clock::now() - start;
+    boot_time_ = read_time + (steady_clock::now() - start);
     return {};
 }
 
@@ -197,9 +199,12 @@ result<std::shared_ptr<const version_snapshot>> environment::snapshot() {
     HEARTH_TRY(auto image, sandbox_->snapshot());
     auto s = std::make_shared<const version_snapshot>(
         version_snapshot{std::move(image), api_, stored_log_.stream()});
-    sandbox_->become_clone_of(s->image);
     snapshot_time_ = steady_clock::now() - start;
     return s;
+}
+
+void environment::go_on(const version_snapshot* as_clone_of) {
+    sandbox_->become_clone_of(as_clone_of ? as_clone_of->image : nullptr);
 }
 
 result<void> environment::reset(const version_snapshot& to) {

@@ -79,15 +79,20 @@ class environment final : private detail::sandbox_streams,
 
     /// Loads the program; its init is to come. @errors as sandbox::load
     result<void> load(resources r);
-    /// A clone of the version's snapshot. Unless it is `initialised` then, its restore hooks are to
-    /// come. @errors as sandbox::restore
-    result<void> restore(resources r, const version_snapshot& from);
+    /// A clone of the version's snapshot, which took so long to read from disk. Unless it is
+    /// `initialised` then, its restore hooks are to come. @errors as sandbox::restore
+    result<void> restore(resources r,
+                         const version_snapshot& from,
+                         std::chrono::nanoseconds read_time);
 
     // -- at rest
 
-    /// Idle: from the initialised environment the version's snapshot, whose first clone it goes on
-    /// as: so it can be detached like the others. @errors as sandbox::snapshot
+    /// Idle: from the initialised environment the version's snapshot. `go_on` comes next.
+    /// @errors as sandbox::snapshot
     result<std::shared_ptr<const version_snapshot>> snapshot();
+    /// After `snapshot`, with an identity of its own: as the first clone of what was taken, so it
+    /// can be detached like the others; null: that is not kept.
+    void go_on(const version_snapshot* as_clone_of);
     /// What it was given since it was loaded, if worker_options ask for it.
     [[nodiscard]] const detail::random_record& given_randomness() const noexcept { return given_; }
     /// Idle: becomes a fresh clone of the snapshot, in the shell it has. Unless it is `initialised`

@@ -119,9 +119,13 @@ void snapshot_store::tell(const version_spec& spec, const std::string& what) con
                            "the snapshot of " + spec.function_name + ' ' + what});
 }
 
+bool snapshot_store::keeps(const version_data& version) const noexcept {
+    return !directory_.empty() && version.spec.code && version.files.has_value();
+}
+
 std::shared_ptr<const version_snapshot> snapshot_store::load(const version_data& version) {
+    if (!keeps(version)) return nullptr;
     const version_spec& spec = version.spec;
-    if (directory_.empty() || !spec.code || version.files.has_error()) return nullptr;
     const std::string key = key_of(spec);
     auto stored = detail::load_snapshot(directory_ / file_name(spec, key), key,
                                         detail::guest_files(**version.files));
@@ -142,8 +146,8 @@ std::shared_ptr<const version_snapshot> snapshot_store::load(const version_data&
 }
 
 void snapshot_store::save(const version_data& version, const version_snapshot& snapshot) {
+    if (!keeps(version)) return;
     const version_spec& spec = version.spec;
-    if (directory_.empty() || !spec.code || version.files.has_error()) return;
     string_writer api;
     codec::put(api, snapshot.api);
     codec::put(api, snapshot.log_stream);

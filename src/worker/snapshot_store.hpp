@@ -30,6 +30,8 @@ class snapshot_store {
     /// Waits for what was handed to `save_later`; nothing more is taken. By one thread.
     void finish();
 
+    /// Whether snapshots of it are stored.
+    [[nodiscard]] bool keeps(const version_data& version) const noexcept;
     /// The stored snapshot of exactly this code and configuration; null: none that can be used.
     std::shared_ptr<const version_snapshot> load(const version_data& version);
     /// Durable when it returns; a failure is told to the observer.

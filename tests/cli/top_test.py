@@ -95,7 +95,7 @@ class top(test_case):
             text = done.stdout.decode()
             self.assertIn(one.endpoint, text.splitlines()[0])
             self.assertRegex(text, r"(?m)^invocations +4 \(-/s\), 1 errors ")
-            self.assertRegex(text, r"(?m)^memory +\d+ MiB, no budget$")
+            self.assertRegex(text, r"(?m)^memory +\d+ MiB, \d+ MiB of it snapshots, no budget$")
             f = row(text, "hello")
             self.assertEqual((f["CALLS"], f["ERRORS"], f["COLD"], f["THROTTLED"]), ("4", "1", "0", "0"), text)
             # Made Active by its init, whose environment may have stayed.

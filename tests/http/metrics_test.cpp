@@ -185,6 +185,7 @@ metrics example() {
     m.restored.boot.record(1500us);
     m.by_function.push_back(f);
     m.pool.evicted = 9;
+    m.pool.snapshots_dropped = 11;
     m.shells.from_stolen = 2;
     m.guest_memory = byte_count(384ull << 20);
     m.memory_budget = byte_count(1ull << 40);
@@ -207,6 +208,7 @@ TEST_CASE("the metrics page is what Prometheus accepts, with every number in its
     CHECK(p.at("hearth_shells_granted_total", {{"source", "stolen"}}) == 2);
     CHECK(p.at("hearth_memory_charged_bytes") == 384.0 * 1048576);
     CHECK(p.at("hearth_memory_budget_bytes") == 1099511627776.0);
+    CHECK(p.at("hearth_snapshots_dropped_total") == 11);
     CHECK(p.at("hearth_snapshot_bytes") == 12345678912345.0);
     CHECK(p.at("hearth_async_events_received_total", {{"function", "hello"}}) == 5);
     CHECK(p.at("hearth_async_events_dropped_total", {{"function", "hello"}}) == 4);

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr byte_count memory = 128_MiB;
+constexpr byte_count memory = 128_MiB, half = 64_MiB, quarter = 32_MiB;
 
 version_policy plain() {
     version_policy p;
@@ -106,11 +106,168 @@ TEST_CASE("a start is restored when there is a snapshot, else cold") {
     pool_at_work p;
     const version_id v = p.deploy();
     CHECK(p.arrive<start>(v).kind == start_kind::cold);
-    p.fsm.set_snapshot(v, true, p.now);
+    CHECK(p.fsm.wants_snapshot(v));
+    CHECK(p.fsm.hold_snapshot(v, 3_MiB, false, p.now));
+    CHECK_FALSE(p.fsm.wants_snapshot(v));
     CHECK(p.arrive<start>(v).kind == start_kind::restored);
-    p.fsm.set_snapshot(v, false, p.now);
+    p.fsm.lose_snapshot(v, p.now);
     CHECK(p.arrive<start>(v).kind == start_kind::cold);
     CHECK(p.fsm.counters().restored_starts == 1);
+}
+
+TEST_CASE("a snapshot is charged once for its version, for as long as anything can start from it") {
+    pool_at_work p;
+    const version_id v = p.deploy();
+    const auto a = p.begin(v), b = p.begin(v);
+    REQUIRE(p.fsm.hold_snapshot(v, 3_MiB, false, p.now));
+    CHECK(p.fsm.charged_memory() == memory * 2 + 3_MiB);
+    CHECK(p.fsm.snapshot_memory() == 3_MiB);
+    REQUIRE(p.fsm.hold_snapshot(v, 5_MiB, false, p.now));  // another in its place
+    CHECK(p.fsm.snapshot_memory() == 5_MiB);
+    p.finish(a);
+    CHECK(p.fsm.evictable_memory() == memory);  // b stems from it
+    p.finish(b);
+    p.now += 15min;
+    CHECK(p.due<terminate>().size() == 2);
+    CHECK(p.fsm.charged_memory() == 5_MiB);
+    CHECK(p.fsm.evictable_memory() == 5_MiB);
+    p.fsm.retire(v, p.now);
+    CHECK(p.fsm.charged_memory() == 0_MiB);
+    p.fsm.destroyed(a, shell_fate::gone, p.now);
+    p.fsm.destroyed(b, shell_fate::gone, p.now);
+    CHECK(p.fsm.versions() == 0);
+}
+
+TEST_CASE("idle environments make room for a snapshot; without room it is not held") {
+    pool_options o = no_spares();
+    o.memory_budget = memory * 2;
+    pool_at_work p(o);
+    const version_id v = p.deploy(), w = p.deploy();
+    const auto a = p.idle(v);
+    const auto b = p.begin(w);
+    REQUIRE(p.fsm.hold_snapshot(w, 3_MiB, false, p.now));
+    const auto gone = p.due<terminate>();
+    REQUIRE(gone.size() == 1);
+    CHECK(gone[0].environment == a);
+    p.fsm.destroyed(a, shell_fate::gone, p.now);
+    CHECK(p.fsm.charged_memory() == memory + 3_MiB);
+
+    // What is left would do for a snapshot, not for a start with it.
+    CHECK_FALSE(p.fsm.hold_snapshot(v, memory, false, p.now));
+    CHECK(p.fsm.charged_memory() == memory + 3_MiB);
+    CHECK_FALSE(p.fsm.wants_snapshot(v));
+    p.finish(b);
+    CHECK(p.fsm.wants_snapshot(v));  // b would go for it
+    CHECK(p.fsm.hold_snapshot(v, memory, false, p.now));
+    CHECK(p.due<terminate>().empty() == false);
+    p.fsm.destroyed(b, shell_fate::gone, p.now);
+}
+
+TEST_CASE("snapshots nobody lives of go for a start, after the idle environments, oldest first") {
+    pool_options o = no_spares();
+    o.memory_budget = memory * 2;
+    pool_at_work p(o);
+    std::vector<version_id> quiet;
+    for (int i = 0; i < 3; ++i) {
+        quiet.push_back(p.deploy());
+        p.now += 1s;
+        REQUIRE(p.fsm.hold_snapshot(quiet.back(), quarter, i == 0, p.now));
+    }
+    const version_id v = p.deploy();
+    const auto a = p.idle(v);  // 7/4 are charged
+    SECTION("an idle environment before them") {
+        const auto s = p.arrive<start>(p.deploy());
+        CHECK(s.evict == std::vector<environment_id>{a});
+        CHECK(s.drop.empty());
+    }
+    SECTION("when that is not enough, or nothing is idle, they do") {
+        p.warm(v);
+        const auto s = p.arrive<start>(p.deploy());
+        CHECK(s.evict.empty());
+        CHECK(s.drop == quiet);
+        CHECK(p.fsm.charged_memory() == memory * 2);
+        CHECK(p.fsm.counters().snapshots_dropped == 3);
+        p.finish(a);
+        // One is on disk and comes back with a start; another is lost.
+        const auto again = p.arrive<start>(quiet[1]);
+        CHECK(again.evict == std::vector<environment_id>{a});
+        CHECK(again.kind == start_kind::cold);
+        CHECK(p.fsm.snapshot_memory() == 0_MiB);
+    }
+    SECTION("those that nothing was started from for long go before") {
+        p.now += 14min;
+        p.warm(v), p.finish(a);
+        p.now += 1min;
+        const auto s = p.arrive<start>(p.deploy());
+        CHECK(s.drop == quiet);
+        CHECK(s.evict.empty());
+    }
+    SECTION("a version's own stays for its start") {
+        const auto s = p.arrive<start>(quiet[0]);
+        CHECK(s.kind == start_kind::restored);
+        CHECK(s.evict == std::vector<environment_id>{a});
+        CHECK(s.drop.empty());
+    }
+}
+
+TEST_CASE("a snapshot goes with the last idle environment of its version, if both must") {
+    pool_options o = no_spares();
+    o.memory_budget = memory * 2;
+    pool_at_work p(o);
+    const version_id v = p.deploy();
+    const auto a = p.idle(v);
+    REQUIRE(p.fsm.hold_snapshot(v, half, false, p.now));
+    version_policy big = plain();
+    big.memory = memory * 2;
+    const version_id w = p.deploy(big);
+    SECTION("idle") {
+        const auto s = p.arrive<start>(w);
+        CHECK(s.evict == std::vector<environment_id>{a});
+        CHECK(s.drop == std::vector<version_id>{v});
+    }
+    SECTION("not while it runs") {
+        p.warm(v);
+        p.arrive<no_room>(w);
+        CHECK(p.fsm.snapshot_memory() == half);
+    }
+}
+
+TEST_CASE(
+    "a snapshot on disk comes back with a start, if there is room for both; else it is cold") {
+    pool_options o = no_spares();
+    o.memory_budget = memory * 2;
+    pool_at_work p(o);
+    const version_id v = p.deploy(), w = p.deploy();
+    const auto a = p.begin(w);
+    SECTION("room") {
+        CHECK(p.fsm.hold_snapshot(v, half, true, p.now));
+        const auto b = p.begin(w);
+        CHECK(p.fsm.snapshot_memory() == 0_MiB);  // had to go
+        p.finish(b);
+        CHECK_FALSE(p.fsm.wants_snapshot(v));
+        REQUIRE(p.finish(a));
+        const auto s = p.arrive<start>(v);
+        CHECK(s.kind == start_kind::restored);
+        CHECK(s.evict.size() == 2);
+        CHECK(p.fsm.snapshot_memory() == half);
+        SECTION("read, it turns out to be gone") {
+            p.fsm.lose_snapshot(v, p.now);
+            CHECK(p.fsm.snapshot_memory() == 0_MiB);
+            CHECK(p.fsm.wants_snapshot(v));
+        }
+    }
+    SECTION("none for both") {
+        CHECK_FALSE(p.fsm.hold_snapshot(v, half * 3, true, p.now));
+        CHECK(p.arrive<start>(v).kind == start_kind::cold);
+        CHECK(p.fsm.charged_memory() == memory * 2);
+    }
+    SECTION("none for its own that is held") {
+        CHECK(p.fsm.hold_snapshot(v, half, false, p.now));
+        const auto s = p.arrive<start>(v);
+        CHECK(s.kind == start_kind::cold);
+        CHECK(s.drop == std::vector<version_id>{v});
+        CHECK(p.fsm.charged_memory() == memory * 2);
+    }
 }
 
 TEST_CASE("an environment idle for idle_ttl ends at that very time, called or not") {

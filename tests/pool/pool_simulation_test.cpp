@@ -74,6 +74,8 @@ struct book_version {
     version_policy policy;
     std::size_t admitted = 0;
     bool retired = false;
+    std::uint64_t snapshot = 0;
+    bool held = false, stored = false;  ///< its snapshot; policy.snapshot: either
     bool floors = false;  ///< has ever had min_idle or provisioned concurrency
 };
 
@@ -163,6 +165,8 @@ class world {
     pool_fsm& fsm() { return fsm_; }
     [[nodiscard]] std::uint64_t decisions() const { return decisions_; }
     [[nodiscard]] std::uint64_t budget_checks() const { return budget_checks_; }
+    [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+    [[nodiscard]] std::uint64_t fetched() const { return fetched_; }
     [[nodiscard]] std::size_t most_running() const { return most_running_; }
     [[nodiscard]] std::size_t most_shells() const { return most_shells_; }
     [[nodiscard]] std::size_t idle() const {
@@ -192,7 +196,12 @@ class world {
     void deploy(function_id f, const version_policy& p) {
         auto v = fsm_.add_version(f, p, now_);
         if (v.has_error()) return;
-        versions_.push_back({*v, f, p, 0, false, p.min_idle > 0 || p.provisioned > 0});
+        book_version b;
+        b.id = *v, b.function = f, b.policy = p;
+        b.held = p.snapshot;
+        b.floors = p.min_idle > 0 || p.provisioned > 0;
+        versions_.push_back(b);
+        if (p.snapshot && chance(dice_, 0.8)) hold_snapshot(versions_.back());
     }
     void at(nanoseconds after, event e) {
         e.at = now_ + after;
@@ -221,10 +230,56 @@ class world {
         if (e.state == book_environment::ending) return 0;
         return e.attached ? versions_[e.version].policy.memory.bytes() : e.diff;
     }
+    [[nodiscard]] bool lives(const book_version& v) const {
+        return std::any_of(environments_.begin(), environments_.end(), [&](const auto& e) {
+            return &versions_[e.second.version] == &v && e.second.state != book_environment::ending;
+        });
+    }
     std::uint64_t charged() const {
         std::uint64_t sum = 0;
         for (const auto& [id, e] : environments_) sum += charge(e);
+        for (const book_version& v : versions_)
+            if (v.held && (!v.retired || v.admitted || lives(v))) sum += v.snapshot;
         return sum;
+    }
+    /// What is charged and will not go: all but what is idle, `but` excepted.
+    std::uint64_t stays(const book_environment* but) const {
+        std::uint64_t sum = 0;
+        std::set<std::size_t> busy;
+        for (const auto& [id, e] : environments_) {
+            if (e.state == book_environment::idle && &e != but) continue;
+            sum += charge(e);
+            if (e.state != book_environment::ending) busy.insert(e.version);
+        }
+        for (const std::size_t v : busy)
+            if (versions_[v].held) sum += versions_[v].snapshot;
+        return sum;
+    }
+    void hold_snapshot(book_version& v) {
+        const std::uint64_t size = (1 + dice_() % 64) * (4ull << 20);
+        v.stored = chance(dice_, 0.5);
+        if (std::exchange(v.held, false)) v.snapshot = 0;
+        const bool held = fsm_.hold_snapshot(v.id, byte_count(size), v.stored, now_);
+        if (!held && !any_provisioned() &&
+            (!s_.options.memory_budget.bytes() ||
+             stays(nullptr) + size <= s_.options.memory_budget.bytes()))
+            fail("a snapshot is not held though there is room");
+        v.snapshot = size;
+        v.held = held;
+        v.policy.snapshot = held || v.stored;
+    }
+    void drop(version_id id) {
+        const auto v = std::find_if(versions_.begin(), versions_.end(),
+                                    [&](const book_version& b) { return b.id == id; });
+        if (v == versions_.end() || !v->held || !v->snapshot)
+            fail("a snapshot is dropped that is not there");
+        for (const auto& [e, b] : environments_)
+            if (&versions_[b.version] == &*v &&
+                (b.state == book_environment::running || b.state == book_environment::starting))
+                fail("a snapshot is dropped that an environment needs");
+        v->held = false;
+        v->policy.snapshot = v->stored;
+        ++dropped_;
     }
     void become_idle(book_environment& e) {
         e.state = book_environment::idle;
@@ -344,6 +399,7 @@ class world {
             if (!newest || (!v.floors && newest != &e)) fail("not the newest idle one is reused");
             if (e.attached) fail("an attached environment is reattached");
             evict(again->evict);
+            for (const version_id dropped : again->drop) drop(dropped);
             e.attached = true;
             occupy(e, a, tenant);
             accept(again->shell, e);
@@ -381,11 +437,17 @@ class world {
     }
 
     void begin(start& s, std::size_t which, const arrival& a, const std::string& tenant) {
-        const book_version& v = versions_[which];
+        book_version& v = versions_[which];
         if (!(s.version == v.id)) fail("another version is started");
-        if (s.kind != (v.policy.snapshot ? start_kind::restored : start_kind::cold))
-            fail("the start is of the wrong kind");
         evict(s.evict);
+        for (const version_id dropped : s.drop) drop(dropped);
+        if (s.kind == start_kind::restored) {
+            if (!v.held && !v.stored) fail("a start is restored from nothing");
+            if (!v.held) ++fetched_;
+            v.held = true;
+        } else if (v.held || (v.stored && !s_.options.memory_budget.bytes())) {
+            fail("a start is cold though there is a snapshot");
+        }
         if (!environments_.emplace(s.environment, book_environment{}).second)
             fail("a new environment has the id of one that is there");
         book_environment& e = book(s.environment);
@@ -519,10 +581,7 @@ class world {
     void check_no_room(const no_room& n, const book_environment* newest) {
         const std::uint64_t budget = s_.options.memory_budget.bytes();
         if (!budget) fail("no room without a budget");
-        std::uint64_t stays = 0;
-        for (const auto& [id, e] : environments_)
-            if (e.state != book_environment::idle || &e == newest) stays += charge(e);
-        if (!any_provisioned() && stays + n.needed.bytes() <= budget)
+        if (!any_provisioned() && stays(newest) + n.needed.bytes() <= budget)
             fail("no room, though evicting would make it");
     }
 
@@ -654,6 +713,7 @@ class world {
         if (v == versions_.end() || !s.ahead) fail("a start for nobody is due");
         begin(s, static_cast<std::size_t>(v - versions_.begin()), {}, {});
     }
+    void perform(drop_snapshot& d) { drop(d.version); }
     void perform(make_shell& m) {
         making_.emplace(m.shell, m.size.bytes());
         at(1ms, {{}, 0, event::made, {}, m.shell, {}, 0});
@@ -698,8 +758,13 @@ class world {
                 break;
             }
             case 3:
-                v.policy.snapshot = !v.policy.snapshot;
-                fsm_.set_snapshot(v.id, v.policy.snapshot, now_);
+                if (v.retired) break;
+                if (chance(dice_, 0.7)) {
+                    hold_snapshot(v);
+                } else {
+                    v.policy.snapshot = v.held = v.stored = false;
+                    fsm_.lose_snapshot(v.id, now_);
+                }
                 break;
             case 4: {  // a new version of the function takes its place
                 const book_version old = v;
@@ -767,7 +832,7 @@ class world {
     std::map<shell_id, std::uint64_t> making_;
     std::vector<environment_id> evicted_;
     std::uint64_t order_ = 1, decisions_ = 0, events_seen_ = 0, idle_wakes_ = 0;
-    std::uint64_t budget_checks_ = 0;
+    std::uint64_t budget_checks_ = 0, dropped_ = 0, fetched_ = 0;
     bool shut_ = false;
     std::size_t most_running_ = 0, most_shells_ = 0;
 };
@@ -871,13 +936,17 @@ std::vector<arrival> azure(dice& d, std::size_t n, std::size_t versions) {
     return all;
 }
 
-void run_through(scenario s) {
+struct of_snapshots {
+    std::uint64_t dropped = 0, fetched = 0;
+};
+of_snapshots run_through(scenario s) {
     world w(std::move(s));
     w.run();
     w.require_only_kept_ones_left();
     w.drain();
     w.shut_down();
     CHECK(w.budget_checks() > 0);
+    return {w.dropped(), w.fetched()};
 }
 
 scenario small(std::uint64_t seed, std::size_t versions) {
@@ -969,6 +1038,7 @@ TEST_CASE("a trace in the shape of the Azure Functions one is served from few sh
 
 TEST_CASE(
     "policies, reservations, snapshots and versions change under traffic, and nothing leaks") {
+    of_snapshots all;
     for (std::uint64_t seed = 41; seed <= 64; ++seed) {
         dice d(seed);
         scenario s = small(seed, 5);
@@ -976,8 +1046,11 @@ TEST_CASE(
         s.policy_changes = 0.05;
         s.failures = 0.05;
         s.check_each = 2;
-        run_through(std::move(s));
+        const of_snapshots one = run_through(std::move(s));
+        all.dropped += one.dropped, all.fetched += one.fetched;
     }
+    CHECK(all.dropped > 20);
+    CHECK(all.fetched > 5);
 }
 
 TEST_CASE("a shutdown in the middle of the traffic leaves nothing") {

@@ -41,6 +41,26 @@ hearth::response ask(hearth::worker::deployed_version& f,
     return *r;
 }
 
+struct told final : hearth::observer {
+    void on_log(const hearth::log_record& r) override {
+        const std::lock_guard lock(mutex);
+        text += std::string(r.message) + '\n';
+    }
+    std::mutex mutex;
+    std::string text;
+};
+
+/// Memory of snapshots that this process has.
+std::ptrdiff_t snapshots_in_memory() {
+    return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"),
+                                 [](const auto& fd) {
+                                     std::error_code gone;  // the directory's own
+                                     return std::filesystem::read_symlink(fd.path(), gone)
+                                                .string()
+                                                .find("memfd:hearth-snapshot") != std::string::npos;
+                                 });
+}
+
 }  // namespace
 
 TEST_CASE("init runs once: then every start is restored, and begins where init ended") {
@@ -61,7 +81,7 @@ TEST_CASE("init runs once: then every start is restored, and begins where init e
     CHECK(second.payload == "2");
 }
 
-TEST_CASE("what snapshots hold is known, and charged to nobody") {
+TEST_CASE("what snapshots hold is known, and charged to no environment") {
     auto w = make();
     auto s = spec("snapshot_guest");
     s.pool.max_idle = 0;
@@ -78,6 +98,72 @@ TEST_CASE("what snapshots hold is known, and charged to nobody") {
     CHECK(w->metrics().snapshot_memory.bytes() > one);
     g.reset();
     CHECK(w->metrics().snapshot_memory.bytes() == one);
+}
+
+TEST_CASE("a budget with room for an environment but not its snapshot: every start is cold") {
+    const auto observer = std::make_shared<told>();
+    auto o = options();
+    o.observer = observer;
+    o.memory_budget = hearth::byte_count(128u << 20);
+    auto w = make(o);
+    auto s = spec("snapshot_guest");
+    auto f = w->deploy(s);
+    s.function_name += "2", s.function_arn += "2";
+    auto g = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    CHECK(w->metrics().pool.idle == 1);  // of use: it is what there is
+    CHECK(snapshots_in_memory() == 0);
+    CHECK(observer->text.find("the snapshot of " + f->spec().function_name + " needs ") !=
+          std::string::npos);
+    CHECK(observer->text.find("0 MB are free of the memory budget of 128 MB: its starts stay "
+                              "cold until there is room; raise memory_budget") !=
+          std::string::npos);
+    CHECK(ask(*f, "count").report.start == start_kind::warm);
+    REQUIRE(g->initialize().has_value());
+    observer->text.clear();
+    for (auto& each : {f, g, f}) {
+        const auto r = ask(*each, "count");
+        CHECK(r.payload == "1");
+        CHECK(r.report.start == start_kind::cold);
+    }
+    CHECK(observer->text.empty());  // said once of each
+    CHECK(w->metrics().snapshot_memory.bytes() == 0);
+    CHECK(snapshots_in_memory() == 0);
+}
+
+TEST_CASE("a snapshot that goes for want of memory is read from disk again, else init runs again") {
+    const bool on_disk = GENERATE(true, false);
+    const temporary_directory directory;
+    auto s = spec("snapshot_guest");
+    s.pool.max_idle = 0;
+    const auto size = [&] {
+        auto w = make();
+        auto f = w->deploy(s);
+        REQUIRE(f->initialize().has_value());
+        return w->metrics().snapshot_memory.bytes();
+    }();
+    auto o = options();
+    if (on_disk) o.snapshot_directory = directory.path();
+    o.memory_budget = hearth::byte_count((128u << 20) + size * 3 / 2);
+    auto w = make(o);
+    auto f = w->deploy(s);
+    s.function_name += "2", s.function_arn += "2";
+    auto g = w->deploy(s);
+    REQUIRE(f->initialize().has_value());
+    REQUIRE(g->initialize().has_value());  // no room for both
+    for (auto& each : {f, g, f}) {
+        CHECK(soon([] { return snapshots_in_memory() == 1; }));
+        const auto r = ask(*each, "count");
+        CHECK(r.payload == "1");
+        CHECK(r.report.start == (on_disk ? start_kind::restored : start_kind::cold));
+        CHECK(r.report.boot.count() > 0);
+        const auto m = w->metrics();
+        CHECK(m.guest_memory + m.snapshot_memory <= o.memory_budget);
+        CHECK(m.snapshot_memory.bytes() > 0);
+    }
+    // Kept, it serves the next.
+    CHECK(ask(*f, "count").report.start == start_kind::restored);
+    CHECK(soon([] { return snapshots_in_memory() == 1; }));
 }
 
 TEST_CASE("without snapshots every start is cold, and the environment of deployment is kept") {
@@ -390,15 +476,6 @@ TEST_CASE(
     CHECK(soon([&] { return w->metrics().pool.idle >= 2; }));
     CHECK(ask(*f, "1").report.start == start_kind::warm);
 }
-
-struct told final : hearth::observer {
-    void on_log(const hearth::log_record& r) override {
-        const std::lock_guard lock(mutex);
-        text += std::string(r.message) + '\n';
-    }
-    std::mutex mutex;
-    std::string text;
-};
 
 TEST_CASE("who asks is told of random bytes that init drew and all environments share") {
     auto o = options();

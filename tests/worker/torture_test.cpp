@@ -258,7 +258,8 @@ class torture {
     void look() {
         while (!stop_) {
             const auto m = worker_->metrics();
-            if (m.guest_memory > m.memory_budget) note("over the memory budget");
+            if (m.guest_memory + m.snapshot_memory > m.memory_budget)
+                note("over the memory budget");
             if (m.concurrent_executions > m.concurrency_limit) note("over the account limit");
             std::this_thread::sleep_for(1ms);
         }

@@ -114,7 +114,7 @@ function showFigures(s) {
     [count(s.totals.running), `running, of ${count(s.totals.concurrency_limit)} at most`],
     [count(e.idle_attached + e.idle_detached), `idle environments, ${count(e.idle_detached)} without a microVM`],
     [count(s.shells.in_use), `microVMs in use, ${count(s.shells.free)} free`],
-    [bytes(s.memory.charged_bytes), s.memory.budget_bytes ? `memory, of ${bytes(s.memory.budget_bytes)}` : 'memory, no limit set'],
+    [bytes(s.memory.charged_bytes + s.memory.snapshot_bytes), `memory, ${bytes(s.memory.snapshot_bytes)} of it snapshots, ${s.memory.budget_bytes ? `of ${bytes(s.memory.budget_bytes)}` : 'no limit set'}`],
     [count(s.totals.errors + s.totals.init_failures), `errors, ${count(s.totals.throttles)} throttled`],
     [count(s.totals.events_queued), 'events queued']];
   const place = $('figures');
