@@ -76,6 +76,7 @@ json::object of(const recent_invocation& i) {
             {"request_id", printable(r.request_id)},
             {"error", printable(i.function_error)},
             {"start", word(to_string(r.start))},
+            {"why", explain_start(r)},
             {"reattached", r.reattached},
             {"vm_ms", ms(r.vm)},
             {"boot_ms", ms(r.boot)},

@@ -149,6 +149,8 @@ struct start {
     environment_id environment;
     version_id version;
     start_kind kind = start_kind::cold;
+    start_reason reason = start_reason::none;     ///< of one for an invocation
+    cold_reason no_snapshot = cold_reason::none;  ///< of a cold one
     shell_grant shell;
     std::vector<environment_id> evict;  ///< terminate, report destroyed
     std::vector<version_id> drop;       ///< let go of their snapshots

@@ -131,6 +131,7 @@ void pool_fsm::state::let_go(version& v) {
 /// For want of memory. Its shells hold it too.
 void pool_fsm::state::drop(version& v) {
     let_go(v);
+    v.no_snapshot = cold_reason::dropped;
     ++counters.snapshots_dropped;
     while (!v.free_shells.empty()) destroy(shells[v.free_shells.front()], pending);
 }
@@ -237,6 +238,13 @@ void pool_fsm::state::bind_tenant(environment& e, version& v, std::string_view n
 
 // -- starts
 
+start_reason pool_fsm::state::why_none_is_idle(const version& v) {
+    if (!v.counts.live()) return v.last_end;
+    if (!v.counts.idle()) return start_reason::busy;
+    return v.policy.isolation == isolation::tenant ? start_reason::other_tenants
+                                                   : start_reason::detaching;
+}
+
 decision pool_fsm::state::start_one(version& v,
                                     std::string_view tenant_name,
                                     bool ahead,
@@ -254,6 +262,8 @@ decision pool_fsm::state::start_one(version& v,
         fetched = 0;
     }
     start s;
+    if (!ahead) s.reason = why_none_is_idle(v);
+    if (!restored) s.no_snapshot = v.policy.snapshot ? cold_reason::no_room : v.no_snapshot;
     if (restored) {
         unlist_snapshot(v);
     } else if (own) {
@@ -395,18 +405,23 @@ void pool_fsm::state::end(environment& e, ending why, bool tell) {
     switch (why) {
         case ending::expired:
             ++counters.expired;
+            v.last_end = start_reason::expired;
             break;
         case ending::evicted:
             ++counters.evicted;
+            v.last_end = start_reason::evicted;
             break;
         case ending::surplus:
             ++counters.surplus;
+            v.last_end = start_reason::surplus;
             break;
         case ending::destroyed:
             ++counters.destroyed;
+            v.last_end = start_reason::destroyed;
             break;
         case ending::failed:
             ++counters.failed_starts;
+            v.last_end = start_reason::failed;
             break;
     }
     note_lack(v);

@@ -216,6 +216,7 @@ bool pool_fsm::hold_snapshot(version_id which, byte_count size, bool stored, tim
     v->stored = stored;
     s.let_go(*v);
     v->snapshot = size.bytes();
+    v->no_snapshot = cold_reason::no_room;
     if (!s.room_for(v->snapshot, *v, 0)) return false;
     s.evict_above_budget(v->snapshot);
     s.hold(*v);
@@ -228,6 +229,7 @@ void pool_fsm::lose_snapshot(version_id which, time_point now) {
     version* v = s.versions.find(which);
     if (!v) return;
     v->stored = false;
+    v->no_snapshot = cold_reason::lost;
     s.let_go(*v);
 }
 
@@ -460,7 +462,11 @@ void pool_fsm::give_up(environment_id which, time_point now) {
     state& s = *s_;
     s.advance(now);
     environment* e = s.environments.find(which);
-    if (e && e->phase == phase::idle) s.end(*e, state::ending::surplus, false);
+    if (!e || e->phase != phase::idle) return;
+    start_reason& last_end = s.versions[e->version].last_end;
+    const start_reason before = last_end;
+    s.end(*e, state::ending::surplus, false);
+    last_end = before;  // it was nobody's
 }
 
 void pool_fsm::set_detachable(environment_id which, bool detachable, time_point now) {

@@ -122,6 +122,8 @@ struct version {
     bool stored = false;         ///< on disk
     time_point since;            ///< in the next
     link in_snapshots;           ///< held, no live environment: state::idle_snapshots
+    cold_reason no_snapshot = cold_reason::not_taken;  ///< where there is none
+    start_reason last_end = start_reason::first;       ///< of its environments
     time_point retry_at = at_once;
     nanoseconds backoff{};
 
@@ -193,6 +195,7 @@ struct pool_fsm::state {
     /// Decides what the passing of time has decided.
     void advance(time_point& now);
     [[nodiscard]] environment* find_idle(version& v, std::string_view tenant_name);
+    [[nodiscard]] static start_reason why_none_is_idle(const version& v);
     decision start_one(version& v, std::string_view tenant_name, bool ahead, bool may_evict);
     /// @param not_evictable  of what may be evicted, what `v` needs itself
     [[nodiscard]] bool room_for(std::uint64_t bytes, const version& v, std::uint64_t not_evictable);

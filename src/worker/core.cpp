@@ -408,6 +408,8 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
     const version_spec& spec = version.data->spec;
     auto e = std::make_unique<environment>(version.data, options_, watch_, network_);
     e->id = w.id;
+    e->why = w.reason;
+    e->no_snapshot = w.no_snapshot;
     const auto begin = [&]() -> result<void> {
         if (version.data->files.has_error()) return version.data->files.error();
         auto snapshot = kind == start_kind::restored ? version.snapshot : nullptr;
@@ -417,7 +419,10 @@ result<core::assigned> core::start(work_order w, start_kind kind, const version_
             const auto start = steady_clock::now();
             snapshot = fetch_snapshot(w.id, *version.data);
             read_time = steady_clock::now() - start;
-            if (!snapshot) kind = start_kind::cold;
+            if (!snapshot) {
+                kind = start_kind::cold;
+                e->no_snapshot = cold_reason::lost;
+            }
         }
         HEARTH_TRY(auto resources,
                    fetch(w, spec.memory, snapshot ? snapshot->image.get() : nullptr));
@@ -534,6 +539,10 @@ result<core::assigned> core::decide(pool::version_id version, Ask ask) {
             auto& s = std::get<pool::start>(d);
             kind = s.kind;
             w = order(s.environment, s.shell, s.evict, s.drop);
+            if (!s.ahead) {
+                w.reason = s.reason;
+                w.no_snapshot = entry->snapshot_wanted ? s.no_snapshot : cold_reason::off;
+            }
         }
         v = *entry;
         wake_if_due();

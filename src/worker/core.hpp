@@ -156,6 +156,8 @@ class core {
         std::vector<std::shared_ptr<const version_snapshot>> dropped;
         environment_ptr detached_for_it;
         std::optional<detail::shell> shell;  ///< a free one
+        start_reason reason = start_reason::none;
+        cold_reason no_snapshot = cold_reason::none;
     };
 
     // With mutex_ held:

@@ -572,6 +572,8 @@ response environment::take_response() {
     if (start_ != start_kind::warm) {
         report.init = init_time_;
         report.snapshot = snapshot_time_;
+        report.reason = std::exchange(why, start_reason::none);
+        report.no_snapshot = std::exchange(no_snapshot, cold_reason::none);
         billed += boot_time_ + init_time_;
     }
     report.duration = duration_;

@@ -196,6 +196,8 @@ class environment final : private detail::sandbox_streams,
     pool::environment_id id;       ///< the pool's
     bool in_pool = false;          ///< the pool knows that it has started
     bool ahead = false;            ///< started for no invocation
+    start_reason why = start_reason::none;        ///< of its start, until that was reported
+    cold_reason no_snapshot = cold_reason::none;  ///< so too
     static constexpr std::size_t at_rest = SIZE_MAX;
     std::size_t running_slot = at_rest;  ///< the core's
 

@@ -130,7 +130,7 @@ class page(test_case):
             self.assertRegex(tab.value(row + ".cells[3].textContent"), r"^[\d.]+ (µs|ms|s)$")
             tab.press(f'#recent tr[data-request="{request}"] button', "Space")
             detail = tab.wait(row + ".nextSibling?.innerText")
-            self.assertIn("No environment was idle", detail)
+            self.assertIn("No environment was idle: it was the first start of this version", detail)
             self.assertRegex(detail, r"(?s)microVM \(vm\)\n[\d.]+ (µs|ms)")
             self.assertIn("REPORT RequestId: " + request, detail)
             self.assertIn("START RequestId: " + request, tab.text("#logs"))

@@ -115,6 +115,72 @@ TEST_CASE("a start is restored when there is a snapshot, else cold") {
     CHECK(p.fsm.counters().restored_starts == 1);
 }
 
+TEST_CASE("a start says why no environment was idle, and why it is cold") {
+    pool_options o = no_spares();
+    o.memory_budget = memory * 2;
+    pool_at_work p(o);
+    version_policy policy = plain();
+    policy.max_idle = 1;
+    const version_id v = p.deploy(policy);
+    const auto next = [&](version_id of, std::string_view tenant = {}) {
+        const auto s = p.arrive<start>(of, tenant);
+        for (const auto e : s.evict) p.fsm.destroyed(e, shell_fate::gone, p.now);
+        REQUIRE(p.fsm.started(s.environment, true, p.now));
+        return s;
+    };
+    const auto prepared = std::get<start>(p.fsm.prepare(v, p.now));
+    CHECK(prepared.reason == start_reason::none);
+    REQUIRE(p.fsm.started(prepared.environment, true, p.now));
+    p.fsm.give_up(prepared.environment, p.now);
+    p.fsm.destroyed(prepared.environment, shell_fate::gone, p.now);
+
+    const auto a = next(v);
+    CHECK(a.reason == start_reason::first);
+    CHECK(a.no_snapshot == cold_reason::not_taken);
+    REQUIRE(p.fsm.hold_snapshot(v, 1_MiB, false, p.now));
+    p.finish(a.environment, false);
+    p.fsm.destroyed(a.environment, shell_fate::gone, p.now);
+    const auto b = next(v);
+    CHECK(b.reason == start_reason::destroyed);
+    CHECK(b.no_snapshot == cold_reason::none);
+    p.finish(b.environment);
+    p.now += 15min;
+    CHECK(p.due<terminate>().size() == 1);
+    p.fsm.destroyed(b.environment, shell_fate::gone, p.now);
+    const auto c = next(v);
+    CHECK(c.reason == start_reason::expired);
+
+    // Two of another take all the room there is.
+    const version_id w = p.deploy();
+    p.finish(c.environment);
+    const auto d = next(w), e = next(w);
+    CHECK(e.reason == start_reason::busy);
+    p.finish(d.environment), p.finish(e.environment);
+    const auto f = next(v);
+    CHECK(f.reason == start_reason::evicted);
+    CHECK(f.kind == start_kind::cold);
+    CHECK(f.no_snapshot == cold_reason::dropped);
+    p.finish(f.environment);
+
+    REQUIRE(p.fsm.set_policy(v, plain(), p.now).has_value());
+    policy.max_idle = 0;
+    REQUIRE(p.fsm.set_policy(v, policy, p.now).has_value());
+    CHECK(p.due<terminate>().size() == 1);
+    p.fsm.destroyed(f.environment, shell_fate::gone, p.now);
+    CHECK_FALSE(p.fsm.hold_snapshot(v, memory * 3, true, p.now));
+    const auto g = next(v);
+    CHECK(g.reason == start_reason::surplus);
+    CHECK(g.no_snapshot == cold_reason::no_room);
+
+    policy.isolation = isolation::tenant;
+    policy.max_idle = unlimited;
+    const version_id x = p.deploy(policy);
+    p.finish(g.environment);
+    const auto h = next(x, "one");
+    p.finish(h.environment);
+    CHECK(next(x, "two").reason == start_reason::other_tenants);
+}
+
 TEST_CASE("a snapshot is charged once for its version, for as long as anything can start from it") {
     pool_at_work p;
     const version_id v = p.deploy();

@@ -37,3 +37,16 @@ TEST_CASE("the REPORT line has Lambda's fields, true ones") {
     r.reattached = true;
     CHECK(to_string(r).ends_with("Start: warm (reattached: vm 0.50 ms, restore 1.00 ms)"));
 }
+
+TEST_CASE("why an invocation was not warm is said in a sentence or two") {
+    hearth::invocation_report r;
+    CHECK(explain_start(r).empty());
+    r.start = hearth::start_kind::restored;
+    r.reason = hearth::start_reason::busy;
+    CHECK(explain_start(r) == "No environment was idle: all of this version were busy.");
+    r.start = hearth::start_kind::cold;
+    r.no_snapshot = hearth::cold_reason::not_taken;
+    CHECK(explain_start(r) ==
+          "No environment was idle: all of this version were busy. There was no snapshot to clone: "
+          "none was taken yet.");
+}

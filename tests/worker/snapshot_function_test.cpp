@@ -74,10 +74,13 @@ TEST_CASE("init runs once: then every start is restored, and begins where init e
     CHECK(first.report.start == start_kind::restored);
     CHECK(first.report.boot.count() > 0);
     CHECK(first.report.init.count() == 0);
+    CHECK(first.report.reason == hearth::start_reason::first);
+    CHECK(first.report.no_snapshot == hearth::cold_reason::none);
     CHECK(first.payload == "1");
     CHECK(first.log_tail.find("init\n") == std::string::npos);
     const auto second = ask(*f, "\"count\"");
     CHECK(second.report.start == start_kind::warm);
+    CHECK(second.report.reason == hearth::start_reason::none);
     CHECK(second.payload == "2");
 }
 
@@ -125,6 +128,8 @@ TEST_CASE("a budget with room for an environment but not its snapshot: every sta
         const auto r = ask(*each, "count");
         CHECK(r.payload == "1");
         CHECK(r.report.start == start_kind::cold);
+        CHECK(r.report.reason == hearth::start_reason::evicted);
+        CHECK(r.report.no_snapshot == hearth::cold_reason::no_room);
     }
     CHECK(observer->text.empty());  // said once of each
     CHECK(w->metrics().snapshot_memory.bytes() == 0);
@@ -157,6 +162,8 @@ TEST_CASE("a snapshot that goes for want of memory is read from disk again, else
         CHECK(r.payload == "1");
         CHECK(r.report.start == (on_disk ? start_kind::restored : start_kind::cold));
         CHECK(r.report.boot.count() > 0);
+        CHECK(r.report.no_snapshot ==
+              (on_disk ? hearth::cold_reason::none : hearth::cold_reason::dropped));
         const auto m = w->metrics();
         CHECK(m.guest_memory + m.snapshot_memory <= o.memory_budget);
         CHECK(m.snapshot_memory.bytes() > 0);
@@ -173,7 +180,11 @@ TEST_CASE("without snapshots every start is cold, and the environment of deploym
     s.pool.max_idle = 0;
     auto f = w->deploy(s);
     CHECK(ask(*f, "\"count\"").report.start == start_kind::cold);
-    CHECK(ask(*f, "\"count\"").report.start == start_kind::cold);
+    const auto again = ask(*f, "\"count\"");
+    CHECK(again.report.start == start_kind::cold);
+    CHECK(explain_start(again.report) ==
+          "No environment was idle: the last was given up, as no more are kept (max_idle). There "
+          "was no snapshot to clone: this function has none (HEARTH_SNAPSHOT=off).");
     CHECK(ask(*f, "\"count\"").payload == "1");
 
     s.pool.max_idle = 1;

@@ -174,10 +174,11 @@ const clock = seconds => new Date(seconds * 1000).toLocaleTimeString('en-GB');
 
 function why(i) {
   if (i.start === 'cold')
-    return 'No environment was idle and there was no snapshot to clone: a microVM was taken (vm), the program was loaded (boot) and its ' +
-      'init ran' + (i.snapshot_ms ? '; then the snapshot was taken that later starts are cloned from.' : '.');
+    return (i.why || 'No environment was idle and there was no snapshot to clone.') + ' A microVM was taken (vm), the program was loaded (boot) ' +
+      'and its init ran' + (i.snapshot_ms ? '; then the snapshot was taken that later starts are cloned from.' : '.');
   if (i.start === 'restored')
-    return 'No environment was idle: a microVM was taken (vm) and the snapshot that was made after init was cloned into it (restore)' +
+    return (i.why || 'The environment had just been made or brought back to its snapshot.') +
+      ' A microVM was taken (vm) and the snapshot that was made after init was cloned into it (restore)' +
       (i.init_ms ? '; then the restore hooks ran (init).' : '.');
   if (i.reattached)
     return 'An idle environment was there but had given its microVM back: it got another (vm), and what it had written was put there (restore).';
