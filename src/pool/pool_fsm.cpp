@@ -233,6 +233,11 @@ void pool_fsm::lose_snapshot(version_id which, time_point now) {
     s.let_go(*v);
 }
 
+bool pool_fsm::has_snapshot(version_id which) const noexcept {
+    const version* v = s_->versions.find(which);
+    return v && v->policy.snapshot;
+}
+
 bool pool_fsm::wants_snapshot(version_id which) const {
     version* v = s_->versions.find(which);
     return v && !v->policy.snapshot && s_->room_for(v->snapshot, *v, 0);

@@ -99,6 +99,8 @@ class pool_fsm {
                                      time_point now);
     /// It is not on disk either: starts are cold. Environments that are there keep what they have.
     void lose_snapshot(version_id version, time_point now);
+    /// Held, or stored.
+    [[nodiscard]] bool has_snapshot(version_id version) const noexcept;
     /// Whether one is to be taken: it has none, and there is room for one as large as its last.
     [[nodiscard]] bool wants_snapshot(version_id version) const;
     /// Admits nothing more; idle environments are due for termination, running ones when they

@@ -227,8 +227,7 @@ void core::remove(pool::version_id version) {
 
 bool core::has_snapshot(pool::version_id version) const {
     const std::lock_guard lock(mutex_);
-    const version_entry* v = find(version);
-    return v && v->snapshot;
+    return pool_.has_snapshot(version);
 }
 
 // -- what is at rest; under the lock
@@ -510,6 +509,7 @@ result<core::assigned> core::decide(pool::version_id version, Ask ask) {
     version_entry v;
     environment_ptr again;
     start_kind kind = start_kind::cold;
+    bool ahead = false;
     {
         const std::lock_guard lock(mutex_);
         if (interrupting_) return error(errc::shutting_down);
@@ -538,8 +538,9 @@ result<core::assigned> core::decide(pool::version_id version, Ask ask) {
         } else {
             auto& s = std::get<pool::start>(d);
             kind = s.kind;
+            ahead = s.ahead;
             w = order(s.environment, s.shell, s.evict, s.drop);
-            if (!s.ahead) {
+            if (!ahead) {
                 w.reason = s.reason;
                 w.no_snapshot = entry->snapshot_wanted ? s.no_snapshot : cold_reason::off;
             }
@@ -552,8 +553,9 @@ result<core::assigned> core::decide(pool::version_id version, Ask ask) {
         return assigned{std::move(e), start_kind::warm};
     }
     HEARTH_TRY(auto made, start(std::move(w), kind, v));
+    made.env->ahead = ahead;
     if (made.env->initialised()) {
-        {
+        if (!ahead) {  // else it has started, and is idle, when it is given back
             const std::lock_guard lock(mutex_);
             made.env->in_pool = pool_.started(made.env->id, true, steady_clock::now());
         }
@@ -572,10 +574,7 @@ result<core::assigned> core::assign(pool::version_id version, const std::string&
 }
 
 result<core::assigned> core::prepare(pool::version_id version) {
-    HEARTH_TRY(auto made,
-               decide(version, [&](pool::time_point now) { return pool_.prepare(version, now); }));
-    made.env->ahead = true;
-    return made;
+    return decide(version, [&](pool::time_point now) { return pool_.prepare(version, now); });
 }
 
 void core::take_snapshot(environment& e) {

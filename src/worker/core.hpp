@@ -87,7 +87,7 @@ class core {
     /// An environment: idle and with a shell, or `cold` and to be initialised.
     /// @errors errc::throttled, no_room, shutting_down; those of environment::load
     result<assigned> assign(pool::version_id version, const std::string& tenant);
-    /// A cold one for no invocation. @errors as assign
+    /// One for no invocation, to be initialised if it is cold. @errors as assign
     result<assigned> prepare(pool::version_id version);
     /// One that was loaded is at its restore point, or idle without having had one: takes the
     /// version's snapshot if there is none yet, and keeps it if the memory budget has room.

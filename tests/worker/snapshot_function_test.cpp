@@ -136,6 +136,31 @@ TEST_CASE("a budget with room for an environment but not its snapshot: every sta
     CHECK(snapshots_in_memory() == 0);
 }
 
+TEST_CASE("a stored snapshot that the budget has no room for: nothing is initialised for it") {
+    const temporary_directory directory;
+    auto o = options();
+    o.snapshot_directory = directory.path();
+    const auto s = spec("snapshot_guest");
+    REQUIRE(make(o)->deploy(s)->initialize().has_value());
+    o.memory_budget = hearth::byte_count(128u << 20);
+    auto w = make(o);
+    auto other = spec("function_http");
+    other.snapshot = false;
+    auto g = w->deploy(other);
+    endless busy(*g);
+    REQUIRE(soon([&] { return w->metrics().pool.running == 1; }));
+    auto f = w->deploy(s);
+    CHECK(soon([] { return snapshots_in_memory() == 0; }));
+    CHECK(f->initialize().has_value());
+    CHECK(w->metrics().pool.starts_ahead == 0);
+    busy.cancel();
+    CHECK(busy.end() == boost::asio::error::operation_aborted);
+    const auto r = ask(*f, "count");
+    CHECK(r.report.start == start_kind::cold);
+    CHECK(r.report.no_snapshot == hearth::cold_reason::no_room);
+    CHECK(w->metrics().snapshot_memory.bytes() == 0);
+}
+
 TEST_CASE("a snapshot that goes for want of memory is read from disk again, else init runs again") {
     const bool on_disk = GENERATE(true, false);
     const temporary_directory directory;
