@@ -28,7 +28,7 @@ enum class start_reason : std::uint8_t {
     expired,        ///< the last one was idle for idle_ttl
     evicted,        ///< the last one went for want of memory (runtime_options::memory_budget)
     surplus,        ///< the last one was more than max_idle, or than is kept
-    destroyed,      ///< the last one ended with a timeout, an exit or a fault
+    destroyed,      ///< the last one could not serve again: a timeout, exit or fault, isolation
     failed,         ///< the last one could not be started
     other_tenants,  ///< the idle ones were other tenants' (isolation::tenant)
     detaching,      ///< the idle ones were giving their VM shell back at that moment

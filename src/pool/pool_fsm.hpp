@@ -7,7 +7,8 @@
 ///
 /// No threads, no clock, no I/O: the caller serialises the calls and passes `now`; one that lies
 /// before an earlier one counts as that. Every call is O(1) or O(log versions) for each environment
-/// it moves, whatever the number of idle ones; `reuse` and its `released` allocate nothing.
+/// it moves, whatever the number of idle ones; `reuse` and its `released` allocate nothing. But one
+/// that may have to be refused for want of memory looks at every version for a snapshot to drop.
 ///
 /// An environment's life, by the calls that move it:
 ///

@@ -41,7 +41,7 @@ std::string_view text_of(start_reason r) noexcept {
         case start_reason::surplus:
             return "the last was given up, as no more are kept (max_idle)";
         case start_reason::destroyed:
-            return "the last had ended with a timeout, an exit or a fault";
+            return "the last could not serve again (a timeout, an exit, a fault, or its isolation)";
         case start_reason::failed:
             return "the last could not be started";
         case start_reason::other_tenants:
