@@ -25,7 +25,9 @@
 /// refused while it does not keep up, with errc::throttled. Streams and shards are there, and gone,
 /// when the call returns. All records of one put are kept, or none is. Sequence numbers ascend
 /// within a stream, and so within a shard, in the order in which the records were put. A stream on
-/// demand has the four shards it is given at first and is split and merged by its user alone.
+/// demand has the four shards it is given at first and is split and merged by its user alone. A
+/// registered consumer may subscribe to a shard several times at once: none of them takes over from
+/// another.
 ///
 /// Everything here is thread-safe. Handlers are called on their associated executor, never inside
 /// the initiating call. One that is bound to none is called on the streams' own thread, and must
@@ -52,8 +54,8 @@ namespace hearth {
 /// What AWS names where a call is refused. Beside these calls fail with errc::storage_failed,
 /// errc::throttled (the disk does not keep up) and errc::shutting_down.
 enum class stream_errc {
-    resource_not_found = 1,  ///< no such stream or shard
-    resource_in_use,         ///< the name is another stream's; the shard is closed
+    resource_not_found = 1,  ///< no such stream, shard or consumer
+    resource_in_use,         ///< the name is taken; the shard is closed; the stream has consumers
     invalid_argument,
     limit_exceeded,
     expired_iterator,
@@ -113,6 +115,15 @@ struct stream_description {
     std::chrono::hours retention = min_stream_retention;
     stream_time created{};
     std::size_t open_shards = 0;
+    std::size_t consumers = 0;  ///< registered ones
+};
+
+/// One of those that are registered with a stream (enhanced fan-out).
+struct stream_consumer {
+    std::string name{}, stream{};
+    /// STREAM-ARN/consumer/NAME:SECONDS; registered again it has another.
+    std::string arn{};
+    stream_time created{};
 };
 
 /// Where a shard is read from (ShardIteratorType).
@@ -129,12 +140,16 @@ struct stream_read_options {
     std::size_t max_bytes = max_read_bytes;
     /// How long a first record is waited for where there is none, without a thread: 0 to 5 min.
     std::chrono::milliseconds wait{};
+    /// Of the registered consumer that reads; the read fails once it is registered no longer.
+    std::string consumer_arn{};
 };
 
 struct record_page {
     std::vector<stream_record> records{};
     /// Of what follows, fresh for five minutes; empty: the shard is closed and has been read.
     std::string next_iterator{};
+    /// Behind which it goes on (after_sequence_number), also where nothing was read.
+    std::string last_sequence_number{};
     /// How old the next record is that was not returned; zero: there is none.
     std::chrono::milliseconds behind_latest{};
     std::vector<stream_shard> children{};  ///< those that go on where a closed shard ends
@@ -166,6 +181,10 @@ struct shard_page {
     std::vector<stream_shard> shards{};
     bool has_more = false;
 };
+struct consumer_page {
+    std::vector<stream_consumer> consumers{};
+    bool has_more = false;
+};
 
 class data_stream;
 
@@ -180,8 +199,9 @@ class stream_service {
     result<data_stream> create(std::string_view name, const stream_options& options);
     /// @errors here and below: resource_not_found
     [[nodiscard]] result<data_stream> find(std::string_view name) const;
-    /// With its records.
-    result<void> remove(std::string_view name);
+    /// With its records and, unless that is refused, its registered consumers.
+    /// @errors and resource_in_use: it has some
+    result<void> remove(std::string_view name, bool with_consumers = true);
     /// By name, after `after`, at most `max`.
     [[nodiscard]] result<stream_page> list(std::string_view after = {},
                                            std::size_t max = 100) const;
@@ -242,7 +262,25 @@ class stream_service {
     using read_handler = boost::asio::any_completion_handler<void(error, record_page)>;
     void async_read(std::string iterator, stream_read_options options, read_handler handler);
 
-    // Consumers: whoever reads a whole stream may have its places in the shards kept here, on disk,
+    // Registered consumers: names under which a stream is read, by the front's SubscribeToShard, an
+    // event source mapping or a read's options. Here all readers have the whole speed of the disk,
+    // registered or not.
+
+    /// At most 20 of a stream. @errors and invalid_argument, resource_in_use, limit_exceeded
+    result<stream_consumer> register_consumer(std::string_view name, std::string_view consumer);
+    [[nodiscard]] result<stream_consumer> find_consumer(std::string_view name,
+                                                        std::string_view consumer) const;
+    [[nodiscard]] result<stream_consumer> find_consumer(std::string_view arn) const;
+    /// Whoever reads as it hears of it.
+    result<void> deregister_consumer(std::string_view name, std::string_view consumer);
+    /// By name, after `after`, at most `max`.
+    [[nodiscard]] result<consumer_page> consumers(std::string_view name,
+                                                  std::string_view after = {},
+                                                  std::size_t max = 100) const;
+    /// The stream's name in a consumer's ARN; empty as name_of's.
+    [[nodiscard]] std::string stream_of_consumer(std::string_view arn) const;
+
+    // Places: whoever reads a whole stream may have its places in the shards kept here, on disk,
     // under a name of its own, as the Kinesis Client Library keeps them in its lease table. A place
     // goes with its shard.
 
@@ -306,9 +344,9 @@ class data_stream {
                     CompletionToken&& token = {}) {
         return boost::asio::async_initiate<CompletionToken, void(error_code, record_page)>(
             [self = *this](auto handler, std::string i, stream_read_options o) mutable {
-                self.start_read(std::move(i), o, std::move(handler));
+                self.start_read(std::move(i), std::move(o), std::move(handler));
             },
-            token, std::move(iterator), options);
+            token, std::move(iterator), std::move(options));
     }
 
   private:

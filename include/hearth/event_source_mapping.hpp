@@ -38,12 +38,14 @@
 /// restart. A batch that fails, or is answered without a state, is tried again until it is not,
 /// whatever the mapping says of retries.
 ///
-/// What differs from AWS: a new mapping begins at once, so LATEST means its creation; stream
-/// consumers are refused; where nothing comes any more a window ends within seconds, not minutes.
-/// While the function cannot be invoked at all (it was
-/// deleted, is not Active, or its reserved concurrency is zero) no message is received, so none is
-/// used up; a message waits for its batch to fill for half of its visibility timeout at most,
-/// whatever the batching window says.
+/// The source may also be a consumer that is registered with a stream: what is read then is its
+/// stream, for as long as it is registered.
+///
+/// What differs from AWS: a new mapping begins at once, so LATEST means its creation; where nothing
+/// comes any more a window ends within seconds, not minutes. While the function cannot be invoked
+/// at all (it was deleted, is not Active, or its reserved concurrency is zero) no message is
+/// received, so none is used up; a message waits for its batch to fill for half of its visibility
+/// timeout at most, whatever the batching window says.
 
 #include <chrono>
 #include <cstdint>

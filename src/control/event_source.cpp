@@ -27,6 +27,15 @@ bool is_stream(const event_source_mapping& m) {
     return service_of(m.event_source_arn) == "kinesis";
 }
 
+bool is_consumer(const event_source_mapping& m) {
+    return is_stream(m) && m.event_source_arn.find("/consumer/") != std::string::npos;
+}
+
+std::string stream_of(const stream_service& streams, const event_source_mapping& m) {
+    return is_consumer(m) ? streams.stream_of_consumer(m.event_source_arn)
+                          : streams.name_of(m.event_source_arn);
+}
+
 event_source::event_source(event_source_context& all,
                            event_source_mapping m,
                            std::vector<event_pattern> filters)

@@ -30,6 +30,10 @@ std::string_view service_of(std::string_view arn);
 std::string_view region_of(std::string_view arn);  ///< arn:aws:SERVICE:REGION:…
 /// Its source is a stream, not a queue.
 bool is_stream(const event_source_mapping& m);
+/// Its source is a registered consumer of a stream.
+bool is_consumer(const event_source_mapping& m);
+/// The stream's name; empty: its source is none of this region and account.
+std::string stream_of(const stream_service& streams, const event_source_mapping& m);
 
 class event_source;
 using event_source_ptr = std::shared_ptr<event_source>;

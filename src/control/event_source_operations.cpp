@@ -151,12 +151,7 @@ result<void> check_source(std::string_view arn) {
     if (arn.empty()) return refused("Unrecognized event source.");
     const std::string_view service = service_of(arn);
     if (service == "sqs") return {};
-    if (service == "kinesis") {
-        if (arn.find("/consumer/") == arn.npos) return {};
-        return error(errc::unsupported,
-                     "Stream consumers with enhanced fan-out are not implemented by this server "
-                     "yet: a mapping's event source is the stream itself");
-    }
+    if (service == "kinesis") return {};
     for (const auto& [name, product] : others)
         if (service == name)
             return error(errc::unsupported,
@@ -175,14 +170,17 @@ result<std::string> function_arn_of(const control_plane::impl& impl, std::string
 }
 
 error no_stream(const event_source_mapping& m) {
-    return refused("Stream not found: " + m.event_source_arn);
+    return refused((control::is_consumer(m) ? "Consumer not found: " : "Stream not found: ") +
+                   m.event_source_arn);
 }
 
 result<void> check_stream_ends(const control_plane::impl& impl, const event_source_mapping& m) {
     if (!m.on_failure.empty()) HEARTH_CHECK(impl.check_outcome_target(m.on_failure, {}));
-    const std::string stream = impl.streams_.name_of(m.event_source_arn);
-    const auto found = stream.empty() ? result<data_stream>(stream_errc::resource_not_found)
-                                      : impl.streams_.find(stream);
+    const auto found = [&]() -> result<void> {
+        if (control::is_consumer(m)) HEARTH_CHECK(impl.streams_.find_consumer(m.event_source_arn));
+        HEARTH_CHECK(impl.streams_.find(control::stream_of(impl.streams_, m)));
+        return {};
+    }();
     if (!found.has_error()) return {};
     if (found.error().code() != make_error_code(stream_errc::resource_not_found))
         return found.error();
@@ -303,7 +301,7 @@ result<void> begin(stream_service& streams, const event_source_mapping& m) {
     if (m.starting_position == "AT_TIMESTAMP")
         from = {.from = kind::at_time,
                 .time = stream_time(std::chrono::milliseconds(m.starting_position_timestamp))};
-    const auto begun = streams.start_consumer(streams.name_of(m.event_source_arn), m.uuid, from);
+    const auto begun = streams.start_consumer(control::stream_of(streams, m), m.uuid, from);
     if (begun.has_error() &&
         begun.error().code() == make_error_code(stream_errc::resource_not_found))
         return no_stream(m);

@@ -100,7 +100,8 @@ stream_source::stream_source(event_source_context& all,
                              event_source_mapping m,
                              std::vector<event_pattern> filters)
     : event_source(all, std::move(m), std::move(filters)),
-      stream_(owner().streams_.name_of(mapping().event_source_arn)) {}
+      stream_(stream_of(owner().streams_, mapping())),
+      consumer_arn_(is_consumer(mapping()) ? mapping().event_source_arn : std::string()) {}
 
 std::shared_ptr<stream_source> stream_source::self() {
     return std::static_pointer_cast<stream_source>(shared_from_this());
@@ -255,7 +256,8 @@ void stream_source::perform(const shard_ptr& at, shard_poller::read r) {
         renewed(at->iterator),
         {.max_records = std::min(r.max, max_read_records),
          .max_bytes = read_bytes,
-         .wait = iterator_validity},
+         .wait = iterator_validity,
+         .consumer_arn = consumer_arn_},
         asio::bind_cancellation_slot(
             at->cancel_read.slot(),
             asio::bind_executor(thread(), [s = self(), at](const error& failed, record_page page) {

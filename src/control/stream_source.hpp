@@ -71,6 +71,7 @@ class stream_source final : public event_source {
     [[nodiscard]] std::shared_ptr<stream_source> self();
 
     const std::string stream_;
+    const std::string consumer_arn_;  ///< empty: the stream is read without being registered
     // Under the mutex.
     std::map<std::string, shard_ptr, std::less<>> shards_;  ///< those that are read, by id
     bool wanted_ = false, clearing_ = false;

@@ -11,6 +11,7 @@ namespace {
 
 /// A message's payload has 16 MB at most for AWS's own clients; less is nicer to their buffers.
 constexpr std::size_t max_chunk = 256 * 1024;
+constexpr std::string_view event_message = "event";
 
 template <class Integer>
 void append(std::string& out, Integer value) {
@@ -33,15 +34,17 @@ void append_header(std::string& out, std::string_view name, std::string_view val
     out.append(value);
 }
 
+/// `kind`: an "event" or an "exception".
 void append_message(std::string& out,
-                    std::string_view event,
+                    std::string_view kind,
+                    std::string_view type,
                     std::string_view content_type,
                     std::string_view payload) {
     constexpr std::size_t prelude = 8, checksum = 4;
     std::string headers;
-    append_header(headers, ":event-type", event);
+    append_header(headers, ':' + std::string(kind) + "-type", type);
     append_header(headers, ":content-type", content_type);
-    append_header(headers, ":message-type", "event");
+    append_header(headers, ":message-type", kind);
     const std::size_t start = out.size();
     append(out, static_cast<std::uint32_t>(prelude + checksum + headers.size() + payload.size() +
                                            checksum));
@@ -57,7 +60,7 @@ std::string payload_chunks(std::string_view bytes) {
     std::string out;
     while (!bytes.empty()) {
         const auto chunk = bytes.substr(0, max_chunk);
-        append_message(out, "PayloadChunk", "application/octet-stream", chunk);
+        append_message(out, event_message, "PayloadChunk", "application/octet-stream", chunk);
         bytes.remove_prefix(chunk.size());
     }
     return out;
@@ -70,8 +73,18 @@ std::string invoke_complete(std::string_view error_code,
     if (!error_code.empty()) told["ErrorCode"] = error_code;
     if (!error_details.empty()) told["ErrorDetails"] = error_details;
     if (!log_result.empty()) told["LogResult"] = log_result;
+    return json_event("InvokeComplete", boost::json::serialize(told));
+}
+
+std::string json_event(std::string_view type, std::string_view document) {
     std::string out;
-    append_message(out, "InvokeComplete", "application/json", boost::json::serialize(told));
+    append_message(out, event_message, type, "application/json", document);
+    return out;
+}
+
+std::string json_exception(std::string_view type, std::string_view document) {
+    std::string out;
+    append_message(out, "exception", type, "application/json", document);
     return out;
 }
 

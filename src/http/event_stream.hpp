@@ -1,9 +1,10 @@
 #pragma once
 
-/// The frames of application/vnd.amazon.eventstream, in which Lambda sends a streamed response.
+/// The frames of application/vnd.amazon.eventstream, in which Lambda sends a streamed response and
+/// Kinesis a shard's records.
 ///
-/// @source Smithy, "Amazon Event Stream Specification"; service model,
-///   InvokeWithResponseStreamResponseEvent.
+/// @source Smithy, "Amazon Event Stream Specification"; service models,
+///   InvokeWithResponseStreamResponseEvent and SubscribeToShardEventStream.
 
 #include <string>
 #include <string_view>
@@ -18,5 +19,11 @@ std::string payload_chunks(std::string_view bytes);
 std::string invoke_complete(std::string_view error_code,
                             std::string_view error_details,
                             std::string_view log_result);
+
+/// An event whose payload is a JSON document; where the protocol has an event for the response's
+/// other members, "initial-response" comes first.
+std::string json_event(std::string_view type, std::string_view document);
+/// An error that ends the stream.
+std::string json_exception(std::string_view type, std::string_view document);
 
 }  // namespace hearth::http

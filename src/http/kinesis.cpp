@@ -28,6 +28,7 @@ namespace {
 namespace beast_http = boost::beast::http;
 using kind = shard_position::kind;
 using done_handler = std::function<void(answer)>;
+using subscribed_handler = std::function<void(std::unique_ptr<shard_subscription>)>;
 
 /// An operation under way.
 struct context {
@@ -36,6 +37,7 @@ struct context {
     const std::string& name;  ///< the stream's; empty: it has none
     const boost::asio::any_io_executor& executor;
     done_handler done;
+    subscribed_handler subscribed;
 };
 
 /// Of an account: what creating a stream refuses to go beyond.
@@ -265,7 +267,7 @@ result<json::object> create_stream(const context& x) {
 }
 
 result<json::object> delete_stream(const context& x) {
-    taken(x.streams.remove(x.name));
+    taken(x.streams.remove(x.name, x.in.flag("EnforceConsumerDeletion")));
     return nothing();
 }
 
@@ -283,7 +285,7 @@ result<json::object> describe_summary(const context& x) {
     const stream_description d = taken(x.streams.describe(x.name));
     json::object o = write_description(d);
     o["OpenShardCount"] = d.open_shards;
-    o["ConsumerCount"] = 0;
+    o["ConsumerCount"] = d.consumers;
     return json::object{{"StreamDescriptionSummary", std::move(o)}};
 }
 
@@ -401,6 +403,68 @@ result<json::object> list_resource_tags(const context& x) {
     return json::object{{"Tags", std::move(list)}};
 }
 
+// ---- Consumers ----
+
+json::object write_consumer(const stream_consumer& c) {
+    return {{"ConsumerName", c.name},
+            {"ConsumerARN", c.arn},
+            {"ConsumerStatus", "ACTIVE"},
+            {"ConsumerCreationTimestamp", write_time(c.created)}};
+}
+
+/// By its ARN, or its name and its stream's ARN; by all of them where they agree.
+stream_consumer find_consumer(const context& x) {
+    const auto name = x.in.text("ConsumerName"), arn = x.in.text("ConsumerARN");
+    if (!arn && !(name && x.in.says_something("StreamARN")))
+        throw fault(stream_errc::invalid_argument,
+                    "A consumer is told by its ConsumerARN, or by StreamARN and ConsumerName.");
+    stream_consumer found =
+        taken(arn ? x.streams.find_consumer(*arn) : x.streams.find_consumer(x.name, *name));
+    if (found.stream != x.name || (name && *name != found.name))
+        throw fault(stream_errc::invalid_argument,
+                    "ConsumerARN is not of the consumer that StreamARN and ConsumerName tell.");
+    return found;
+}
+
+result<json::object> register_consumer(const context& x) {
+    return json::object{
+        {"Consumer", write_consumer(taken(x.streams.register_consumer(
+                         x.name, x.in.required_text("ConsumerName", "consumerName"))))}};
+}
+
+result<json::object> describe_consumer(const context& x) {
+    const stream_consumer c = find_consumer(x);
+    json::object o = write_consumer(c);
+    o["StreamARN"] = x.streams.arn_of(c.stream);
+    return json::object{{"ConsumerDescription", std::move(o)}};
+}
+
+result<json::object> list_consumers(const context& x) {
+    const std::size_t limit =
+        std::min<std::size_t>(read_limit(x.in, "MaxResults", 100, 10'000), 100);
+    shard_list l{.name = x.name, .filter = {}, .max = limit};
+    if (const auto token = x.in.text("NextToken")) {
+        if (x.in.find("StreamCreationTimestamp"))
+            throw fault(stream_errc::invalid_argument,
+                        "NextToken and StreamCreationTimestamp cannot be provided together.");
+        l.filter = read_token(*token).filter;
+    }
+    const consumer_page page = taken(x.streams.consumers(x.name, l.filter.after_id, limit));
+    json::array list;
+    for (const stream_consumer& each : page.consumers) list.push_back(write_consumer(each));
+    json::object o{{"Consumers", std::move(list)}};
+    if (page.has_more) {
+        l.filter.after_id = page.consumers.back().name;
+        o["NextToken"] = write_token(l);
+    }
+    return o;
+}
+
+result<json::object> deregister_consumer(const context& x) {
+    taken(x.streams.deregister_consumer(x.name, find_consumer(x).name));
+    return nothing();
+}
+
 // ---- Operations on records ----
 
 reply answer_of(const result<json::object>& outcome) {
@@ -452,7 +516,11 @@ void put_records(const context& x) {
                         }));
 }
 
-void get_iterator(const context& x) {
+/// Members of these names; `shown` is what AWS's sentences put before them.
+shard_position read_position(const reader& in,
+                             std::string_view type_name,
+                             std::string_view number_name,
+                             const std::string& shown) {
     struct known {
         std::string_view type;
         kind from;
@@ -462,47 +530,32 @@ void get_iterator(const context& x) {
                                     {"TRIM_HORIZON", kind::trim_horizon},
                                     {"LATEST", kind::latest},
                                     {"AT_TIMESTAMP", kind::at_time}};
-    const std::string type = x.in.required_text("ShardIteratorType", "shardIteratorType");
+    const std::string type = in.required_text(type_name, shown);
     const auto* row = std::ranges::find(all, type, &known::type);
     if (row == std::end(all))
-        not_among("shardIteratorType", type,
+        not_among(shown, type,
                   "AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON");
-    shard_position from{.from = row->from,
-                        .sequence_number = x.in.text("StartingSequenceNumber").value_or("")};
-    if (const auto time = read_time(x.in, "Timestamp"))
+    shard_position from{.from = row->from, .sequence_number = in.text(number_name).value_or("")};
+    if (const auto time = read_time(in, "Timestamp"))
         from.time = *time;
     else if (row->from == kind::at_time)
         throw fault(stream_errc::invalid_argument,
                     "Must specify timestampInSeconds for iterator of type AT_TIMESTAMP.");
-    x.streams.async_iterator(x.name, x.in.required_text("ShardId", "shardId"), std::move(from),
-                             then<std::string>(x, [](const std::string& iterator) {
-                                 return json::object{{"ShardIterator", iterator}};
-                             }));
+    return from;
+}
+
+void get_iterator(const context& x) {
+    x.streams.async_iterator(
+        x.name, x.in.required_text("ShardId", "shardId"),
+        read_position(x.in, "ShardIteratorType", "StartingSequenceNumber", "shardIteratorType"),
+        then<std::string>(x, [](const std::string& iterator) {
+            return json::object{{"ShardIterator", iterator}};
+        }));
 }
 
 json::object write_page(const record_page& page) {
-    json::array records;
-    for (const stream_record& r : page.records)
-        records.push_back(json::object{{"SequenceNumber", r.sequence_number},
-                                       {"ApproximateArrivalTimestamp", write_time(r.arrived)},
-                                       {"Data", to_base64(r.data)},
-                                       {"PartitionKey", r.partition_key},
-                                       {"EncryptionType", "NONE"}});
-    json::object o{{"Records", std::move(records)},
-                   {"MillisBehindLatest", page.behind_latest.count()}};
+    json::object o = write_records(page);
     if (!page.next_iterator.empty()) o["NextShardIterator"] = page.next_iterator;
-    if (page.children.empty()) return o;
-    json::array children;
-    for (const stream_shard& s : page.children) {
-        json::array parents{s.parent_id};
-        if (!s.adjacent_parent_id.empty()) parents.emplace_back(s.adjacent_parent_id);
-        children.push_back(json::object{
-            {"ShardId", s.id},
-            {"ParentShards", std::move(parents)},
-            {"HashKeyRange",
-             {{"StartingHashKey", s.first_hash_key}, {"EndingHashKey", s.last_hash_key}}}});
-    }
-    o["ChildShards"] = std::move(children);
     return o;
 }
 
@@ -513,17 +566,34 @@ void get_records(const context& x) {
         then<record_page>(x, write_page));
 }
 
+void subscribe(const context& x) {
+    const std::string shard_id = x.in.required_text("ShardId", "shardId");
+    const auto start = x.in.object("StartingPosition");
+    if (!start) must_not_be_null("startingPosition");
+    shard_position from = read_position(*start, "Type", "SequenceNumber", "startingPosition.type");
+    std::string arn = taken(x.streams.find_consumer(*x.in.text("ConsumerARN"))).arn;
+    x.streams.async_iterator(
+        x.name, shard_id, std::move(from),
+        boost::asio::bind_executor(
+            x.executor, [streams = x.streams, done = x.done, subscribed = x.subscribed,
+                         arn = std::move(arn)](const error& failed, std::string iterator) mutable {
+                if (failed.code()) return done([failed] { return write_error(failed); });
+                subscribed(std::make_unique<shard_subscription>(std::move(streams), std::move(arn),
+                                                                std::move(iterator)));
+            }));
+}
+
 constexpr operation_row rows[] = {
     {"AddTagsToStream", add_tags, nullptr},
     {"CreateStream", create_stream, nullptr},
     {"DecreaseStreamRetentionPeriod", set_retention<&stream_service::decrease_retention>, nullptr},
     {"DeleteResourcePolicy", nullptr, nullptr},
     {"DeleteStream", delete_stream, nullptr},
-    {"DeregisterStreamConsumer", nullptr, nullptr},
+    {"DeregisterStreamConsumer", deregister_consumer, nullptr},
     {"DescribeAccountSettings", nullptr, nullptr},
     {"DescribeLimits", describe_limits, nullptr},
     {"DescribeStream", describe_stream, nullptr},
-    {"DescribeStreamConsumer", nullptr, nullptr},
+    {"DescribeStreamConsumer", describe_consumer, nullptr},
     {"DescribeStreamSummary", describe_summary, nullptr},
     {"DisableEnhancedMonitoring", nullptr, nullptr},
     {"EnableEnhancedMonitoring", nullptr, nullptr},
@@ -532,7 +602,7 @@ constexpr operation_row rows[] = {
     {"GetShardIterator", nullptr, get_iterator},
     {"IncreaseStreamRetentionPeriod", set_retention<&stream_service::increase_retention>, nullptr},
     {"ListShards", list_shards, nullptr},
-    {"ListStreamConsumers", nullptr, nullptr},
+    {"ListStreamConsumers", list_consumers, nullptr},
     {"ListStreams", list_streams, nullptr},
     {"ListTagsForResource", list_resource_tags, nullptr},
     {"ListTagsForStream", list_tags, nullptr},
@@ -540,12 +610,12 @@ constexpr operation_row rows[] = {
     {"PutRecord", nullptr, put_record},
     {"PutRecords", nullptr, put_records},
     {"PutResourcePolicy", nullptr, nullptr},
-    {"RegisterStreamConsumer", nullptr, nullptr},
+    {"RegisterStreamConsumer", register_consumer, nullptr},
     {"RemoveTagsFromStream", remove_tags, nullptr},
     {"SplitShard", split_shard, nullptr},
     {"StartStreamEncryption", nullptr, nullptr},
     {"StopStreamEncryption", nullptr, nullptr},
-    {"SubscribeToShard", nullptr, nullptr},
+    {"SubscribeToShard", nullptr, subscribe},
     {"TagResource", add_tags, nullptr},
     {"UntagResource", remove_tags, nullptr},
     {"UpdateAccountSettings", nullptr, nullptr},
@@ -569,6 +639,16 @@ std::string stream_in(const stream_service& streams, const operation_row& row, c
         throw fault(stream_errc::invalid_argument,
                     "NextToken and StreamName cannot be provided together.");
     if (token) return read_token(*token).name;
+    if (const auto arn = in.text("ConsumerARN")) {
+        std::string name = streams.stream_of_consumer(*arn);
+        if (name.empty())
+            throw fault(stream_errc::resource_not_found, "Consumer " + *arn + " not found.");
+        if (const auto stream = in.text("StreamARN"); stream && *stream != streams.arn_of(name))
+            throw fault(stream_errc::invalid_argument,
+                        "ConsumerARN is not of a consumer of the stream that StreamARN tells.");
+        return name;
+    }
+    if (row.name == "SubscribeToShard") must_not_be_null("consumerARN");
     for (const std::string_view member : {"StreamARN", "ResourceARN"}) {
         const auto arn = in.text(member);
         if (!arn || in.says_something("StreamName")) continue;
@@ -589,7 +669,8 @@ void start(control_plane& control,
            std::string_view body,
            const access_key* by,
            const boost::asio::any_io_executor& executor,
-           done_handler done) {
+           done_handler done,
+           subscribed_handler subscribed) {
     const auto refuse_with = [&](reply r) { done([r = std::move(r)] { return r; }); };
     if (what.how == protocol::cbor)
         return refuse_with(json_protocol::fault(
@@ -618,7 +699,7 @@ void start(control_plane& control,
             return refuse_with(json_protocol::fault(
                 "UnknownOperationException",
                 std::string(row->name) + " is not implemented by this server yet"));
-        const context x{control.streams(), in, name, executor, done};
+        const context x{control.streams(), in, name, executor, done, subscribed};
         if (row->start) return row->start(x);
         refuse_with(answer_of(row->manage(x)));
     } catch (const error& e) {

@@ -7,6 +7,7 @@
 
 #include "http/reply.hpp"
 #include "http/service.hpp"
+#include "http/shard_subscription.hpp"
 
 #include <hearth/control.hpp>
 #include <hearth/http/access_key.hpp>
@@ -14,6 +15,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,14 +27,15 @@ namespace hearth::http::kinesis {
 using answer = std::function<reply()>;
 
 /// Reads the request and has it done. Blocks for the disk where a stream is changed; records are
-/// put and read without a thread. Calls `done` once: before it returns, or on `executor`.
-/// `by`: whose request it is; null: anyone's.
+/// put and read without a thread. Calls one of `done` and `subscribed` once: before it returns, or
+/// on `executor`. `by`: whose request it is; null: anyone's.
 void start(control_plane& control,
            const service_call& what,
            std::string_view body,
            const access_key* by,
            const boost::asio::any_io_executor& executor,
-           std::function<void(answer)> done);
+           std::function<void(answer)> done,
+           std::function<void(std::unique_ptr<shard_subscription>)> subscribed);
 
 /// What IAM calls the actions: "kinesis:PutRecord".
 std::vector<std::string> action_names();

@@ -129,6 +129,7 @@ void session::stop() {
         self->stopping_ = true;
         if (self->reading_) return self->close();
         self->long_poll_.emit(asio::cancellation_type::all);
+        if (self->stream_) self->stream_->hurry();
     });
 }
 

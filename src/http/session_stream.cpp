@@ -37,16 +37,16 @@ void session::start_stream(std::string_view function,
 }
 
 void session::read_stream() {
-    stream_->reader().async_read(asio::bind_executor(
-        connection_.get_executor(), [self = shared_from_this()](error_code ec, std::string bytes) {
-            if (ec) {
-                self->stream_->ended();
-                return self->finish_stream();
-            }
-            auto part = self->stream_->take(std::move(bytes));
-            if (!part) return self->read_stream();
-            self->write_stream(std::move(*part), false);
-        }));
+    stream_->async_read(connection_.get_executor(),
+                        [self = shared_from_this()](error_code ec, std::string bytes) {
+                            if (ec) {
+                                self->stream_->ended();
+                                return self->finish_stream();
+                            }
+                            auto part = self->stream_->take(std::move(bytes));
+                            if (!part) return self->read_stream();
+                            self->write_stream(std::move(*part), false);
+                        });
 }
 
 void session::finish_stream() {

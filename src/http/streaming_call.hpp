@@ -1,7 +1,7 @@
 #pragma once
 
-/// What becomes of an invocation whose response is streamed: what its session is to write, in
-/// order. Knows no sockets. On the session's strand.
+/// What becomes of a request whose answer is streamed: what its session is to write, in order.
+/// Mostly an invocation. Knows no sockets. On the session's strand.
 
 #include "http/reply.hpp"
 
@@ -9,6 +9,10 @@
 #include <hearth/response.hpp>
 #include <hearth/response_stream.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,8 +24,16 @@ class streaming_call {
     virtual ~streaming_call() = default;
 
     response_reader& reader() { return *reader_; }
+    using read_handler = std::function<void(error_code, std::string)>;
+    /// What came, and asio::error::eof with its end. One at a time. The handler is called on
+    /// `executor`, never inside this call.
+    virtual void async_read(const boost::asio::any_io_executor& executor, read_handler handler) {
+        reader_->async_read(boost::asio::bind_executor(executor, std::move(handler)));
+    }
     /// The client is gone: the function goes on, unread.
-    void stop_reading() noexcept { reader_.reset(); }
+    virtual void stop_reading() noexcept { reader_.reset(); }
+    /// The server is stopping: what has no end of its own ends now.
+    virtual void hurry() noexcept {}
 
     void ended() noexcept { stream_ended_ = true; }
     void answered(error failure, response r) {

@@ -24,7 +24,7 @@ namespace {
 class read_call final : public waiting_job<store> {
   public:
     read_call(std::string iterator, stream_read_options o, stream_service::read_handler h)
-        : iterator_(std::move(iterator)), options_(o), handler_(std::move(h)) {}
+        : iterator_(std::move(iterator)), options_(std::move(o)), handler_(std::move(h)) {}
 
     [[nodiscard]] const std::string& key() const override { return key_; }
     [[nodiscard]] bool is_answered() const override {
@@ -58,6 +58,13 @@ class read_call final : public waiting_job<store> {
             HEARTH_TRY(from_, store::open_iterator(iterator_, now));
             key_ = store::key_of(*from_);
         }
+        if (!options_.consumer_arn.empty()) {
+            HEARTH_TRY(const stream_consumer by, s.find_consumer(options_.consumer_arn));
+            if (by.stream != from_->stream)
+                return streams::fail(
+                    stream_errc::invalid_argument,
+                    "The consumer " + by.arn + " is not of the stream " + from_->stream + ".");
+        }
         return s.read(*from_, options_.max_records, options_.max_bytes, now);
     }
 
@@ -82,8 +89,8 @@ result<data_stream> stream_service::find(std::string_view name) const {
     return data_stream(*this, std::string(name));
 }
 
-result<void> stream_service::remove(std::string_view name) {
-    return wait_for(*impl_, [&](store& s, stream_time) { return s.remove(name); });
+result<void> stream_service::remove(std::string_view name, bool with_consumers) {
+    return wait_for(*impl_, [&](store& s, stream_time) { return s.remove(name, with_consumers); });
 }
 
 result<stream_page> stream_service::list(std::string_view after, std::size_t max) const {
@@ -156,6 +163,38 @@ result<void> stream_service::untag(std::string_view name, const std::vector<std:
     return wait_for(*impl_, [&](store& s, stream_time) { return s.untag(name, keys); });
 }
 
+result<stream_consumer> stream_service::register_consumer(std::string_view name,
+                                                          std::string_view consumer) {
+    return wait_for(*impl_, [&](store& s, stream_time now) {
+        return s.register_consumer(name, consumer, now);
+    });
+}
+
+result<stream_consumer> stream_service::find_consumer(std::string_view name,
+                                                      std::string_view consumer) const {
+    return wait_for(*impl_, [&](store& s, stream_time) { return s.find_consumer(name, consumer); });
+}
+
+result<stream_consumer> stream_service::find_consumer(std::string_view arn) const {
+    return wait_for(*impl_, [&](store& s, stream_time) { return s.find_consumer(arn); });
+}
+
+result<void> stream_service::deregister_consumer(std::string_view name, std::string_view consumer) {
+    return wait_for(*impl_,
+                    [&](store& s, stream_time) { return s.deregister_consumer(name, consumer); });
+}
+
+result<consumer_page> stream_service::consumers(std::string_view name,
+                                                std::string_view after,
+                                                std::size_t max) const {
+    return wait_for(*impl_, [&](store& s, stream_time) { return s.consumers(name, after, max); });
+}
+
+std::string stream_service::stream_of_consumer(std::string_view arn) const {
+    const auto id = streams::read_consumer_arn(impl_->who, arn);
+    return id ? id->stream : std::string();
+}
+
 result<void> stream_service::start_consumer(std::string_view name,
                                             std::string_view consumer,
                                             const shard_position& from) {
@@ -208,7 +247,8 @@ void stream_service::async_read(std::string iterator,
                                 read_handler handler) {
     const auto slot = asio::get_associated_cancellation_slot(handler);
     start_waiting<store>(
-        *impl_, std::make_unique<read_call>(std::move(iterator), options, std::move(handler)),
+        *impl_,
+        std::make_unique<read_call>(std::move(iterator), std::move(options), std::move(handler)),
         slot);
 }
 
@@ -273,7 +313,7 @@ result<std::string> data_stream::iterator(std::string shard_id, shard_position f
 
 result<record_page> data_stream::read(std::string iterator, stream_read_options options) {
     return await<record_page>([&](auto handler) {
-        service_.async_read(std::move(iterator), options, std::move(handler));
+        service_.async_read(std::move(iterator), std::move(options), std::move(handler));
     });
 }
 
@@ -298,7 +338,7 @@ void data_stream::start_read(std::string iterator,
     const auto executor = asio::get_associated_executor(handler);
     const auto slot = asio::get_associated_cancellation_slot(handler);
     service_.async_read(
-        std::move(iterator), o,
+        std::move(iterator), std::move(o),
         asio::bind_cancellation_slot(
             slot, asio::bind_executor(executor, [handler = std::move(handler)](
                                                     const error& failed, record_page page) mutable {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 
 namespace hearth::streams {
@@ -19,6 +20,7 @@ namespace {
 ///   1  tables streams, shards, records, tags
 ///   2  table places: of consumers, in shards
 ///   3  places have a note
+///   4  table consumers: those that are registered
 constexpr const char* steps[] = {
     "CREATE TABLE streams (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " created INTEGER NOT NULL, retention_hours INTEGER NOT NULL, on_demand INTEGER NOT NULL)"
@@ -38,13 +40,16 @@ constexpr const char* steps[] = {
     // `next`: the first sequence number that the consumer is not done with.
     "CREATE TABLE places (consumer TEXT NOT NULL, shard INTEGER NOT NULL, next INTEGER NOT NULL,"
     " is_done INTEGER NOT NULL, PRIMARY KEY (consumer, shard)) STRICT, WITHOUT ROWID;",
-    "ALTER TABLE places ADD COLUMN note TEXT NOT NULL DEFAULT '';"};
+    "ALTER TABLE places ADD COLUMN note TEXT NOT NULL DEFAULT '';",
+    "CREATE TABLE consumers (stream INTEGER NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL,"
+    " PRIMARY KEY (stream, name)) STRICT, WITHOUT ROWID;"};
 constexpr sqlite::schema streams_schema{.application = 0x48727453, .steps = steps};  // "HrtS"
 
 constexpr std::size_t max_cached_streams = 10'000;
 constexpr std::size_t max_key_characters = 256, max_tag_key = 128, max_tag_value = 256;
 constexpr std::size_t on_demand_shards = 4;  ///< Developer Guide, "On-demand mode"
 constexpr std::string_view arn_service = "kinesis", arn_prefix = "stream/";
+constexpr std::string_view consumer_infix = "/consumer/";
 
 std::int64_t number(stream_time t) { return t.time_since_epoch().count(); }
 stream_time time_of(std::int64_t n) { return stream_time(std::chrono::milliseconds(n)); }
@@ -67,6 +72,12 @@ error no_such_shard(const identity& who, std::string_view name, std::string_view
     return fail(stream_errc::resource_not_found,
                 fmt::format("Could not find shard {} in stream {} under account {}.", id, name,
                             who.account));
+}
+error no_such_consumer(const identity& who, std::string_view consumer) {
+    return fail(
+        stream_errc::resource_not_found,
+        fmt::format("Consumer {} under account {} not found: RegisterStreamConsumer makes one.",
+                    consumer, who.account));
 }
 error bad_argument(std::string message) {
     return fail(stream_errc::invalid_argument, std::move(message));
@@ -125,6 +136,22 @@ std::string name_of(const identity& who, std::string_view arn) {
     return is_stream_name(name) ? std::string(name) : std::string();
 }
 
+std::optional<consumer_id> read_consumer_arn(const identity& who, std::string_view arn) {
+    const std::size_t at = arn.find(consumer_infix);
+    if (at == arn.npos) return std::nullopt;
+    consumer_id id{.stream = name_of(who, arn.substr(0, at))};
+    arn.remove_prefix(at + consumer_infix.size());
+    const std::size_t colon = arn.find(':');
+    if (colon == arn.npos) return std::nullopt;
+    id.name = arn.substr(0, colon);
+    arn.remove_prefix(colon + 1);
+    const char* const end = arn.data() + arn.size();
+    const auto [digits, ec] = std::from_chars(arn.data(), end, id.second);
+    if (id.stream.empty() || !is_stream_name(id.name) || ec != std::errc() || digits != end)
+        return std::nullopt;
+    return id;
+}
+
 result<std::unique_ptr<store>> store::open(const std::filesystem::path& file, identity who) {
     std::unique_ptr<store> s(new store(file, std::move(who)));
     HEARTH_CHECK(s->prepare());
@@ -172,6 +199,14 @@ result<void> store::prepare() {
          "INSERT INTO tags (stream, key, value) VALUES (?1, ?2, ?3)"
          " ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value"},
         {untag_, "DELETE FROM tags WHERE stream = ?1 AND key = ?2"},
+        {consumers_,
+         "SELECT name, created FROM consumers WHERE stream = ?1 AND name > ?2"
+         " ORDER BY name LIMIT ?3"},
+        {add_consumer_, "INSERT INTO consumers (stream, name, created) VALUES (?1, ?2, ?3)"},
+        {find_consumer_, "SELECT created FROM consumers WHERE stream = ?1 AND name = ?2"},
+        {count_consumers_, "SELECT count(*) FROM consumers WHERE stream = ?1"},
+        {drop_registered_, "DELETE FROM consumers WHERE stream = ?1 AND name = ?2"},
+        {drop_all_registered_, "DELETE FROM consumers WHERE stream = ?1"},
         {places_,
          "SELECT shard, next, is_done, note FROM places WHERE consumer = ?1"
          " AND shard IN (SELECT id FROM shards WHERE stream = ?2)"},
@@ -336,9 +371,17 @@ result<void> store::create(std::string_view name, const stream_options& options,
     return {};
 }
 
-result<void> store::remove(std::string_view name) {
+result<void> store::remove(std::string_view name, bool with_consumers) {
     HEARTH_TRY(const stream* s, stream_of(name));
-    for (const auto* each : {&drop_records_, &drop_places_, &drop_shards_, &drop_tags_, &drop_}) {
+    HEARTH_TRY(const std::size_t consumers, count_consumers(*s));
+    if (consumers > 0 && !with_consumers)
+        return fail(
+            stream_errc::resource_in_use,
+            fmt::format("Stream {} under account {} has {} registered consumers: deregister "
+                        "them first, or set EnforceConsumerDeletion.",
+                        s->name, who.account, consumers));
+    for (const auto* each : {&drop_records_, &drop_places_, &drop_shards_, &drop_tags_,
+                             &drop_all_registered_, &drop_}) {
         put(*each, 1, s->row);
         HEARTH_CHECK(database_.run(*each));
     }
@@ -368,12 +411,14 @@ result<stream_page> store::list(std::string_view after, std::size_t max) {
 
 result<stream_description> store::describe(std::string_view name) {
     HEARTH_TRY(const stream* s, stream_of(name));
+    HEARTH_TRY(const std::size_t consumers, count_consumers(*s));
     return stream_description{.name = s->name,
                               .arn = arn_of(who, s->name),
                               .on_demand = s->on_demand,
                               .retention = s->retention,
                               .created = s->created,
-                              .open_shards = s->open.size()};
+                              .open_shards = s->open.size(),
+                              .consumers = consumers};
 }
 
 result<void> store::set_retention(std::string_view name, change how, std::chrono::hours retention) {
@@ -715,6 +760,7 @@ result<record_page> store::read(const cursor& from,
         next.next = n + 1;
         return true;
     }));
+    page.last_sequence_number = write_sequence_number(std::max(next.next - 1, at->first_sequence));
     if (at->is_open || has_more) {
         page.next_iterator = write_iterator(next);
         return page;
@@ -725,7 +771,97 @@ result<record_page> store::read(const cursor& from,
     return page;
 }
 
-// ---- Consumers ----
+// ---- Registered consumers ----
+
+stream_consumer store::describe(const stream& s, std::string name, stream_time created) const {
+    const auto second = std::chrono::floor<std::chrono::seconds>(created).time_since_epoch();
+    std::string arn =
+        fmt::format("{}{}{}:{}", arn_of(who, s.name), consumer_infix, name, second.count());
+    return {.name = std::move(name), .stream = s.name, .arn = std::move(arn), .created = created};
+}
+
+result<std::size_t> store::count_consumers(const stream& s) {
+    std::size_t count = 0;
+    put(count_consumers_, 1, s.row);
+    HEARTH_CHECK(database_.each_row(count_consumers_, [&](const sqlite::statement_ptr& row) {
+        count = static_cast<std::size_t>(number_at(row, 0));
+        return false;
+    }));
+    return count;
+}
+
+result<stream_consumer> store::register_consumer(std::string_view name,
+                                                 std::string_view consumer,
+                                                 stream_time now) {
+    if (!is_stream_name(consumer))
+        return bad_argument(
+            "A consumer's name has 1 to 128 letters, digits, underscores, periods and hyphens.");
+    HEARTH_TRY(const stream* s, stream_of(name));
+    if (const auto there = find_consumer(name, consumer); there.has_value())
+        return fail(stream_errc::resource_in_use,
+                    fmt::format("Consumer {} under stream {} already exists.", consumer, s->name));
+    else if (there.error().code() != stream_errc::resource_not_found)
+        return there.error();
+    HEARTH_TRY(const std::size_t count, count_consumers(*s));
+    if (count >= max_consumers)
+        return fail(stream_errc::limit_exceeded,
+                    fmt::format("Stream {} under account {} has {} registered consumers, and there "
+                                "may be no more.",
+                                s->name, who.account, count));
+    put(add_consumer_, 1, s->row), put(add_consumer_, 2, consumer);
+    put(add_consumer_, 3, number(now));
+    HEARTH_CHECK(database_.run(add_consumer_));
+    return describe(*s, std::string(consumer), now);
+}
+
+result<stream_consumer> store::find_consumer(std::string_view name, std::string_view consumer) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    std::optional<stream_time> created;
+    put(find_consumer_, 1, s->row), put(find_consumer_, 2, consumer);
+    HEARTH_CHECK(database_.each_row(find_consumer_, [&](const sqlite::statement_ptr& row) {
+        created = time_of(number_at(row, 0));
+        return false;
+    }));
+    if (!created) return no_such_consumer(who, consumer);
+    return describe(*s, std::string(consumer), *created);
+}
+
+result<stream_consumer> store::find_consumer(std::string_view arn) {
+    const auto id = read_consumer_arn(who, arn);
+    if (!id) return no_such_consumer(who, arn);
+    HEARTH_TRY(stream_consumer found, find_consumer(id->stream, id->name));
+    // Another one of the name has another ARN.
+    if (found.arn != arn) return no_such_consumer(who, arn);
+    return found;
+}
+
+result<void> store::deregister_consumer(std::string_view name, std::string_view consumer) {
+    HEARTH_CHECK(find_consumer(name, consumer));
+    HEARTH_TRY(const stream* s, stream_of(name));
+    put(drop_registered_, 1, s->row), put(drop_registered_, 2, consumer);
+    HEARTH_CHECK(database_.run(drop_registered_));
+    // Reads that wait as this consumer are over.
+    for (const shard& each : s->shards) touched_.insert(std::to_string(each.row));
+    return {};
+}
+
+result<consumer_page> store::consumers(std::string_view name,
+                                       std::string_view after,
+                                       std::size_t max) {
+    HEARTH_TRY(const stream* s, stream_of(name));
+    consumer_page page;
+    put(consumers_, 1, s->row), put(consumers_, 2, after);
+    put(consumers_, 3, static_cast<std::int64_t>(max) + 1);
+    HEARTH_CHECK(database_.each_row(consumers_, [&](const sqlite::statement_ptr& row) {
+        page.has_more = page.consumers.size() == max;
+        if (!page.has_more)
+            page.consumers.push_back(describe(*s, text_at(row, 0), time_of(number_at(row, 1))));
+        return !page.has_more;
+    }));
+    return page;
+}
+
+// ---- Places ----
 
 result<void> store::start_consumer(std::string_view name,
                                    std::string_view consumer,

@@ -31,11 +31,19 @@ std::string arn_of(const identity& who, std::string_view name);
 /// Empty: not of this region and account, or no stream's.
 std::string name_of(const identity& who, std::string_view arn);
 
+/// What a registered consumer's ARN says.
+struct consumer_id {
+    std::string stream{}, name{};
+    std::int64_t second = 0;  ///< of its registration
+};
+std::optional<consumer_id> read_consumer_arn(const identity& who, std::string_view arn);
+
 class store {
   public:
     /// Open shards of all streams: what is kept of them in memory is bounded so.
     static constexpr std::size_t max_open_shards = 10'000;
     static constexpr std::size_t max_tags = 50;
+    static constexpr std::size_t max_consumers = 20;  ///< registered with a stream
 
     /// An empty file: in memory. @errors errc::storage_failed
     static result<std::unique_ptr<store>> open(const std::filesystem::path& file, identity who);
@@ -45,7 +53,7 @@ class store {
     void roll_back();
 
     result<void> create(std::string_view name, const stream_options& options, stream_time now);
-    result<void> remove(std::string_view name);
+    result<void> remove(std::string_view name, bool with_consumers = true);
     result<void> find(std::string_view name);
     result<stream_page> list(std::string_view after, std::size_t max);
     result<stream_description> describe(std::string_view name);
@@ -86,6 +94,14 @@ class store {
                              std::size_t max_records,
                              std::size_t max_bytes,
                              stream_time now);
+
+    result<stream_consumer> register_consumer(std::string_view name,
+                                              std::string_view consumer,
+                                              stream_time now);
+    result<stream_consumer> find_consumer(std::string_view name, std::string_view consumer);
+    result<stream_consumer> find_consumer(std::string_view arn);
+    result<void> deregister_consumer(std::string_view name, std::string_view consumer);
+    result<consumer_page> consumers(std::string_view name, std::string_view after, std::size_t max);
 
     result<void> start_consumer(std::string_view name,
                                 std::string_view consumer,
@@ -159,6 +175,10 @@ class store {
     /// The open shard that has the key: its place in `open`.
     static std::size_t open_at(const stream& s, hash_key key);
     result<void> check_room(std::size_t more);
+    [[nodiscard]] stream_consumer describe(const stream& s,
+                                           std::string name,
+                                           stream_time created) const;
+    result<std::size_t> count_consumers(const stream& s);
     static stream_shard describe(const shard& s);
     static stream_time horizon(const stream& s, stream_time now) { return now - s.retention; }
 
@@ -168,6 +188,8 @@ class store {
     sqlite::statement_ptr shards_, add_shard_, close_shard_, count_open_, forget_shards_;
     sqlite::statement_ptr put_, take_back_, last_, read_, at_time_, expire_;
     sqlite::statement_ptr tags_, tag_, untag_;
+    sqlite::statement_ptr consumers_, add_consumer_, find_consumer_, count_consumers_;
+    sqlite::statement_ptr drop_registered_, drop_all_registered_;
     sqlite::statement_ptr places_, set_place_, drop_places_, drop_consumer_, forget_places_;
     std::map<std::string, stream, std::less<>> streams_;  ///< a cache: dropped where in doubt
     std::set<std::string, std::less<>> touched_;

@@ -136,8 +136,9 @@ TEST_CASE("what event source mappings refuse") {
                   .starting_position = "LATEST"}),
        errc::invalid_argument, "Stream not found");
     is(w.refusal(
-           {.event_source_arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1"}),
-       errc::unsupported, "enhanced fan-out");
+           {.event_source_arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1",
+            .starting_position = "LATEST"}),
+       errc::invalid_argument, "Consumer not found");
     is(w.refusal({.event_source_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/1"}),
        errc::unsupported, "Amazon DynamoDB");
     is(w.refusal({.event_source_arn = "arn:aws:kafka:us-east-1:000000000000:cluster/c/1"}),

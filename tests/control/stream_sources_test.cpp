@@ -97,6 +97,34 @@ const lines coded{"MA==", "MQ==", "Mg==", "Mw==", "NA==", "NQ=="};
 
 }  // namespace
 
+TEST_CASE("a mapping reads as a registered consumer for as long as it is one") {
+    const temporary_directory data;
+    stream_mapping_world w(data.path());
+    w.control->streams().create("clicks", {.shards = 1}).value();
+    const stream_consumer c = w.control->streams().register_consumer("clicks", "c").value();
+    w.put("1");
+    const auto create = [&](const std::string& arn) {
+        return w.control->create_event_source_mapping(
+            {.event_source_arn = arn, .function_name = "f", .starting_position = "TRIM_HORIZON"});
+    };
+    const std::string uuid = create(c.arn).value().uuid;
+    // Beside one of the stream itself.
+    const std::string other = create(w.clicks().arn()).value().uuid;
+    REQUIRE(eventually([&] { return w.log.count() == 2; }));
+    w.control->delete_event_source_mapping(other).value();
+    w.open();
+    w.put("2");
+    REQUIRE(eventually([&] { return w.log.count() == 3; }));
+    REQUIRE(w.control->streams().deregister_consumer("clicks", "c").has_value());
+    REQUIRE(eventually([&] {
+        const auto m = w.control->get_event_source_mapping(uuid).value();
+        return m.last_processing_result.find("not found") != std::string::npos;
+    }));
+    w.put("3");
+    CHECK(create(c.arn).error() == errc::invalid_argument);
+    CHECK(w.log.count() == 3);
+}
+
 TEST_CASE("a tumbling window's state is there after a restart") {
     const temporary_directory data;
     control_options o;

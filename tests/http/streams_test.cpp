@@ -1,9 +1,8 @@
 // Amazon Kinesis over HTTP: the protocol's bytes, who may, and what is too large. What real clients
 // make of it is tests/http/clients/kinesis_client.py.
 
-#include "http/kinesis.hpp"
-
 #include "front_fixture.hpp"
+#include "http/kinesis.hpp"
 #include "http/service.hpp"
 #include "http/text.hpp"
 
@@ -12,6 +11,7 @@
 #include <catch2/catch.hpp>
 
 #include <future>
+#include <map>
 
 using namespace hearth;
 using namespace hearth::http;
@@ -187,10 +187,150 @@ TEST_CASE("Kinesis says what is wrong") {
     fails(w.client.ask(kinesis_request("ListStreams", "{")), "SerializationException");
     fails(w.client.ask(kinesis_request("ListStreams", "[]")), "SerializationException");
     fails(w.ask("Explode", {}), "UnknownOperationException", "Explode");
-    fails(w.ask("SubscribeToShard", {}), "UnknownOperationException",
-          "SubscribeToShard is not implemented");
+    fails(w.ask("DisableEnhancedMonitoring", {}), "UnknownOperationException",
+          "DisableEnhancedMonitoring is not implemented");
     fails(w.client.ask(kinesis_request("PutRecord", "\xa1", "application/x-amz-cbor-1.1")),
           "SerializationException", "AWS_CBOR_DISABLE");
+}
+
+namespace {
+
+/// What an event's frame says, without the checksums: clients check those.
+struct frame {
+    std::map<std::string, std::string> headers;
+    std::string payload;
+    [[nodiscard]] json::value document() const { return json::parse(payload); }
+};
+
+std::vector<frame> frames_in(std::string_view bytes) {
+    const auto number = [&](std::size_t at, std::size_t size) {
+        std::size_t n = 0;
+        for (std::size_t i = 0; i < size; ++i)
+            n = n << 8 | static_cast<unsigned char>(bytes[at + i]);
+        return n;
+    };
+    std::vector<frame> all;
+    while (!bytes.empty()) {
+        frame one;
+        const std::size_t size = number(0, 4), headers = 12 + number(4, 4);
+        for (std::size_t at = 12; at < headers;) {
+            const std::size_t name = number(at, 1);
+            const std::size_t value = at + 1 + name + 1, length = number(value, 2);
+            one.headers.emplace(bytes.substr(at + 1, name), bytes.substr(value + 2, length));
+            at = value + 2 + length;
+        }
+        one.payload = bytes.substr(headers, size - headers - 4);
+        all.push_back(std::move(one));
+        bytes.remove_prefix(size);
+    }
+    return all;
+}
+
+json::object subscription(const std::string& consumer_arn, const char* from = "TRIM_HORIZON") {
+    return {{"ConsumerARN", consumer_arn},
+            {"ShardId", "shardId-000000000000"},
+            {"StartingPosition", {{"Type", from}}}};
+}
+
+}  // namespace
+
+TEST_CASE("a subscription is events until the shard's end, which names its children") {
+    kinesis_world w;
+    stream_service& streams = w.f.control->streams();
+    data_stream clicks = streams.create("clicks", {.shards = 1}).value();
+    const std::string arn = streams.register_consumer("clicks", "c").value().arn;
+    const std::string number =
+        clicks.put({.data = "x", .partition_key = "a"}).value().sequence_number;
+    streams.split("clicks", "shardId-000000000000", "7").value();
+    const answer head = w.ask("SubscribeToShard", subscription(arn));
+    CHECK(head.status == 200);
+    CHECK(head.header("Content-Type") == "application/vnd.amazon.eventstream");
+    bool whole = false;
+    const auto frames = frames_in(w.client.receive_chunks(&whole));
+    CHECK(whole);
+    REQUIRE(frames.size() == 2);
+    CHECK(frames[0].headers.at(":event-type") == "initial-response");
+    CHECK(frames[1].headers.at(":event-type") == "SubscribeToShardEvent");
+    CHECK(frames[1].headers.at(":message-type") == "event");
+    const json::value event = frames[1].document();
+    CHECK(event.at("Records").at(0).at("SequenceNumber").as_string() == number);
+    CHECK(event.at("MillisBehindLatest").as_int64() == 0);
+    CHECK(event.at("ChildShards").as_array().size() == 2);
+    CHECK_FALSE(event.as_object().contains("ContinuationSequenceNumber"));
+    // The connection serves what comes next.
+    CHECK(w.ok("DescribeStreamConsumer", {{"ConsumerARN", arn}})
+              .at("ConsumerDescription")
+              .at("StreamARN")
+              .as_string() == clicks_arn);
+}
+
+TEST_CASE("a subscription ends with its consumer, with its time and with the server") {
+    kinesis_world w;
+    stream_service& streams = w.f.control->streams();
+    streams.create("clicks", {.shards = 1}).value();
+    const std::string arn = streams.register_consumer("clicks", "c").value().arn;
+    SECTION("its consumer") {
+        CHECK(w.ask("SubscribeToShard", subscription(arn)).status == 200);
+        REQUIRE(streams.deregister_consumer("clicks", "c").has_value());
+        const auto frames = frames_in(w.client.receive_chunks());
+        REQUIRE(frames.size() >= 2);
+        CHECK(frames.back().headers.at(":message-type") == "exception");
+        CHECK(frames.back().headers.at(":exception-type") == "ResourceNotFoundException");
+        CHECK_THAT(std::string(frames.back().document().at("message").as_string()),
+                   Catch::Contains("Consumer"));
+    }
+    SECTION("its time") {
+        const auto read = [&](shard_subscription& s) {
+            std::promise<std::pair<error_code, std::string>> promise;
+            s.async_read(w.f.io.get_executor(), [&](error_code ec, std::string bytes) {
+                promise.set_value({ec, std::move(bytes)});
+            });
+            return promise.get_future().get();
+        };
+        const std::string at =
+            streams.find("clicks").value().iterator("shardId-000000000000").value();
+        shard_subscription s(streams, arn, at, std::chrono::milliseconds(1));
+        CHECK(frames_in(read(s).second).at(0).headers.at(":event-type") == "initial-response");
+        for (auto next = read(s); next.first != boost::asio::error::eof; next = read(s)) {
+            REQUIRE_FALSE(next.first);
+            CHECK(frames_in(next.second).at(0).document().at("Records").as_array().empty());
+        }
+    }
+    SECTION("the server") {
+        CHECK(w.ask("SubscribeToShard", subscription(arn, "LATEST")).status == 200);
+        std::promise<void> stopped;
+        w.f.front.async_stop([&](error_code) { stopped.set_value(); });
+        bool whole = false;
+        CHECK(frames_in(w.client.receive_chunks(&whole)).size() >= 1);
+        CHECK(whole);
+        stopped.get_future().get();
+    }
+}
+
+TEST_CASE("a subscription says what is wrong before it begins") {
+    kinesis_world w;
+    stream_service& streams = w.f.control->streams();
+    streams.create("clicks", {.shards = 1}).value();
+    const std::string arn = streams.register_consumer("clicks", "c").value().arn;
+    json::object asked = subscription(arn);
+    asked["ShardId"] = "shardId-000000000099";
+    fails(w.ask("SubscribeToShard", asked), "ResourceNotFoundException", "shard");
+    fails(w.ask("SubscribeToShard", subscription(arn, "SOON")), "ValidationException", "enum");
+    fails(w.ask("SubscribeToShard", subscription(arn, "AT_SEQUENCE_NUMBER")),
+          "InvalidArgumentException");
+    fails(w.ask("SubscribeToShard", subscription(arn + "9")), "ResourceNotFoundException");
+    fails(w.ask("SubscribeToShard", subscription("c")), "ResourceNotFoundException");
+    fails(w.ask("SubscribeToShard", {}), "ValidationException", "'consumerARN'");
+    fails(w.ask("SubscribeToShard", {{"ConsumerARN", arn}, {"ShardId", "shardId-000000000000"}}),
+          "ValidationException", "'startingPosition'");
+    fails(w.ask("DescribeStreamConsumer", {{"ConsumerName", "c"}}), "ValidationException");
+    fails(w.ask("DescribeStreamConsumer", {{"StreamARN", clicks_arn}}), "InvalidArgumentException");
+    fails(w.ask("DeregisterStreamConsumer", {{"ConsumerARN", arn}, {"ConsumerName", "other"}}),
+          "InvalidArgumentException");
+    fails(w.ask("DescribeStreamConsumer",
+                {{"ConsumerARN", arn},
+                 {"StreamARN", "arn:aws:kinesis:us-east-1:000000000000:stream/other"}}),
+          "InvalidArgumentException");
 }
 
 TEST_CASE("rules name Kinesis's actions and streams") {
@@ -208,7 +348,7 @@ TEST_CASE("rules name Kinesis's actions and streams") {
             *f.control,
             {.service = aws_service::kinesis, .how = protocol::json, .operation = operation},
             json::serialize(input), &keys->front(), f.io.get_executor(),
-            [&](const kinesis::answer& a) { promise.set_value(a()); });
+            [&](const kinesis::answer& a) { promise.set_value(a()); }, [](auto) {});
         return promise.get_future().get();
     };
     const auto is_denied = [&](const reply& r) {
@@ -227,7 +367,9 @@ TEST_CASE("rules name Kinesis's actions and streams") {
         ask("ListShards", {{"NextToken", to_base64(R"(["other","",0,0,9000000000000000])")}})));
     CHECK_FALSE(is_denied(ask("ListStreams", {})));
     CHECK(is_denied(ask("DeleteStream", {{"StreamName", "none"}})));
-    CHECK(is_denied(ask("SubscribeToShard", {})));
+    const std::string consumer = f.control->streams().register_consumer("clicks", "c").value().arn;
+    CHECK(is_denied(ask("SubscribeToShard", {{"ConsumerARN", consumer}})));
+    CHECK(is_denied(ask("DescribeStreamConsumer", {{"ConsumerARN", consumer}})));
     CHECK(parse_access_keys("[w]\naws_access_key_id = A\naws_secret_access_key = 0123456789abcdef\n"
                             "allow = kinesis:Explode\n",
                             "rules")

@@ -113,6 +113,27 @@ TEST_CASE("a read that waits hears of the end of its shard and of its stream") {
           stream_errc::resource_not_found);
 }
 
+TEST_CASE("a read as a registered consumer ends when that is registered no longer") {
+    service s;
+    data_stream clicks = s.streams.create("clicks", {.shards = 1}).value();
+    s.streams.create("other", {.shards = 1}).value();
+    const std::string arn = s.streams.register_consumer("clicks", "c").value().arn;
+    CHECK(s.streams.stream_of_consumer(arn) == "clicks");
+    CHECK(s.streams.stream_of_consumer(clicks.arn()).empty());
+    clicks.put({.data = "x", .partition_key = "a"}).value();
+    const std::string at = clicks.iterator(only_shard).value();
+    const auto page = clicks.read(at, {.consumer_arn = arn}).value();
+    CHECK(page.records.at(0).data == "x");
+    auto waiting = start(s.streams, page.next_iterator, {.wait = 60s, .consumer_arn = arn});
+    REQUIRE(s.streams.deregister_consumer("clicks", "c").has_value());
+    CHECK_THROWS_WITH(waiting.get(), Catch::Contains("not found"));
+    CHECK(clicks.read(at, {.consumer_arn = arn}).error().code() ==
+          make_error_code(stream_errc::resource_not_found));
+    const std::string others = s.streams.register_consumer("other", "c").value().arn;
+    CHECK(clicks.read(at, {.consumer_arn = others}).error().code() ==
+          make_error_code(stream_errc::invalid_argument));
+}
+
 TEST_CASE("a read that waits is cancelled, and ends with the service") {
     service s;
     data_stream clicks = s.streams.create("clicks", {.shards = 1}).value();

@@ -15,6 +15,7 @@
 using namespace hearth;
 using namespace hearth::streams;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using hearth::test::temporary_directory;
 
 namespace {
@@ -436,6 +437,77 @@ TEST_CASE("consumers have their places in all shards") {
     CHECK_FALSE(w.s->consumer_shards("clicks", "all", w.now).value().at(1).is_done);
 }
 
+TEST_CASE("consumers are registered with a stream, twenty at most") {
+    world w;
+    w.create("clicks");
+    w.create("other");
+    const stream_consumer c = w.s->register_consumer("clicks", "c", w.now).value();
+    CHECK(c.arn == arn_of(here, "clicks") + "/consumer/c:1700000000");
+    CHECK(c.created == w.now);
+    CHECK(w.s->find_consumer("clicks", "c").value().arn == c.arn);
+    CHECK(w.s->find_consumer(c.arn).value().stream == "clicks");
+    refused(w.s->register_consumer("clicks", "c", w.now), stream_errc::resource_in_use, "exists");
+    refused(w.s->register_consumer("none", "c", w.now), stream_errc::resource_not_found);
+    for (const char* odd : {"", "a b", "a:b", "a/b"})
+        refused(w.s->register_consumer("clicks", odd, w.now), stream_errc::invalid_argument);
+    // Names are a stream's own.
+    refused(w.s->find_consumer("other", "c"), stream_errc::resource_not_found);
+    CHECK(w.s->register_consumer("other", "c", w.now).value().arn != c.arn);
+    for (int i = 0; i < 19; ++i)
+        REQUIRE(w.s->register_consumer("clicks", "n" + std::to_string(i), w.now).has_value());
+    refused(w.s->register_consumer("clicks", "more", w.now), stream_errc::limit_exceeded, "20");
+    CHECK(w.s->describe("clicks").value().consumers == 20);
+    strings names;
+    for (std::string after;;) {
+        const auto page = w.s->consumers("clicks", after, 7).value();
+        CHECK(page.consumers.size() <= 7);
+        for (const auto& each : page.consumers) names.push_back(each.name);
+        if (!page.has_more) break;
+        after = names.back();
+    }
+    CHECK(names.size() == 20);
+    CHECK(std::ranges::is_sorted(names));
+    // One of the same name that comes later is another.
+    REQUIRE(w.s->deregister_consumer("clicks", "c").has_value());
+    refused(w.s->deregister_consumer("clicks", "c"), stream_errc::resource_not_found);
+    refused(w.s->find_consumer(c.arn), stream_errc::resource_not_found);
+    w.now += 1s;
+    CHECK(w.s->register_consumer("clicks", "c", w.now).value().arn != c.arn);
+    refused(w.s->find_consumer(c.arn), stream_errc::resource_not_found);
+    for (const std::string& odd :
+         {arn_of(here, "clicks"), arn_of(here, "clicks") + "/consumer/c",
+          arn_of(here, "clicks") + "/consumer/c:", arn_of(here, "clicks") + "/consumer/c:1x",
+          "arn:aws:kinesis:eu-west-1:1:stream/clicks/consumer/c:1700000001"s})
+        refused(w.s->find_consumer(odd), stream_errc::resource_not_found);
+    // They go with their stream, if that may take them along.
+    refused(w.s->remove("clicks", false), stream_errc::resource_in_use, "20 registered consumers");
+    REQUIRE(w.s->remove("clicks").has_value());
+    w.create("clicks");
+    CHECK(w.s->consumers("clicks", "", 100).value().consumers.empty());
+    REQUIRE(w.s->remove("clicks", false).has_value());
+    CHECK(w.s->consumers("other", "", 100).value().consumers.size() == 1);
+}
+
+TEST_CASE("a read says behind which record it goes on, also where there was none") {
+    world w;
+    w.create("clicks");
+    const auto goes_on = [&](const record_page& page) {
+        return w.data(
+            "clicks", first,
+            {.from = kind::after_sequence_number, .sequence_number = page.last_sequence_number});
+    };
+    const auto nothing = w.read(w.at("clicks", first)),
+               latest = w.read(w.at("clicks", first, {.from = kind::latest}));
+    const auto one = w.put("clicks", {.data = "1", .partition_key = "a"});
+    w.put("clicks", {.data = "2", .partition_key = "a"});
+    CHECK(goes_on(nothing) == strings{"1", "2"});
+    CHECK(goes_on(latest) == strings{"1", "2"});
+    const auto page = w.read(w.at("clicks", first), 1);
+    CHECK(page.last_sequence_number == one.sequence_number);
+    CHECK(goes_on(page) == strings{"2"});
+    CHECK(goes_on(w.read(page.next_iterator)).empty());
+}
+
 TEST_CASE("a put is kept whole or not at all") {
     world w;
     w.create("clicks", 2);
@@ -598,7 +670,9 @@ TEST_CASE("a database of before there were notes keeps its places") {
     }
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, "ALTER TABLE places DROP COLUMN note; PRAGMA user_version = 2",
+    REQUIRE(sqlite3_exec(db,
+                         "ALTER TABLE places DROP COLUMN note; DROP TABLE consumers;"
+                         " PRAGMA user_version = 2",
                          nullptr, nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(db);
     world w(file);
@@ -607,4 +681,30 @@ TEST_CASE("a database of before there were notes keeps its places") {
     CHECK(place.note.empty());
     REQUIRE(w.s->checkpoint("clicks", "c", first, last, "note").has_value());
     CHECK(w.s->consumer_shards("clicks", "c", w.now).value().at(0).note == "note");
+}
+
+TEST_CASE("a database of before consumers were registered has room for them") {
+    const temporary_directory dir;
+    const auto file = dir.path() / "streams.db";
+    std::string last;
+    {
+        world w(file);
+        w.create("clicks");
+        last = w.put("clicks", {.data = "1", .partition_key = "a"}).sequence_number;
+        REQUIRE(w.s->checkpoint("clicks", "c", first, last, "note").has_value());
+    }
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "DROP TABLE consumers; PRAGMA user_version = 3", nullptr, nullptr,
+                         nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    std::string arn;
+    {
+        world w(file);
+        CHECK(w.s->consumer_shards("clicks", "c", w.now).value().at(0).note == "note");
+        CHECK(w.data("clicks", first) == strings{"1"});
+        arn = w.s->register_consumer("clicks", "c", w.now).value().arn;
+    }
+    world again(file);
+    CHECK(again.s->find_consumer(arn).value().name == "c");
 }

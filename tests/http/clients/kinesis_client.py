@@ -160,6 +160,62 @@ try:
             ScalingType="UNIFORM_SCALING")
     refused("UnknownOperationException", client.disable_enhanced_monitoring, StreamName=name, ShardLevelMetrics=["ALL"])
 
+    # Registered consumers, and their subscriptions.
+    arn = description["StreamARN"]
+    one = client.register_stream_consumer(StreamARN=arn, ConsumerName="one")["Consumer"]
+    assert is_recent(one["ConsumerCreationTimestamp"]) and one["ConsumerStatus"] == "ACTIVE", one
+    refused("ResourceInUseException", client.register_stream_consumer, StreamARN=arn, ConsumerName="one")
+    refused("ResourceNotFoundException", client.register_stream_consumer, StreamARN=arn + "-none", ConsumerName="one")
+    for i in range(19):
+        client.register_stream_consumer(StreamARN=arn, ConsumerName=f"more-{i}")
+    refused("LimitExceededException", client.register_stream_consumer, StreamARN=arn, ConsumerName="too-many")
+    assert client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["ConsumerCount"] == 20
+    described = client.describe_stream_consumer(StreamARN=arn, ConsumerName="one")["ConsumerDescription"]
+    assert described == one | {"StreamARN": arn}, described
+    assert client.describe_stream_consumer(ConsumerARN=one["ConsumerARN"])["ConsumerDescription"] == described
+    refused("ResourceNotFoundException", client.describe_stream_consumer, StreamARN=arn, ConsumerName="none")
+    pages = list(client.get_paginator("list_stream_consumers").paginate(StreamARN=arn, PaginationConfig={"PageSize": 7}))
+    assert [len(p["Consumers"]) for p in pages] == [7, 7, 6] and one in pages[2]["Consumers"], pages
+    refused("InvalidArgumentException", client.list_stream_consumers, StreamARN=arn, NextToken="x")
+    refused("ResourceInUseException", client.delete_stream, StreamName=name)
+    shard = client.list_shards(StreamName=name, ShardFilter={"Type": "AT_LATEST"})["Shards"][0]
+    key = shard["HashKeyRange"]["StartingHashKey"]
+
+    def subscribe(events, **start):
+        """The first events with records, or the last of the shard's, and where it goes on."""
+        stream = client.subscribe_to_shard(ConsumerARN=one["ConsumerARN"], ShardId=shard["ShardId"], StartingPosition=start)["EventStream"]
+        data, last = [], None
+        for event in stream:
+            last = event["SubscribeToShardEvent"]
+            data += [r["Data"] for r in last["Records"]]
+            if len(data) >= events or last.get("ChildShards"):
+                break
+        stream.close()
+        return data, last
+
+    client.put_record(StreamName=name, PartitionKey="x", Data=b"first", ExplicitHashKey=key)
+    got, event = subscribe(1, Type="TRIM_HORIZON")
+    assert got == [b"first"] and event["MillisBehindLatest"] == 0 and is_recent(event["Records"][0]["ApproximateArrivalTimestamp"]), event
+    assert event["ContinuationSequenceNumber"] == event["Records"][-1]["SequenceNumber"], event
+    live = client.subscribe_to_shard(ConsumerARN=one["ConsumerARN"], ShardId=shard["ShardId"], StartingPosition={"Type": "LATEST"})["EventStream"]
+    client.put_record(StreamName=name, PartitionKey="x", Data=b"second", ExplicitHashKey=key)
+    pushed = next(e["SubscribeToShardEvent"]["Records"] for e in live if e["SubscribeToShardEvent"]["Records"])
+    assert [r["Data"] for r in pushed] == [b"second"], pushed
+    live.close()
+    got, _ = subscribe(1, Type="AFTER_SEQUENCE_NUMBER", SequenceNumber=event["ContinuationSequenceNumber"])
+    assert got == [b"second"], got
+    middle = str((int(key) + int(shard["HashKeyRange"]["EndingHashKey"])) // 2)
+    client.split_shard(StreamName=name, ShardToSplit=shard["ShardId"], NewStartingHashKey=middle)
+    got, event = subscribe(3, Type="TRIM_HORIZON")
+    assert got == [b"first", b"second"] and [c["ParentShards"] for c in event["ChildShards"]] == [[shard["ShardId"]]] * 2, event
+    refused("ResourceNotFoundException", client.subscribe_to_shard, ConsumerARN=one["ConsumerARN"] + "0", ShardId=shard["ShardId"],
+            StartingPosition={"Type": "LATEST"})
+    listed = aws("list-stream-consumers", "--stream-arn", arn)["Consumers"]
+    assert len(listed) == 20 and one["ConsumerARN"] in [c["ConsumerARN"] for c in listed], listed
+    aws("deregister-stream-consumer", "--stream-arn", arn, "--consumer-name", "more-0")
+    client.deregister_stream_consumer(ConsumerARN=one["ConsumerARN"])
+    refused("ResourceNotFoundException", client.deregister_stream_consumer, ConsumerARN=one["ConsumerARN"])
+
     # The CLI.
     aws("create-stream", "--stream-name", name + "-cli", "--shard-count", "1")
     made.append(name + "-cli")
@@ -174,12 +230,13 @@ try:
     made.remove(name + "-cli")
 finally:
     for each in made:
-        client.delete_stream(StreamName=each)
+        client.delete_stream(StreamName=each, EnforceConsumerDeletion=True)
 refused("ResourceNotFoundException", client.describe_stream, StreamName=name)
 
 wanted = {"AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DescribeLimits", "DescribeStream",
-          "DescribeStreamSummary", "GetRecords", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards", "ListStreams",
-          "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords", "RemoveTagsFromStream", "SplitShard", "UpdateShardCount",
+          "DeregisterStreamConsumer", "DescribeStreamConsumer", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards", "ListStreamConsumers", "ListStreams",
+          "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords", "RegisterStreamConsumer", "RemoveTagsFromStream",
+          "SplitShard", "SubscribeToShard", "UpdateShardCount",
           "UpdateStreamMode"}
 assert wanted <= seen, wanted - seen
 print("every operation agrees with botocore's model")

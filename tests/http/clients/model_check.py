@@ -180,7 +180,7 @@ def watch(client, service="lambda"):
 
     def after_call(http_response, parsed, model, **_):
         seen.add(model.name)
-        if model.has_streaming_output and http_response.status_code < 300:
+        if (model.has_streaming_output or model.has_event_stream_output) and http_response.status_code < 300:
             return
         body = json.loads(http_response.content or b"{}")
         if http_response.status_code < 300:
