@@ -16,7 +16,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -135,6 +137,28 @@ result<queue_endpoint> parse_queues_at(const std::string& text) {
                         variable("AWS_SESSION_TOKEN")}};
 }
 
+/// Those of the credentials file, which SIGHUP has read again. Environments that start from then on
+/// are given the new ones.
+class function_keys {
+  public:
+    void set(credentials_source source) {
+        const std::scoped_lock lock(mutex_);
+        source_ = std::move(source);
+    }
+    credentials_source source() {
+        return [this](const std::string& function) {
+            std::unique_lock lock(mutex_);
+            const credentials_source now = source_;
+            lock.unlock();
+            return now(function);
+        };
+    }
+
+  private:
+    std::mutex mutex_;
+    credentials_source source_;
+};
+
 std::filesystem::path default_data_directory() {
     if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state)
         return std::filesystem::path(state) / "hearth";
@@ -143,14 +167,30 @@ std::filesystem::path default_data_directory() {
     return "/var/lib/hearth";
 }
 
+void read_again(const std::string& file, http::server& front, function_keys& functions) {
+    auto keys = http::read_access_keys(file);
+    const auto source = keys ? http::keys_for_functions(*keys) : credentials_source();
+    const std::size_t count = keys ? keys->size() : 0;
+    const auto taken =
+        keys ? front.replace_access_keys(std::move(*keys)) : result<void>(keys.error());
+    if (taken.has_error()) {
+        std::fprintf(stderr, "hearth: the access keys stay as they were: %s\n",
+                     taken.error().message().c_str());
+        return;
+    }
+    functions.set(source);
+    std::fprintf(stderr, "hearth: %zu access key%s from %s hold now\n", count,
+                 count == 1 ? "" : "s", file.c_str());
+}
+
 int serve(const serve_settings& settings) {
     auto address = parse_listen(settings.listen);
     if (!address) return complain(address.error());
-    credentials_source function_keys;
+    function_keys functions;  // outlives the runtime
     if (!settings.credentials.empty()) {
         auto keys = http::read_access_keys(settings.credentials);
         if (!keys) return complain(keys.error());
-        function_keys = http::keys_for_functions(*keys);
+        functions.set(http::keys_for_functions(*keys));
         address->access_keys = std::move(*keys);
     }
     address->tls_certificate = settings.tls_certificate;
@@ -170,7 +210,7 @@ int serve(const serve_settings& settings) {
     options.events.retry_delay =
         std::chrono::milliseconds(static_cast<std::int64_t>(settings.event_retry_delay * 1000));
     options.cap_cpu = settings.cap_cpu;
-    options.credentials = std::move(function_keys);
+    if (!settings.credentials.empty()) options.credentials = functions.source();
     for (const std::string& text : settings.queues_at) {
         auto each = parse_queues_at(text);
         if (!each) return complain(each.error());
@@ -196,7 +236,19 @@ int serve(const serve_settings& settings) {
     asio::io_context io(1);
     // Before anybody hears that it listens, and may want it to stop.
     asio::signal_set signals(io, SIGINT, SIGTERM);
+    asio::signal_set hangups(io);
     http::server front(io.get_executor(), *rt, *address);
+    std::function<void()> await_hangup = [&] {
+        hangups.async_wait([&](error_code cancelled, int) {
+            if (cancelled) return;
+            read_again(settings.credentials, front, functions);
+            await_hangup();
+        });
+    };
+    if (!settings.credentials.empty()) {
+        hangups.add(SIGHUP);
+        await_hangup();
+    }
     if (auto listening = front.listen(); !listening) return complain(listening.error());
     const bool six = address->address.find(':') != std::string::npos;
     std::printf("hearth: listening on %s://%s%s%s:%u, data in %s\n",
@@ -218,7 +270,11 @@ int serve(const serve_settings& settings) {
             impatient = second;
             io.stop();
         });
-        front.async_stop([&](error_code) { signals.cancel(); });
+        front.async_stop([&](error_code) {
+            signals.cancel();
+            await_hangup = [] {};  // one may be on its way
+            hangups.cancel();
+        });
     });
     io.run();
     // Guests may still run, for up to their timeouts: nobody waits for them any more.
@@ -243,11 +299,10 @@ command add_serve(CLI::App& app) {
                    "More interpreters of managed runtimes: DIR/python3.12/bin/python3.12, "
                    "DIR/nodejs22.x/bin/node")
         ->type_name("DIR");
-    app.add_option(
-           "--credentials", settings->credentials,
-           "The access keys that requests must be signed with, and what each is allowed "
-           "(mode 0600; the format stands below). Without, every request is taken, and only "
-           "on loopback")
+    app.add_option("--credentials", settings->credentials,
+                   "The access keys that requests must be signed with, and what each is allowed "
+                   "(mode 0600; the format stands below). SIGHUP has it read again. Without, every "
+                   "request is taken, and only on loopback")
         ->type_name("FILE");
     app.add_option("--tls-certificate", settings->tls_certificate,
                    "Serve within TLS (1.2 or later): the certificate and its issuers, PEM")

@@ -46,6 +46,9 @@ server::~server() {
 }
 
 result<void> server::listen() { return impl_->listen(); }
+result<void> server::replace_access_keys(std::vector<access_key> keys) {
+    return impl_->replace_keys(std::move(keys));
+}
 std::uint16_t server::port() const noexcept { return impl_->port_; }
 void server::start_stop(asio::any_completion_handler<void(error_code)> handler) {
     impl_->stop(std::move(handler));
@@ -54,11 +57,23 @@ void server::start_stop(asio::any_completion_handler<void(error_code)> handler) 
 server::impl::impl(asio::any_io_executor executor, control_plane& control, server_options options)
     : control_(control),
       options_(std::move(options)),
-      authenticator_(options_.access_keys),
       executor_(executor),
       strand_(asio::make_strand(executor)),
       acceptor_(strand_),
-      retry_(strand_) {}
+      retry_(strand_),
+      authenticator_(std::make_shared<authenticator>(options_.access_keys)) {}
+
+result<void> server::impl::replace_keys(std::vector<access_key> keys) {
+    if (auto checked = check_keys(keys); checked.has_error()) return checked.error();
+    auto next = std::make_shared<authenticator>(std::move(keys));
+    const std::scoped_lock lock(mutex_);
+    if (authenticator_->is_on() && !next->is_on())
+        return error(errc::invalid_argument,
+                     "without any access key everybody might do everything: the server goes on "
+                     "with those it has");
+    authenticator_ = std::move(next);
+    return {};
+}
 
 result<void> server::impl::listen() {
     error_code ec;

@@ -42,7 +42,13 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     const server_options options_;
     std::uint16_t port_ = 0;
     std::unique_ptr<boost::asio::ssl::context> tls_;  ///< null: bare connections
-    authenticator authenticator_;
+
+    /// Of the keys that hold now. What it has said stays true for who keeps it.
+    [[nodiscard]] std::shared_ptr<authenticator> current_authenticator() {
+        const std::scoped_lock lock(mutex_);
+        return authenticator_;
+    }
+    result<void> replace_keys(std::vector<access_key> keys);
 
   private:
     void accept();
@@ -55,6 +61,7 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     bool accepting_ = false;                                    // on strand_
 
     std::mutex mutex_;
+    std::shared_ptr<authenticator> authenticator_;               // under mutex_
     std::map<const session*, std::weak_ptr<session>> sessions_;  // under mutex_
     bool stopping_ = false;                                      // under mutex_
     bool listening_ = false;                                     // under mutex_

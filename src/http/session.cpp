@@ -191,6 +191,7 @@ void session::on_received(error_code ec, std::size_t size) {
 void session::on_header(error_code ec) {
     asked_.reset();
     service_ = {};
+    authenticator_ = owner_->current_authenticator();
     request_id_ = owner_->control_.new_request_id();
     trace_id_.clear();
     if (ec) return on_malformed(ec);
@@ -237,7 +238,7 @@ bool session::check_origin() {
         // By its own host name it is another origin than the API's and says itself who may call.
         if (!asked_->by_own_host && !origin.empty())
             why = "Requests from web pages (with an Origin header) are refused";
-    } else if (!owner_->authenticator_.is_on() && !host.empty() && !is_own_name(host)) {
+    } else if (!authenticator_->is_on() && !host.empty() && !is_own_name(host)) {
         // On loopback and without keys, a name of a page's own must not lead here.
         why = "This server has no access keys, so it is called localhost or by its address, not '" +
               printable(host.substr(0, 256)) + "'";
@@ -261,7 +262,7 @@ bool session::authenticate() {
         const auto config = owner_->control_.find_function_url(asked_->argument);
         const bool is_preflight = parser_->get().method() == beast_http::verb::options;
         if (config.has_error() || config->auth_type == "NONE" || is_preflight ||
-            !owner_->authenticator_.is_on())
+            !authenticator_->is_on())
             return true;
     }
     const std::string_view authorization = header(beast_http::field::authorization);
@@ -271,10 +272,9 @@ bool session::authenticate() {
                               beast::iequals(to_beast(authorization.substr(0, basic_scheme.size())),
                                              to_beast(basic_scheme));
     std::vector<std::pair<std::string_view, std::string_view>> views;
-    auto who =
-        may_be_basic && owner_->authenticator_.is_on()
-            ? owner_->authenticator_.basic(authorization)
-            : owner_->authenticator_.begin(signed_part(views), signing_name(service_.service),
+    auto who = may_be_basic && authenticator_->is_on()
+                   ? authenticator_->basic(authorization)
+                   : authenticator_->begin(signed_part(views), signing_name(service_.service),
                                            std::chrono::system_clock::now());
     if (auto* refused = std::get_if<reply>(&who)) {
         respond(std::move(*refused), !parser_->is_done());
@@ -326,7 +326,7 @@ void session::on_body(error_code ec) {
 
 void session::check_body(const std::string& hash) {
     std::vector<std::pair<std::string_view, std::string_view>> views;
-    if (auto refused = owner_->authenticator_.finish(proof_, signed_part(views), hash))
+    if (auto refused = authenticator_->finish(proof_, signed_part(views), hash))
         return respond(std::move(*refused));
     dispatch();
 }

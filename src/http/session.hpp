@@ -129,6 +129,7 @@ class session : public std::enable_shared_from_this<session> {
     std::optional<route> asked_;
     service_call service_;  ///< where it is no operation of Lambda's
     boost::asio::cancellation_signal long_poll_;
+    std::shared_ptr<authenticator> authenticator_;  ///< of the present request
     authenticator::proof proof_;
     std::string request_id_, trace_id_;
     bool reading_ = false;     ///< a request is awaited or incomplete

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import signal
 import subprocess
 import zipfile
 
@@ -127,8 +128,8 @@ class extensions(test_case):
 
 
 class credentials(test_case):
-    def file(self, key):
-        file = self.scratch() / "credentials"
+    def file(self, key, file=None):
+        file = file or self.scratch() / "credentials"
         file.touch(0o600)
         file.write_text(f"""\
 [deployer]
@@ -160,7 +161,8 @@ functions = sign*
     def test_a_function_signs_its_requests_with_the_key_that_names_it(self):
         data = self.scratch()
         deployer = {"AWS_ACCESS_KEY_ID": "AKIADEPLOYER", "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-deployer"}
-        with server("--data", data, "--credentials", self.file("AKIAFIRST")) as one:
+        file = self.file("AKIAFIRST")
+        with server("--data", data, "--credentials", file) as one:
             env = environment(AWS_ENDPOINT_URL=one.endpoint, **deployer)
             self.deploy(one, env, "signing")
             answer = self.invoke(one, env, "signing")
@@ -176,13 +178,20 @@ functions = sign*
             self.deploy(one, env, "other")
             answer = self.invoke(one, env, "other")
             self.assertIn("UnrecognizedClientException", answer["listed"])
+            # A key that comes while the server runs is given to environments that start then.
+            self.file("AKIALATER", file)
+            one.process.send_signal(signal.SIGHUP)
+            self.assertIn(b"2 access keys", one.process.stderr.readline())
+            self.deploy(one, env, "signing-later", "HEARTH_SNAPSHOT=off")
+            answer = self.invoke(one, env, "signing-later")
+            self.assertEqual((len(answer["listed"]), answer["variable"]), (4, "AKIALATER"))
             self.assertEqual(one.stop(), 0)
 
         # Another key since: the snapshot from before has the new one.
         with server("--data", data, "--credentials", self.file("AKIASECOND")) as one:
             env["AWS_ENDPOINT_URL"] = one.endpoint
             answer = self.invoke(one, env, "signing")
-            self.assertEqual(answer["listed"], ["other", "signing", "signing-cold"])
+            self.assertEqual(answer["listed"], ["other", "signing", "signing-cold", "signing-later"])
 
     def test_where_no_keys_are_verified_any_function_may_sign(self):
         with server("--data", self.scratch()) as one:

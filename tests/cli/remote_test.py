@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import zipfile
@@ -120,6 +121,31 @@ class remote(test_case):
             top = hearth("top", "--once", env={**env, **DEPLOYER})
             self.assertEqual(top.returncode, 0, top.stderr)
             self.assertIn(b"hello", top.stdout)
+            self.assertEqual(one.stop(), 0)
+
+    def test_a_credentials_file_is_read_again_when_the_server_is_told(self):
+        file = self.credentials()
+        with server("--data", self.scratch(), "--credentials", file) as one:
+            def status(keys):
+                return hearth("ls", "--endpoint", one.endpoint, env=environment(**keys)).returncode
+
+            def hang_up():
+                one.process.send_signal(signal.SIGHUP)
+                return one.process.stderr.readline().decode()
+
+            self.assertEqual(status(DEPLOYER), 0)
+            file.write_text(CREDENTIALS.replace("allow = *", "allow = Everything"))
+            said = hang_up()
+            self.assertIn("stay as they were", said)
+            self.assertIn(f"{file}, line 4: ", said)
+            self.assertEqual(status(DEPLOYER), 0)
+            file.write_text("")
+            self.assertIn("stay as they were", hang_up())
+            self.assertEqual(status(DEPLOYER), 0)
+            file.write_text(CREDENTIALS.replace("AKIADEPLOYER", "AKIANEWCOMER"))
+            self.assertEqual(hang_up(), f"hearth: 2 access keys from {file} hold now\n")
+            self.assertEqual(status(DEPLOYER), 1)
+            self.assertEqual(status({**DEPLOYER, "AWS_ACCESS_KEY_ID": "AKIANEWCOMER"}), 0)
             self.assertEqual(one.stop(), 0)
 
     def test_top_signs_as_well(self):

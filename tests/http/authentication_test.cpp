@@ -238,6 +238,44 @@ TEST_CASE("a function URL is for whom its type and the rules say") {
     refused(ask(f, forged), "InvalidSignatureException", "calculated");
 }
 
+TEST_CASE("keys are replaced while requests are under way") {
+    front_fixture f(with_keys());
+    f.create("echo");
+    const sigv4::credentials next{"AKIANEXT", "the secret of the one who comes next", ""};
+    const std::string body = "\"" + std::string(1 << 20, 'x') + "\"";
+    const std::string large =
+        signed_by(all, "POST", target_of("echo"), body, {.states_hash = false});
+    const std::string small = signed_by(all, "GET", "/2015-03-31/functions");
+    raw_client client(f.front.port());
+    REQUIRE(client.send("GET /2015"));
+    // By its headers this one is to be believed; its body is still to come.
+    raw_client begun(f.front.port());
+    const std::size_t headers = large.find("\r\n\r\n") + 4;
+    REQUIRE(begun.send(large.substr(0, headers - 2) + "Expect: 100-continue\r\n\r\n"));
+    CHECK(begun.receive().status == 100);
+
+    const auto keep = [&](std::vector<http::access_key> keys, const char* why) {
+        const auto r = f.front.replace_access_keys(std::move(keys));
+        REQUIRE(r.has_error());
+        CHECK(r.error() == errc::invalid_argument);
+        CHECK_THAT(r.error().message(), Catch::Contains(why));
+        CHECK(ask(f, small).status == 200);
+    };
+    keep({}, "everybody");
+    keep({{.name = "n", .access_key_id = "A"}}, "secret_access_key");
+    REQUIRE(f.front
+                .replace_access_keys({{.name = "next",
+                                       .access_key_id = next.access_key_id,
+                                       .secret_access_key = next.secret_access_key,
+                                       .allow = {{{"*"}}}}})
+                .has_value());
+    REQUIRE(begun.send(large.substr(headers)));
+    CHECK(begun.receive().status == 200);
+    refused(begun.ask(small), "UnrecognizedClientException", "invalid");
+    refused(client.ask(small.substr(9)), "UnrecognizedClientException", "invalid");
+    CHECK(ask(f, signed_by(next, "GET", "/2015-03-31/functions")).status == 200);
+}
+
 TEST_CASE("a scraper may give its key by HTTP's Basic scheme, for the metrics only") {
     front_fixture f(with_keys());
     const auto basic = [](const std::string& text) {

@@ -85,6 +85,12 @@ class server {
     ///         used; errc::io_failed
     [[nodiscard]] result<void> listen();
 
+    /// Requests whose headers come from now on are held against these keys instead; one that has
+    /// been believed is answered. From any thread.
+    /// @errors errc::invalid_argument: none, where there were some, or keys that make no sense; the
+    ///         former ones hold on
+    [[nodiscard]] result<void> replace_access_keys(std::vector<access_key> keys);
+
     /// The port listened on; zero before `listen`.
     [[nodiscard]] std::uint16_t port() const noexcept;
 
