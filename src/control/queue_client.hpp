@@ -40,7 +40,7 @@ std::unique_ptr<queue_client> make_local_queue(queue_service service, std::strin
 result<void> check_endpoint(const queue_endpoint& at);
 
 /// The queue of that ARN, at an endpoint that was checked. What waits for the network waits on the
-/// executor, without a thread.
+/// executor, without a thread; that one has one thread. Connections are used again.
 std::unique_ptr<queue_client> make_remote_queue(boost::asio::any_io_executor executor,
                                                 const queue_endpoint& at,
                                                 std::string_view arn);

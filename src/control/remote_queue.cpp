@@ -28,10 +28,12 @@
 #include <charconv>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace hearth::control {
 
@@ -48,13 +50,50 @@ constexpr std::chrono::seconds patience{10};
 constexpr std::chrono::seconds attributes_validity{60};
 constexpr std::size_t max_answer = std::size_t{32} << 20;
 
-/// One queue elsewhere. Its calls are made one after another where they change it.
+/// Connections beyond so many, and those that nobody has used for so long, are not kept: the other
+/// side will have closed them.
+constexpr std::size_t max_idle = 8;
+constexpr std::chrono::seconds idle_validity{30};
+
+struct link {
+    link(const asio::any_io_executor& executor, asio::ssl::context& tls) : stream(executor, tls) {}
+    asio::ssl::stream<beast::tcp_stream> stream;  ///< its next layer alone where there is no TLS
+    beast::flat_buffer buffer{max_answer};
+    steady::time_point idle_since{};
+};
+using link_ptr = std::unique_ptr<link>;
+
+/// Connections that wait to be used again.
+class idle_links {
+  public:
+    /// The last one that was used, as that is the most likely to be open still. Null: none.
+    link_ptr take() {
+        const auto oldest = steady::now() - idle_validity;
+        std::erase_if(links_, [&](const link_ptr& each) { return each->idle_since < oldest; });
+        if (links_.empty()) return nullptr;
+        link_ptr last = std::move(links_.back());
+        links_.pop_back();
+        return last;
+    }
+    void give(link_ptr l) {
+        if (links_.size() >= max_idle) return;
+        beast::get_lowest_layer(l->stream).expires_never();
+        l->idle_since = steady::now();
+        links_.push_back(std::move(l));
+    }
+
+  private:
+    std::vector<link_ptr> links_;
+};
+
+/// One queue elsewhere, for calls on one executor that has one thread.
 struct remote {
     queue_endpoint at;
     std::string host, port, authority;  ///< of the URL
     bool is_tls = false;
     std::string account, name;  ///< of the ARN
     asio::ssl::context tls{asio::ssl::context::tls_client};
+    idle_links links{};
 
     // Known for a while.
     std::string url{};
@@ -117,7 +156,6 @@ request make_request(const remote& r, std::string_view operation, std::string bo
                          {r.at.region, "sqs"}, std::chrono::system_clock::now()))
             q.set(name, value);
     }
-    q.set(beast::http::field::connection, "close");
     q.prepare_payload();
     return q;
 }
@@ -148,15 +186,34 @@ constexpr auto outcome = asio::as_tuple(asio::use_awaitable);
 
 template <class Stream>
 asio::awaitable<error_code> exchange(Stream& stream,
+                                     beast::flat_buffer& buffer,
                                      const request& q,
                                      answer_parser& answer,
                                      std::chrono::seconds wait) {
     beast::get_lowest_layer(stream).expires_after(wait + patience);
     const auto [broken, sent] = co_await beast::http::async_write(stream, q, outcome);
     if (broken) co_return broken;
-    beast::flat_buffer buffer(max_answer);
     const auto [silent, got] = co_await beast::http::async_read(stream, buffer, answer, outcome);
     co_return silent;
+}
+
+asio::awaitable<result<link_ptr>> connect(remote_ptr r) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::ip::tcp::resolver resolver(executor);
+    const auto [unknown, addresses] = co_await resolver.async_resolve(r->host, r->port, outcome);
+    if (unknown) co_return failure(*r, "cannot be resolved", unknown.message());
+    auto made = std::make_unique<link>(executor, r->tls);
+    auto& stream = made->stream;
+    beast::get_lowest_layer(stream).expires_after(patience);
+    const auto [absent, address] =
+        co_await beast::get_lowest_layer(stream).async_connect(addresses, outcome);
+    if (absent) co_return failure(*r, "cannot be reached", absent.message());
+    if (!r->is_tls) co_return std::move(made);
+    SSL_set_tlsext_host_name(stream.native_handle(), r->host.c_str());
+    stream.set_verify_callback(asio::ssl::host_name_verification(r->host));
+    const auto [strange] = co_await stream.async_handshake(asio::ssl::stream_base::client, outcome);
+    if (strange) co_return failure(*r, "cannot be trusted", strange.message());
+    co_return std::move(made);
 }
 
 asio::awaitable<result<json::value>> ask(remote_ptr r,
@@ -164,31 +221,35 @@ asio::awaitable<result<json::value>> ask(remote_ptr r,
                                          json::object input,
                                          std::chrono::seconds wait) {
     const request q = make_request(*r, operation, json::serialize(input));
-    answer_parser answer;
-    answer.body_limit(max_answer);
-    const auto executor = co_await asio::this_coro::executor;
-    asio::ip::tcp::resolver resolver(executor);
-    const auto [unknown, addresses] = co_await resolver.async_resolve(r->host, r->port, outcome);
-    if (unknown) co_return failure(*r, "cannot be resolved", unknown.message());
-    asio::ssl::stream<beast::tcp_stream> stream(executor, r->tls);
-    beast::get_lowest_layer(stream).expires_after(patience);
-    const auto [absent, address] =
-        co_await beast::get_lowest_layer(stream).async_connect(addresses, outcome);
-    if (absent) co_return failure(*r, "cannot be reached", absent.message());
-    error_code broken;
-    if (r->is_tls) {
-        SSL_set_tlsext_host_name(stream.native_handle(), r->host.c_str());
-        stream.set_verify_callback(asio::ssl::host_name_verification(r->host));
-        const auto [strange] =
-            co_await stream.async_handshake(asio::ssl::stream_base::client, outcome);
-        if (strange) co_return failure(*r, "cannot be trusted", strange.message());
-        broken = co_await exchange(stream, q, answer, wait);
-    } else {
-        broken = co_await exchange(stream.next_layer(), q, answer, wait);
+    std::optional<answer_parser> answer;
+    for (;;) {
+        link_ptr l = r->links.take();
+        const bool is_used = l != nullptr;
+        if (!l) {
+            auto made = co_await connect(r);
+            if (made.has_error()) co_return made.error();
+            l = std::move(*made);
+        }
+        answer.emplace();
+        answer->body_limit(max_answer);
+        error_code broken;
+        if (r->is_tls)
+            broken = co_await exchange(l->stream, l->buffer, q, *answer, wait);
+        else
+            broken = co_await exchange(l->stream.next_layer(), l->buffer, q, *answer, wait);
+        if (!broken) {
+            if (answer->get().keep_alive() && l->buffer.size() == 0) r->links.give(std::move(l));
+            break;
+        }
+        // It had been closed, or was about to be. No call does harm when it comes twice: what is
+        // received and lost comes again.
+        const bool was_closed = broken != asio::error::operation_aborted &&
+                                broken != beast::error::timeout && !answer->got_some();
+        if (is_used && was_closed) continue;
+        co_return failure(*r, "does not answer", broken.message());
     }
-    if (broken) co_return failure(*r, "does not answer", broken.message());
-    const unsigned status = answer.get().result_int();
-    const std::string& body = answer.get().body();
+    const unsigned status = answer->get().result_int();
+    const std::string& body = answer->get().body();
     if (status != 200) co_return refusal(*r, operation, status, body);
     boost::system::error_code ec;
     json::value said = json::parse(body.empty() ? "{}" : body, ec);
@@ -350,10 +411,24 @@ void start(const asio::any_io_executor& executor,
                        }));
 }
 
+remote_ptr make_remote(const queue_endpoint& at, std::string_view arn) {
+    auto r = std::make_shared<remote>();
+    r->at = at;
+    if (auto where = read_url(at.url)) {
+        r->host = std::move(where->host), r->port = std::move(where->port);
+        r->authority = std::move(where->authority), r->is_tls = where->is_tls;
+    }
+    std::tie(r->account, r->name) = account_and_name(arn);
+    error_code ignored;  // then no certificate is good
+    r->tls.set_default_verify_paths(ignored);
+    r->tls.set_verify_mode(asio::ssl::verify_peer);
+    return r;
+}
+
 class remote_queue final : public queue_client {
   public:
-    remote_queue(asio::any_io_executor executor, remote_ptr r)
-        : executor_(std::move(executor)), remote_(std::move(r)) {}
+    remote_queue(asio::any_io_executor executor, const queue_endpoint& at, std::string_view arn)
+        : executor_(std::move(executor)), remote_(make_remote(at, arn)), arn_(arn) {}
 
     void async_receive(receive_options options, queue_service::receive_handler handler) override {
         start<std::vector<queue_message>>(executor_, receive(remote_, options), std::move(handler));
@@ -382,7 +457,8 @@ class remote_queue final : public queue_client {
     result<queue_attributes> attributes() override {
         asio::io_context io(1);
         result<queue_attributes> got;
-        asio::co_spawn(io, fetch_attributes(remote_),
+        // On an executor of its own, with connections of its own.
+        asio::co_spawn(io, fetch_attributes(make_remote(remote_->at, arn_)),
                        [&](const std::exception_ptr& thrown, result<queue_attributes> done) {
                            got = thrown ? error(errc::io_failed, "out of memory") : std::move(done);
                        });
@@ -393,6 +469,7 @@ class remote_queue final : public queue_client {
   private:
     const asio::any_io_executor executor_;
     const remote_ptr remote_;
+    const std::string arn_;
 };
 
 }  // namespace
@@ -410,17 +487,7 @@ result<void> check_endpoint(const queue_endpoint& at) {
 std::unique_ptr<queue_client> make_remote_queue(asio::any_io_executor executor,
                                                 const queue_endpoint& at,
                                                 std::string_view arn) {
-    auto r = std::make_shared<remote>();
-    r->at = at;
-    if (auto where = read_url(at.url)) {
-        r->host = std::move(where->host), r->port = std::move(where->port);
-        r->authority = std::move(where->authority), r->is_tls = where->is_tls;
-    }
-    std::tie(r->account, r->name) = account_and_name(arn);
-    error_code ignored;  // then no certificate is good
-    r->tls.set_default_verify_paths(ignored);
-    r->tls.set_verify_mode(asio::ssl::verify_peer);
-    return std::make_unique<remote_queue>(std::move(executor), std::move(r));
+    return std::make_unique<remote_queue>(std::move(executor), at, arn);
 }
 
 }  // namespace hearth::control
