@@ -118,8 +118,9 @@ result<guest::pid> sandbox::add(const program& what) {
 
 void sandbox::hold_first() {
     kernel_->hold_first();
-    if (!parked_) kernel_->running_task().registers = registers_;
+    if (!parked_ && !ended_) kernel_->running_task().registers = registers_;
     parked_ = true;
+    ended_ = false;
 }
 
 /// The task's registers are those the program starts with.

@@ -117,8 +117,8 @@ class sandbox final : private guest::host {
     /// returned. The first one then waits until `kernel().start_first()`. @errors as load
     result<guest::pid> add(const program& what);
 
-    /// It is parked or was interrupted: the first process and what stems from it run no more, those
-    /// that were added go on.
+    /// It is parked, was interrupted or a process of it has ended: the first one and what stems
+    /// from it run no more, those that were added go on.
     void hold_first();
 
     /// Takes an immutable image of the guest, which is parked or was interrupted; it may run on

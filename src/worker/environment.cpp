@@ -406,6 +406,7 @@ bool environment::phase_is_over() {
     extensions& ext = api_.participants();
     if (!ext.empty()) [[unlikely]] {
         if (auto failed = ext.take_failure()) {
+            failed_ = phase_ == phase::running || phase_ == phase::lingering;
             on_end(std::move(*failed));
             return true;
         }
@@ -453,6 +454,7 @@ bool environment::on_exit(const detail::run_exited& exited) {
     auto crashed = api_.participants().ended(exited.process, exited.status);
     // That is what SHUTDOWN is for; the other extensions have their time.
     if (phase_ == phase::shutdown && crashed && !phase_is_over()) return true;
+    failed_ = phase_ == phase::running || phase_ == phase::lingering;
     on_end(crashed ? std::move(*crashed) : exit_failure(exited.status, log_.last_line()));
     return false;
 }
@@ -463,9 +465,12 @@ void environment::begin_shutdown() {
     shuts_down_ = true;
     stopped_ = false;
     answered_ = true;
-    // In small letters, as they come at AWS; the guide writes SPINDOWN and TIMEOUT.
-    api_.tell_of_shutdown(timed_out_ ? "timeout" : "spindown", realtime_ms() + grace.count());
-    if (timed_out_)
+    // In small letters, as they come at AWS; the guide writes SPINDOWN, TIMEOUT and FAILURE.
+    api_.tell_of_shutdown(timed_out_ ? "timeout"
+                          : failed_  ? "failure"
+                                     : "spindown",
+                          realtime_ms() + grace.count());
+    if (timed_out_ || failed_)
         sandbox_->hold_first();
     else
         sandbox_->wake();

@@ -137,10 +137,10 @@ class environment final : private detail::sandbox_streams,
     [[nodiscard]] bool lingers() const noexcept {
         return phase_ == phase::lingering || phase_ == phase::shutdown;
     }
-    /// Idle, and it has served since it was made or reset; or its time was over: extensions are to
-    /// hear of its end.
+    /// Idle, and it has served since it was made or reset; or its time was over, or its process or
+    /// an extension failed it: extensions are to hear of its end.
     [[nodiscard]] bool wants_shutdown() const noexcept {
-        return (phase_ == phase::idle ? served_ : timed_out_) &&
+        return (phase_ == phase::idle ? served_ : timed_out_ || failed_) &&
                api_.participants().any_for(extensions::event::shutdown);
     }
     /// Has a shell and wants it: lingers then, for two seconds at most, and is to be given up.
@@ -265,6 +265,7 @@ class environment final : private detail::sandbox_streams,
     bool served_ = false;
     bool shuts_down_ = false;
     bool timed_out_ = false;  ///< and the guest stands where it was stopped
+    bool failed_ = false;     ///< a process of it did, and the others stand where they are
     bool hooks_ = false;  ///< the init phase is that of the restore hooks
     start_kind start_ = start_kind::warm;
     runtime_api::reply reply_;

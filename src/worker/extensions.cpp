@@ -87,7 +87,7 @@ bool extensions::all_wait() const noexcept {
 }
 
 bool extensions::any_for(event what) const noexcept {
-    return std::ranges::any_of(all_, [&](const one& e) { return wants(e, what); });
+    return std::ranges::any_of(all_, [&](const one& e) { return hears(e, what); });
 }
 
 extensions::answer extensions::add(std::string_view name, bool account_id, std::string_view body) {
@@ -188,7 +188,7 @@ std::vector<extensions::connection> extensions::tell(event what, std::string doc
     std::vector<connection> now;
     for (one& e : all_) {
         e.owed = false;
-        if (!wants(e, what)) continue;
+        if (!hears(e, what)) continue;
         e.owed = !e.waits;
         if (e.waits) {
             now.push_back(*e.waits);
@@ -200,7 +200,7 @@ std::vector<extensions::connection> extensions::tell(event what, std::string doc
 }
 
 bool extensions::done_with(event what) const noexcept {
-    return std::ranges::all_of(all_, [&](const one& e) { return !wants(e, what) || e.waits; });
+    return std::ranges::all_of(all_, [&](const one& e) { return !hears(e, what) || e.waits; });
 }
 
 std::optional<failure> extensions::ended(std::int32_t process, const guest::exit_status& status) {

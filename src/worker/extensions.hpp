@@ -105,6 +105,10 @@ class extensions {
     [[nodiscard]] static bool wants(const one& e, event what) noexcept {
         return (e.events & static_cast<std::uint8_t>(what)) != 0 && e.at != stage::ended;
     }
+    /// Who has said that it failed asks for no event any more.
+    [[nodiscard]] static bool hears(const one& e, event what) noexcept {
+        return wants(e, what) && e.at != stage::failed;
+    }
     one* find(std::string_view identifier, answer& refusal);
 
     std::vector<one> all_;

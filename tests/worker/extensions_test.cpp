@@ -398,6 +398,38 @@ TEST_CASE("an invocation that takes too long ends, and its extensions hear why")
     CHECK(has(heard->text(), "\"shutdownReason\":\"timeout\""));
 }
 
+TEST_CASE("an invocation whose process or extension crashes ends, and the others hear of it") {
+    const auto heard = std::make_shared<listener>();
+    auto w = make(listening(heard));
+    struct crash {
+        std::string event, behave, error;
+    };
+    const auto [event, behave, error] =
+        GENERATE(values<crash>({{"\"exit\"", "second=last;", "exit status 3"},
+                                {"\"abort\"", "", "signal: aborted"},
+                                {"\"sleep\"", "third=crash;", "extension third: exit status 9"},
+                                {"\"sleep\"", "third=exit error;", "Extension.ExitError"}}));
+    auto s = with_extensions("function_http", {"first", "second", "third"}, behave);
+    const bool spins = GENERATE(false, true);
+    if (spins) s.environment["SPIN"] = "on";  // a process of the function's own
+    s.snapshot = GENERATE(true, false);
+    INFO(behave << event << spins << s.snapshot);
+    const bool all_leave = event != "\"sleep\"";
+    auto f = w->deploy(std::move(s));
+    REQUIRE(f->initialize().has_value());
+    const auto r = traced(*f, event);
+    CHECK_FALSE(r.ok());
+    CHECK(has(r.payload, error));
+    CHECK(soon([&] {
+        const auto text = heard->text();
+        return has(text, "first: leaves") && has(text, "second: leaves") &&
+               (!all_leave || has(text, "third: leaves"));
+    }));
+    CHECK(has(heard->text(), "\"shutdownReason\":\"failure\""));
+    CHECK(has(heard->text(), "third: leaves") == all_leave);
+    if (all_leave) CHECK(traced(*f, "\"count\"").payload == "1");
+}
+
 TEST_CASE(
     "an environment that has not served ends without a word, one that is deaf after two seconds") {
     const auto heard = std::make_shared<listener>();

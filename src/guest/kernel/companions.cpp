@@ -40,6 +40,9 @@ void kernel::hold_first() {
     // As stopped processes, of which nothing runs; nobody is told.
     for (auto& [id, p] : all)
         if (!p.ended && stems_from_first(p)) p.job = {.stopped_by = abi::sigstop, .told = true};
+    // If it was the first that ended, the others are not over with it.
+    over_ = false;
+    ended_process_ = 0;
 }
 
 void kernel::start_first() {
