@@ -3,6 +3,7 @@
 /// SQLite, owned: handles, a connection to a database that must not lose what it was told, and the
 /// versions of its schema.
 
+#include "base/room_listener.hpp"
 #include "base/sqlite_log.hpp"
 #include "base/system_error.hpp"
 #include "base/try.hpp"
@@ -45,8 +46,8 @@ struct schema {
 class connection {
   public:
     /// `kind` ("events") names the database in errors. An empty file: the database is in memory.
-    connection(std::string kind, std::filesystem::path file)
-        : kind_(std::move(kind)), file_(std::move(file)) {}
+    connection(std::string kind, std::filesystem::path file, room_listener told = {})
+        : kind_(std::move(kind)), file_(std::move(file)), told_of_room_(std::move(told)) {}
 
     result<void> open() {
         if (!file_.empty())
@@ -148,17 +149,19 @@ class connection {
         if (file_.empty() || ::statvfs(file_.c_str(), &disk) != 0) return {};
         const std::uint64_t kept = std::min(kept_bytes, disk.f_blocks * disk.f_frsize / 4);
         const std::uint64_t free = disk.f_bavail * disk.f_frsize;
-        if (free >= kept + beside) return {};
+        if (free >= kept + beside) return note_room();
         // What was taken out has left room in the file itself.
         HEARTH_TRY(const std::int64_t pages, number_of("PRAGMA freelist_count"));
         HEARTH_TRY(const std::int64_t page_bytes, number_of("PRAGMA page_size"));
         if (free >= beside &&
             free - beside + static_cast<std::uint64_t>(pages * page_bytes) >= kept)
-            return {};
-        return error(errc::storage_failed,
-                     (name() + " takes in nothing more: the last " + std::to_string(kept >> 20) +
-                      " MiB of its disk are kept for taking out what is there")
-                         .append(cure_of_full_disk));
+            return note_room();
+        std::string why = name() + " takes in nothing more: the last " +
+                          std::to_string(kept >> 20) +
+                          " MiB of its disk are kept for taking out what is there";
+        why.append(cure_of_full_disk);
+        note_no_room(why);
+        return error(errc::storage_failed, std::move(why));
     }
     [[nodiscard]] std::uint64_t changes() const {
         return static_cast<std::uint64_t>(sqlite3_changes64(database_.get()));
@@ -167,13 +170,15 @@ class connection {
         return sqlite3_last_insert_rowid(database_.get());
     }
     /// What the last call met, and what helps against it.
-    [[nodiscard]] error failed(const char* what) const {
+    [[nodiscard]] error failed(const char* what) {
         if (!database_) return {errc::storage_failed, name() + " " + what + ": no memory"};
         sqlite3* const db = database_.get();
         std::string text = name() + " " + what + ": " + sqlite3_errmsg(db);
         switch (sqlite3_errcode(db) & 0xff) {
             case SQLITE_FULL:
-                return {errc::storage_failed, text.append(cure_of_full_disk)};
+                text.append(cure_of_full_disk);
+                note_no_room(text);
+                return {errc::storage_failed, std::move(text)};
             case SQLITE_CORRUPT:
             case SQLITE_NOTADB:
                 return {errc::storage_failed, text.append(cure_of_damage)};
@@ -205,6 +210,15 @@ class connection {
         return "the database of " + kind_ + " " + file_.string();
     }
 
+    void note_no_room(const std::string& why) {
+        if (!std::exchange(has_no_room_, true) && told_of_room_) told_of_room_(why);
+    }
+    result<void> note_room() {
+        if (std::exchange(has_no_room_, false) && told_of_room_)
+            told_of_room_(name() + " has room again");
+        return {};
+    }
+
     void write_log_on_close(bool does) {
         sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, does ? 0 : 1, nullptr);
     }
@@ -224,6 +238,8 @@ class connection {
 
     std::string kind_;
     std::filesystem::path file_;
+    room_listener told_of_room_;
+    bool has_no_room_ = false;  ///< and somebody was told
     database_ptr database_;
 };
 

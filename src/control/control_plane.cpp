@@ -9,6 +9,8 @@
 #include <hearth/control.hpp>
 #include <hearth/observer.hpp>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
 #include <fmt/format.h>
 
 #include <time.h>
@@ -47,6 +49,16 @@ std::string_view to_string(update_status s) noexcept {
 }
 
 namespace control {
+
+room_listener tell_of_room(std::shared_ptr<observer> told) {
+    if (!told) return {};
+    return [told = std::move(told)](const std::string& message) {
+        // Whoever writes may hold a lock.
+        boost::asio::post(boost::asio::system_executor(), [told, message] {
+            told->on_log({log_record::severity::warning, "control", message});
+        });
+    };
+}
 
 std::string timestamp_now() {
     timespec now{};
@@ -131,7 +143,8 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
     if (options.data_directory.empty()) {
         storage = control::open_memory_storage();
     } else {
-        HEARTH_TRY(storage, control::open_sqlite_storage(options.data_directory));
+        HEARTH_TRY(storage, control::open_sqlite_storage(options.data_directory,
+                                                         control::tell_of_room(options.observer)));
     }
     HEARTH_TRY(auto functions, storage->load());
     const auto file = [&](const char* name) {
@@ -139,8 +152,10 @@ result<std::unique_ptr<control_plane>> control_plane::create(control_options opt
                                               : options.data_directory / name;
     };
     const identity who{options.region, options.account_id};
-    HEARTH_TRY(auto queues, queues::open_service(file("queues.db"), {who}, wall_now));
-    HEARTH_TRY(auto streams, streams::open_service(file("streams.db"), who, wall_now));
+    HEARTH_TRY(auto queues, queues::open_service(file("queues.db"), {who}, wall_now,
+                                                 control::tell_of_room(options.observer)));
+    HEARTH_TRY(auto streams, streams::open_service(file("streams.db"), who, wall_now,
+                                                   control::tell_of_room(options.observer)));
     auto self = std::make_unique<impl>(std::move(options), worker, std::move(storage),
                                        std::move(queues), std::move(streams));
     HEARTH_TRY(auto layers, self->storage_->load_layers());

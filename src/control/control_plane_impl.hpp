@@ -272,5 +272,8 @@ result<void> check_unzipped_size(const std::vector<layer_reference>& layers,
 /// ISO 8601 as AWS writes LastModified: "2023-04-05T06:07:08.123+0000".
 std::string timestamp_now();
 
+/// Tells the observer, in the log.
+room_listener tell_of_room(std::shared_ptr<observer> told);
+
 }  // namespace control
 }  // namespace hearth

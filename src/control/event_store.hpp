@@ -15,6 +15,7 @@
 /// All fail with errc::storage_failed and a sentence; the memory engine with errc::no_room when
 /// full.
 
+#include "base/room_listener.hpp"
 #include "control/event.hpp"
 
 #include <hearth/error.hpp>
@@ -77,6 +78,7 @@ class event_store {
 std::unique_ptr<event_store> open_memory_events(std::size_t max_bytes = std::size_t{256} << 20);
 
 /// `directory`/events.db. The directory is there, and locked by the storage of the functions.
-result<std::unique_ptr<event_store>> open_sqlite_events(const std::filesystem::path& directory);
+result<std::unique_ptr<event_store>> open_sqlite_events(const std::filesystem::path& directory,
+                                                        room_listener told = {});
 
 }  // namespace hearth::control

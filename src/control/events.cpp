@@ -45,7 +45,8 @@ result<std::unique_ptr<events>> events::open(control_plane::impl& owner) {
     if (owner.options_.data_directory.empty()) {
         store = open_memory_events();
     } else {
-        HEARTH_TRY(store, open_sqlite_events(owner.options_.data_directory));
+        HEARTH_TRY(store, open_sqlite_events(owner.options_.data_directory,
+                                             tell_of_room(owner.options_.observer)));
     }
     return std::unique_ptr<events>(new events(owner, std::move(store)));
 }

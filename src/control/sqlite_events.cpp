@@ -29,8 +29,8 @@ event_time time_of(std::int64_t n) { return event_time(std::chrono::milliseconds
 
 class sqlite_events final : public event_store {
   public:
-    explicit sqlite_events(const std::filesystem::path& file)
-        : writer_("events", file), reader_("events", file) {}
+    sqlite_events(const std::filesystem::path& file, room_listener told)
+        : writer_("events", file, std::move(told)), reader_("events", file) {}
 
     result<void> open() {
         HEARTH_CHECK(writer_.open());
@@ -183,9 +183,10 @@ class sqlite_events final : public event_store {
 
 }  // namespace
 
-result<std::unique_ptr<event_store>> open_sqlite_events(const std::filesystem::path& directory) {
+result<std::unique_ptr<event_store>> open_sqlite_events(const std::filesystem::path& directory,
+                                                        room_listener told) {
     const auto file = directory / "events.db";
-    auto store = std::make_unique<sqlite_events>(file);
+    auto store = std::make_unique<sqlite_events>(file, std::move(told));
     HEARTH_CHECK(store->open());
     return std::unique_ptr<event_store>(std::move(store));
 }

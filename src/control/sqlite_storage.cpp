@@ -172,10 +172,10 @@ class package_directory {
 
 class sqlite_storage final : public storage {
   public:
-    static result<std::unique_ptr<storage>> open(const fs::path& root) {
+    static result<std::unique_ptr<storage>> open(const fs::path& root, room_listener told) {
         HEARTH_TRY(package_directory packages, package_directory::open(root));
         auto self = std::unique_ptr<sqlite_storage>(
-            new sqlite_storage(std::move(packages), root / "hearth.db"));
+            new sqlite_storage(std::move(packages), root / "hearth.db", std::move(told)));
         HEARTH_CHECK(self->database_.open());
         HEARTH_CHECK(self->database_.prepare_schema(storage_schema));
         return std::unique_ptr<storage>(std::move(self));
@@ -351,8 +351,8 @@ class sqlite_storage final : public storage {
     }
 
   private:
-    sqlite_storage(package_directory packages, const fs::path& file)
-        : packages_(std::move(packages)), database_("functions", file) {}
+    sqlite_storage(package_directory packages, const fs::path& file, room_listener told)
+        : packages_(std::move(packages)), database_("functions", file, std::move(told)) {}
 
     // With mutex_ held.
     result<void> write(const stored_function& function) {
@@ -456,8 +456,9 @@ class sqlite_storage final : public storage {
 
 }  // namespace
 
-result<std::unique_ptr<storage>> open_sqlite_storage(const fs::path& directory) {
-    return sqlite_storage::open(directory);
+result<std::unique_ptr<storage>> open_sqlite_storage(const fs::path& directory,
+                                                     room_listener told) {
+    return sqlite_storage::open(directory, std::move(told));
 }
 
 }  // namespace hearth::control

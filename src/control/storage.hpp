@@ -13,6 +13,7 @@
 /// - Calls may come from any thread; each engine serialises for itself.
 /// Every error is errc::storage_failed and a sentence: what is wrong, and what helps.
 
+#include "base/room_listener.hpp"
 #include "control/policy.hpp"
 
 #include <hearth/control.hpp>
@@ -151,6 +152,7 @@ std::unique_ptr<storage> open_memory_storage();
 /// time.
 /// @errors errc::storage_failed: cannot be created or written, in use, damaged, or of a newer
 /// version
-result<std::unique_ptr<storage>> open_sqlite_storage(const std::filesystem::path& directory);
+result<std::unique_ptr<storage>> open_sqlite_storage(const std::filesystem::path& directory,
+                                                     room_listener told = {});
 
 }  // namespace hearth::control

@@ -26,8 +26,9 @@ namespace queues {
 /// `file` as store::open. @errors errc::storage_failed
 inline result<std::shared_ptr<queue_service::impl>> open_service(const std::filesystem::path& file,
                                                                  identity who,
-                                                                 wall_clock now) {
-    HEARTH_TRY(auto opened, store::open(file, who));
+                                                                 wall_clock now,
+                                                                 room_listener told = {}) {
+    HEARTH_TRY(auto opened, store::open(file, who, std::move(told)));
     return std::make_shared<queue_service::impl>(std::move(who), std::move(opened), std::move(now));
 }
 

@@ -106,8 +106,10 @@ struct store::row {
     queue_message message;
 };
 
-result<std::unique_ptr<store>> store::open(const std::filesystem::path& file, identity who) {
-    std::unique_ptr<store> s(new store(file, std::move(who)));
+result<std::unique_ptr<store>> store::open(const std::filesystem::path& file,
+                                           identity who,
+                                           room_listener told) {
+    std::unique_ptr<store> s(new store(file, std::move(who), std::move(told)));
     HEARTH_CHECK(s->prepare());
     return s;
 }

@@ -42,7 +42,9 @@ class store {
     static constexpr std::size_t max_looked_through = 120'000;
 
     /// An empty file: in memory. @errors errc::storage_failed
-    static result<std::unique_ptr<store>> open(const std::filesystem::path& file, identity who);
+    static result<std::unique_ptr<store>> open(const std::filesystem::path& file,
+                                               identity who,
+                                               room_listener told = {});
 
     result<void> begin();
     result<void> commit() { return database_.execute("COMMIT"); }
@@ -100,8 +102,8 @@ class store {
     };
     struct row;
 
-    store(const std::filesystem::path& file, identity i)
-        : who(std::move(i)), database_("queues", file) {}
+    store(const std::filesystem::path& file, identity i, room_listener told)
+        : who(std::move(i)), database_("queues", file, std::move(told)) {}
     result<void> prepare();
     result<const record*> record_of(std::string_view name);
     result<void> save(const record& r);

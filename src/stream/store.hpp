@@ -46,7 +46,9 @@ class store {
     static constexpr std::size_t max_consumers = 20;  ///< registered with a stream
 
     /// An empty file: in memory. @errors errc::storage_failed
-    static result<std::unique_ptr<store>> open(const std::filesystem::path& file, identity who);
+    static result<std::unique_ptr<store>> open(const std::filesystem::path& file,
+                                               identity who,
+                                               room_listener told = {});
 
     result<void> begin();
     result<void> commit() { return database_.execute("COMMIT"); }
@@ -151,8 +153,8 @@ class store {
         std::vector<std::size_t> open{};  ///< of those, by range
     };
 
-    store(const std::filesystem::path& file, identity i)
-        : who(std::move(i)), database_("streams", file) {}
+    store(const std::filesystem::path& file, identity i, room_listener told)
+        : who(std::move(i)), database_("streams", file, std::move(told)) {}
     result<void> prepare();
     /// It stays valid until something is changed.
     result<const stream*> stream_of(std::string_view name);

@@ -174,7 +174,15 @@ class full_disk(test_case):
                 self.assertEqual(seen.seen, {*range(BEFORE), "room"})
                 # None was given to its function again for its end that could not be written.
                 self.assertEqual(seen.repeated, 0)
-                self.assertEqual(front.stop(), 0)
+                # The log tells of each change once, however much was refused.
+                front.process.terminate()
+                lines = front.process.communicate(timeout=30)[1].decode().splitlines()
+                self.assertEqual(front.process.returncode, 0)
+                for name in ("hearth.db", "events.db", "queues.db", "streams.db"):
+                    said = [each for each in lines if name in each and "hearth: warning: control: the database of " in each]
+                    self.assertEqual(len(said), 2, (name, lines))
+                    self.assertTrue(said[0].endswith("; make room on its disk"), said)
+                    self.assertTrue(said[1].endswith(" has room again"), said)
             with server("--data", place / "data", prefix=disk.prefix) as front:
                 self.assertEqual(self.records(front), texts + ["room"])
                 self.assertEqual(front.stop(), 0)
