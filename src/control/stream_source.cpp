@@ -311,7 +311,10 @@ void stream_source::on_read(const shard_ptr& at, const error& failed, record_pag
 // ---- Batches ----
 
 void stream_source::perform(const shard_ptr& at, shard_poller::invoke i) {
-    owner().async_invoke(function_arn(), std::move(i.payload), {}, {},
+    // Each batch begins a chain of requests, as a record tells of none.
+    invoke_options options{.request_id = make_uuid()};
+    options.trace_id = make_trace_id(options.request_id);
+    owner().async_invoke(function_arn(), std::move(i.payload), std::move(options), {},
                          asio::bind_executor(thread(), [s = self(), at, batch = i.batch](
                                                            const error& e, const response& r) {
                              s->on_invoked(at, batch, e, r);

@@ -337,6 +337,8 @@ TEST_CASE("a watched directory's files invoke its function") {
     REQUIRE_FALSE(worker.events.empty());
     const auto event = json::parse(worker.events[0]);
     CHECK(event.at("Records").at(0).at("s3").at("bucket").at("name") == "bucket");
+    // A chain of requests of its own begins with it.
+    CHECK_THAT(worker.last.trace_id, Catch::StartsWith("Root=1-") && Catch::EndsWith(":0"));
     watches[0].function = "a b";
     CHECK(directory_watches::start(*control, watches).error() == errc::invalid_argument);
     watches[0] = {.directory = "/absent", .function = "f"};

@@ -111,6 +111,11 @@ TEST_CASE("a mapping reads as a registered consumer for as long as it is one") {
     // Beside one of the stream itself.
     const std::string other = create(w.clicks().arn()).value().uuid;
     REQUIRE(eventually([&] { return w.log.count() == 2; }));
+    {
+        // A chain of requests of its own begins with each batch.
+        const std::scoped_lock lock(w.worker.last_mutex);
+        CHECK_THAT(w.worker.last.trace_id, Catch::StartsWith("Root=1-") && Catch::EndsWith(":0"));
+    }
     w.control->delete_event_source_mapping(other).value();
     w.open();
     w.put("2");
