@@ -7,10 +7,12 @@
 /// An API has integrations (a function, and the format it is told requests in), routes (a method
 /// and a path that lead to an integration) and stages (named ways in, with variables). Every stage
 /// serves what the API is now: stages deploy automatically, there are no deployments to make.
-/// Routes are for everybody: authorizers are not served.
+/// Routes are for everybody, or for whom an authorizer lets in: a function (REQUEST) that is told
+/// of the request. Those of the type JWT, and IAM's, are not served.
 ///
 /// @source API Gateway developer guide, "Create routes for HTTP APIs", "Create AWS Lambda proxy
-///   integrations for HTTP APIs"; service model apigatewayv2/2018-11-29.
+///   integrations for HTTP APIs", "Control access to HTTP APIs with Lambda authorizers"; service
+///   model apigatewayv2/2018-11-29.
 
 #include <hearth/error.hpp>
 #include <hearth/function_url.hpp>
@@ -37,12 +39,29 @@ struct api_integration {
     bool operator==(const api_integration&) const = default;
 };
 
+/// A function that says who may: by {"isAuthorized": true} where it has simple responses, else by
+/// an IAM policy.
+struct api_authorizer {
+    std::string id{}, name{};
+    std::string uri{};             ///< as it was given
+    std::string function_arn{};    ///< what it names
+    std::string payload_format{};  ///< "1.0" or "2.0"
+    bool simple_responses = false;
+    /// "$request.header.Authorization", "$request.querystring.key", "$stageVariables.name",
+    /// "$context.routeKey": a request that lacks one is refused, and they are what answers are kept
+    /// by.
+    std::vector<std::string> identity_sources{};
+    std::uint64_t result_ttl = 0;  ///< seconds an answer is kept, at most 3600; 0: it is not
+    bool operator==(const api_authorizer&) const = default;
+};
+
 struct api_route {
     std::string id{};
     /// "GET /pets/{id}", "ANY /{proxy+}" or "$default".
     std::string key{};
     std::string target{};  ///< "integrations/ID"; empty: none yet
     std::string operation_name{};
+    std::string authorizer_id{};  ///< empty: it is for everybody
     bool managed = false;
     bool operator==(const api_route&) const = default;
 };
@@ -69,6 +88,7 @@ struct http_api {
     std::map<std::string, std::string> tags{};
     map<api_integration> integrations{};  ///< by id, as the routes
     map<api_route> routes{};
+    map<api_authorizer> authorizers{};
     map<api_stage> stages{};  ///< by name
     bool operator==(const http_api&) const = default;
 };
@@ -106,6 +126,13 @@ struct api_integration_request {
 };
 struct api_route_request {
     std::optional<std::string> key{}, target{}, operation_name{};
+    std::optional<std::string> authorizer_id{};  ///< empty: none any more
+};
+struct api_authorizer_request {
+    std::optional<std::string> name{}, uri{}, payload_format{};
+    std::optional<bool> simple_responses{};
+    std::optional<std::vector<std::string>> identity_sources{};
+    std::optional<std::uint64_t> result_ttl{};  ///< of a new one: 300, without sources 0
 };
 struct api_stage_request {
     std::optional<std::string> description{};
@@ -129,7 +156,7 @@ class storage;
 class http_apis {
   public:
     static constexpr std::size_t max_apis = 600, max_routes = 300, max_integrations = 300,
-                                 max_stages = 10;
+                                 max_stages = 10, max_authorizers = 10;
 
     result<http_api> create(const http_api_request& request);
     result<http_api> update(std::string_view id, const http_api_request& request);
@@ -153,6 +180,14 @@ class http_apis {
                                    std::string_view id,
                                    const api_route_request& request);
     result<void> remove_route(std::string_view api, std::string_view id);
+
+    result<api_authorizer> create_authorizer(std::string_view api,
+                                             const api_authorizer_request& request);
+    result<api_authorizer> update_authorizer(std::string_view api,
+                                             std::string_view id,
+                                             const api_authorizer_request& request);
+    /// @errors errc::conflict: a route is for whom it lets in
+    result<void> remove_authorizer(std::string_view api, std::string_view id);
 
     result<api_stage> create_stage(std::string_view api,
                                    const std::string& name,

@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::size_t max_name = 128, max_description = 1024, max_uri = 2048, max_tags = 50;
 constexpr std::size_t max_variables = 100, max_variable_name = 64, max_variable = 2048;
+constexpr std::size_t max_identity_sources = 10;
+constexpr std::uint64_t standard_ttl = 300, max_ttl = 3600;
 constexpr std::string_view default_stage = "$default", integrations = "integrations/";
 
 error bad(std::string why) { return {errc::invalid_argument, std::move(why)}; }
@@ -79,6 +81,38 @@ result<void> check_api(const http_api& api) {
         HEARTH_CHECK(control::check_cors(
             *api.cors, {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"}));
     return check_tags(api.tags);
+}
+
+result<void> check_identity_source(const std::string& source) {
+    for (const std::string_view prefix :
+         {"$request.header.", "$request.querystring.", "$stageVariables."})
+        if (source.size() > prefix.size() && source.starts_with(prefix)) return {};
+    for (const std::string_view known :
+         {"$context.routeKey", "$context.httpMethod", "$context.path", "$context.stage",
+          "$context.identity.sourceIp"})
+        if (source == known) return {};
+    return bad("Invalid identity source '" + source.substr(0, 128) +
+               "': it is $request.header.NAME, $request.querystring.NAME, $stageVariables.NAME, or "
+               "of $context routeKey, httpMethod, path, stage or identity.sourceIp");
+}
+
+result<void> check_authorizer(const api_authorizer& a) {
+    HEARTH_CHECK(check_length("name", a.name, 1, max_name));
+    if (a.uri.empty()) return bad("authorizerUri must be specified");
+    if (a.payload_format != "1.0" && a.payload_format != "2.0")
+        return bad("authorizerPayloadFormatVersion must be one of [1.0, 2.0]");
+    if (a.simple_responses && a.payload_format != "2.0")
+        return bad("enableSimpleResponses goes with authorizerPayloadFormatVersion 2.0");
+    if (a.identity_sources.size() > max_identity_sources)
+        return bad("identitySource must not be more than " + std::to_string(max_identity_sources));
+    for (const std::string& each : a.identity_sources) HEARTH_CHECK(check_identity_source(each));
+    if (a.result_ttl > max_ttl)
+        return bad("authorizerResultTtlInSeconds must be between 0 and 3600");
+    if (a.result_ttl > 0 && a.identity_sources.empty())
+        return bad(
+            "authorizerResultTtlInSeconds must be 0 without an identitySource: answers are "
+            "kept by what that says");
+    return {};
 }
 
 result<void> check_stage(const api_stage& s) {
@@ -142,8 +176,8 @@ struct http_apis::impl {
     }
 
     /// "arn:aws:lambda:…", or that as an API Gateway path of it.
-    result<std::string> function_of(const std::string& uri) const {
-        HEARTH_CHECK(check_length("integrationUri", uri, 1, max_uri));
+    result<std::string> function_of(const char* member, const std::string& uri) const {
+        HEARTH_CHECK(check_length(member, uri, 1, max_uri));
         std::string_view arn = uri;
         if (const auto at = arn.find(":lambda:path/2015-03-31/functions/"); at != arn.npos) {
             arn.remove_prefix(at + std::string_view(":lambda:path/2015-03-31/functions/").size());
@@ -153,8 +187,9 @@ struct http_apis::impl {
                               ? control::parse_function_name(arn)
                               : result<control::function_name>(error(errc::not_found));
         if (name.has_error())
-            return bad("Invalid integrationUri '" + uri.substr(0, 256) +
-                       "': integrations of this server lead to functions, named by their ARN");
+            return bad("Invalid " + std::string(member) + " '" + uri.substr(0, 256) +
+                       "': integrations and authorizers of this server are functions, named by "
+                       "their ARN");
         if (name->region != region || name->account_id != account_id)
             return bad("The function " + std::string(arn) + " is of another region or account");
         return std::string(arn);
@@ -162,7 +197,7 @@ struct http_apis::impl {
 
     result<void> fill(api_integration& i, const api_integration_request& r) const {
         if (r.uri) {
-            HEARTH_TRY(i.function_arn, function_of(*r.uri));
+            HEARTH_TRY(i.function_arn, function_of("integrationUri", *r.uri));
             i.uri = *r.uri;
         }
         if (r.payload_format) i.payload_format = *r.payload_format;
@@ -176,11 +211,27 @@ struct http_apis::impl {
         return check_length("description", i.description, 0, max_description);
     }
 
+    result<void> fill(api_authorizer& a, const api_authorizer_request& r) const {
+        if (r.name) a.name = *r.name;
+        if (r.uri) {
+            HEARTH_TRY(a.function_arn, function_of("authorizerUri", *r.uri));
+            a.uri = *r.uri;
+        }
+        if (r.payload_format) a.payload_format = *r.payload_format;
+        if (r.simple_responses) a.simple_responses = *r.simple_responses;
+        if (r.identity_sources) a.identity_sources = *r.identity_sources;
+        if (r.result_ttl) a.result_ttl = *r.result_ttl;
+        return check_authorizer(a);
+    }
+
     static result<void> fill(const http_api& api, api_route& route, const api_route_request& r) {
         if (r.key) route.key = *r.key;
         if (r.target) route.target = *r.target;
         if (r.operation_name) route.operation_name = *r.operation_name;
+        if (r.authorizer_id) route.authorizer_id = *r.authorizer_id;
         HEARTH_CHECK(control::check_route_key(route.key));
+        if (!route.authorizer_id.empty() && !api.authorizers.contains(route.authorizer_id))
+            return missing("Authorizer");
         HEARTH_CHECK(check_length("operationName", route.operation_name, 0, 64));
         for (const auto& [id, other] : api.routes)
             if (id != route.id && other.key == route.key)
@@ -385,6 +436,46 @@ result<void> http_apis::remove_route(std::string_view api, std::string_view id) 
         const auto at = next.routes.find(id);
         if (at == next.routes.end()) return missing("Route");
         next.routes.erase(at);
+        return {};
+    });
+}
+
+result<api_authorizer> http_apis::create_authorizer(std::string_view api,
+                                                    const api_authorizer_request& request) {
+    return impl_->change(api, [&](http_api& next) -> result<api_authorizer> {
+        if (next.authorizers.size() >= max_authorizers)
+            return bad("Max number of authorizers for this API: " +
+                       std::to_string(max_authorizers));
+        api_authorizer made{.id = make_id(6)};
+        if (request.identity_sources && !request.identity_sources->empty())
+            made.result_ttl = standard_ttl;
+        HEARTH_CHECK(impl_->fill(made, request));
+        next.authorizers.insert_or_assign(made.id, made);
+        return made;
+    });
+}
+
+result<api_authorizer> http_apis::update_authorizer(std::string_view api,
+                                                    std::string_view id,
+                                                    const api_authorizer_request& request) {
+    return impl_->change(api, [&](http_api& next) -> result<api_authorizer> {
+        const auto at = next.authorizers.find(id);
+        if (at == next.authorizers.end()) return missing("Authorizer");
+        HEARTH_CHECK(impl_->fill(at->second, request));
+        return at->second;
+    });
+}
+
+result<void> http_apis::remove_authorizer(std::string_view api, std::string_view id) {
+    return impl_->change(api, [&](http_api& next) -> result<void> {
+        const auto at = next.authorizers.find(id);
+        if (at == next.authorizers.end()) return missing("Authorizer");
+        for (const auto& [key, route] : next.routes)
+            if (route.authorizer_id == at->first)
+                return error(errc::conflict, "Cannot delete Authorizer '" + at->first +
+                                                 "' as it is referenced by the Route '" +
+                                                 route.key + "'");
+        next.authorizers.erase(at);
         return {};
     });
 }

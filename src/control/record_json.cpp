@@ -158,6 +158,14 @@ template <class Visitor, is_a<api_route> Route>
 void describe_item(Visitor& v, Route& r) {
     v("id", r.id), v("key", r.key), v("target", r.target);
     v("operation_name", r.operation_name), v("managed", r.managed);
+    v("authorizer_id", r.authorizer_id);
+}
+
+template <class Visitor, is_a<api_authorizer> Authorizer>
+void describe_item(Visitor& v, Authorizer& a) {
+    v("id", a.id), v("name", a.name), v("uri", a.uri), v("function_arn", a.function_arn);
+    v("payload_format", a.payload_format), v("simple_responses", a.simple_responses);
+    v("identity_sources", a.identity_sources), v("result_ttl", a.result_ttl);
 }
 
 template <class Visitor, is_a<api_stage> Stage>
@@ -172,6 +180,7 @@ void describe_item(Visitor& v, Api& a) {
     v("id", a.id), v("name", a.name), v("description", a.description), v("version", a.version);
     v("cors", a.cors), v("created_date", a.created_date), v("tags", a.tags);
     v("integrations", a.integrations), v("routes", a.routes), v("stages", a.stages);
+    v("authorizers", a.authorizers);
 }
 
 template <class Visitor, is_a<event_source_mapping> Mapping>

@@ -37,21 +37,25 @@ std::optional<reply> read_strict_answer(const std::string& payload) {
 
 }  // namespace
 
-std::string write_api_event(const http_api& api,
+event_source source_of(const http_api& api,
+                       const api_match& match,
+                       std::string_view account_id,
+                       std::string_view domain_name,
+                       bool by_own_host) {
+    return {.account_id = std::string(account_id),
+            .api_id = api.id,
+            .domain_name = std::string(domain_name),
+            .by_own_host = by_own_host,
+            .stage = match.stage->name,
+            .route_key = match.route->key,
+            .path_parameters = match.path_parameters,
+            .stage_variables = match.stage->variables};
+}
+
+std::string write_api_event(const event_source& source,
                             const api_match& match,
-                            std::string_view account_id,
-                            std::string_view domain_name,
-                            bool by_own_host,
                             const http_request& request,
                             const request_context& context) {
-    const event_source source{.account_id = std::string(account_id),
-                              .api_id = api.id,
-                              .domain_name = std::string(domain_name),
-                              .by_own_host = by_own_host,
-                              .stage = match.stage->name,
-                              .route_key = match.route->key,
-                              .path_parameters = match.path_parameters,
-                              .stage_variables = match.stage->variables};
     return is_format_1(*match.integration) ? write_event_1(source, request, context)
                                            : write_event_2(source, request, context);
 }

@@ -17,12 +17,16 @@
 
 namespace hearth::http {
 
-/// Of whom nothing is known but the API: `domain_name` is where it is served.
-std::string write_api_event(const http_api& api,
+/// Whose request it is: `domain_name` is where the API is served.
+event_source source_of(const http_api& api,
+                       const api_match& match,
+                       std::string_view account_id,
+                       std::string_view domain_name,
+                       bool by_own_host);
+
+/// In the format of the match's integration, which is there.
+std::string write_api_event(const event_source& source,
                             const api_match& match,
-                            std::string_view account_id,
-                            std::string_view domain_name,
-                            bool by_own_host,
                             const http_request& request,
                             const request_context& context);
 

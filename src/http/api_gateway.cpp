@@ -114,11 +114,23 @@ json::object shape_of(const api_route& r) {
     json::object o{{"routeId", r.id},
                    {"routeKey", r.key},
                    {"apiKeyRequired", false},
-                   {"authorizationType", "NONE"}};
+                   {"authorizationType", r.authorizer_id.empty() ? "NONE" : "CUSTOM"}};
+    add_text(o, "authorizerId", r.authorizer_id);
     add_text(o, "target", r.target);
     add_text(o, "operationName", r.operation_name);
     if (r.managed) o["apiGatewayManaged"] = true;
     return o;
+}
+
+json::object shape_of(const api_authorizer& a) {
+    return {{"authorizerId", a.id},
+            {"authorizerPayloadFormatVersion", a.payload_format},
+            {"authorizerResultTtlInSeconds", a.result_ttl},
+            {"authorizerType", "REQUEST"},
+            {"authorizerUri", a.uri},
+            {"enableSimpleResponses", a.simple_responses},
+            {"identitySource", json::value_from(a.identity_sources)},
+            {"name", a.name}};
 }
 
 json::object shape_of(const api_stage& s) {
@@ -265,14 +277,25 @@ json::object delete_integration(const call& c, const reader&) {
 }
 
 api_route_request read_route(const reader& r, std::string_view where) {
-    want(r, where, "authorizationType", "NONE");
-    refuse_members(
-        r, where,
-        {"apiKeyRequired", "authorizationScopes", "authorizerId", "modelSelectionExpression",
-         "requestModels", "requestParameters", "routeResponseSelectionExpression"});
-    return {.key = r.text("routeKey"),
-            .target = r.text("target"),
-            .operation_name = r.text("operationName")};
+    refuse_members(r, where,
+                   {"apiKeyRequired", "authorizationScopes", "modelSelectionExpression",
+                    "requestModels", "requestParameters", "routeResponseSelectionExpression"});
+    api_route_request request{.key = r.text("routeKey"),
+                              .target = r.text("target"),
+                              .operation_name = r.text("operationName"),
+                              .authorizer_id = r.text("authorizerId")};
+    const auto type = r.text("authorizationType");
+    if (type == "NONE")
+        request.authorizer_id = "";
+    else if (type == "CUSTOM" && !request.authorizer_id)
+        refuse(errc::invalid_argument, "authorizerId must be specified for CUSTOM authorization");
+    else if (type && type != "CUSTOM")
+        refuse(errc::unsupported,
+               std::string(where) + "'s authorizationType " + printable(type->substr(0, 64)) +
+                   " is not implemented by this server yet: it is NONE or CUSTOM");
+    else if (!type && request.authorizer_id && where == "CreateRoute")
+        refuse(errc::invalid_argument, "authorizationType must be CUSTOM with an authorizerId");
+    return request;
 }
 
 json::object create_route(const call& c, const reader& r) {
@@ -289,6 +312,40 @@ json::object update_route(const call& c, const reader& r) {
 }
 json::object delete_route(const call& c, const reader&) {
     taken(c.apis().remove_route(c.path[0], c.path[1]));
+    return {};
+}
+
+api_authorizer_request read_authorizer(const reader& r, std::string_view where) {
+    want(r, where, "authorizerType", "REQUEST");
+    refuse_members(
+        r, where, {"authorizerCredentialsArn", "identityValidationExpression", "jwtConfiguration"});
+    api_authorizer_request request{.name = r.text("name"),
+                                   .uri = r.text("authorizerUri"),
+                                   .payload_format = r.text("authorizerPayloadFormatVersion"),
+                                   .identity_sources = r.texts("identitySource")};
+    if (r.find("enableSimpleResponses")) request.simple_responses = r.flag("enableSimpleResponses");
+    if (const auto ttl = r.number("authorizerResultTtlInSeconds"))
+        request.result_ttl = static_cast<std::uint64_t>(*ttl);  // below zero is too much
+    return request;
+}
+
+json::object create_authorizer(const call& c, const reader& r) {
+    (void)r.required_text("authorizerType", "authorizerType");
+    return shape_of(
+        taken(c.apis().create_authorizer(c.path[0], read_authorizer(r, "CreateAuthorizer"))));
+}
+json::object get_authorizer(const call& c, const reader&) {
+    return item_of(c.api()->authorizers, c.path[1], "Authorizer");
+}
+json::object get_authorizers(const call& c, const reader&) {
+    return page_of(c, c.api()->authorizers);
+}
+json::object update_authorizer(const call& c, const reader& r) {
+    return shape_of(taken(
+        c.apis().update_authorizer(c.path[0], c.path[1], read_authorizer(r, "UpdateAuthorizer"))));
+}
+json::object delete_authorizer(const call& c, const reader&) {
+    taken(c.apis().remove_authorizer(c.path[0], c.path[1]));
     return {};
 }
 
@@ -367,7 +424,7 @@ struct row {
 constexpr row rows[] = {
     {verb::post, "CreateApi", "/v2/apis", create_api, 201},
     {verb::post, "CreateApiMapping", "/v2/domainnames/{}/apimappings", nullptr, 0},
-    {verb::post, "CreateAuthorizer", "/v2/apis/{}/authorizers", nullptr, 0},
+    {verb::post, "CreateAuthorizer", "/v2/apis/{}/authorizers", create_authorizer, 201},
     {verb::post, "CreateDeployment", "/v2/apis/{}/deployments", nullptr, 0},
     {verb::post, "CreateDomainName", "/v2/domainnames", nullptr, 0},
     {verb::post, "CreateIntegration", "/v2/apis/{}/integrations", create_integration, 201},
@@ -380,7 +437,7 @@ constexpr row rows[] = {
     {verb::delete_, "DeleteAccessLogSettings", "/v2/apis/{}/stages/{}/accesslogsettings", nullptr, 0},
     {verb::delete_, "DeleteApi", "/v2/apis/{}", delete_api, 204},
     {verb::delete_, "DeleteApiMapping", "/v2/domainnames/{}/apimappings/{}", nullptr, 0},
-    {verb::delete_, "DeleteAuthorizer", "/v2/apis/{}/authorizers/{}", nullptr, 0},
+    {verb::delete_, "DeleteAuthorizer", "/v2/apis/{}/authorizers/{}", delete_authorizer, 204},
     {verb::delete_, "DeleteCorsConfiguration", "/v2/apis/{}/cors", delete_cors_configuration, 204},
     {verb::delete_, "DeleteDeployment", "/v2/apis/{}/deployments/{}", nullptr, 0},
     {verb::delete_, "DeleteDomainName", "/v2/domainnames/{}", nullptr, 0},
@@ -398,8 +455,8 @@ constexpr row rows[] = {
     {verb::get, "GetApiMapping", "/v2/domainnames/{}/apimappings/{}", nullptr, 0},
     {verb::get, "GetApiMappings", "/v2/domainnames/{}/apimappings", nullptr, 0},
     {verb::get, "GetApis", "/v2/apis", get_apis, 200},
-    {verb::get, "GetAuthorizer", "/v2/apis/{}/authorizers/{}", nullptr, 0},
-    {verb::get, "GetAuthorizers", "/v2/apis/{}/authorizers", nullptr, 0},
+    {verb::get, "GetAuthorizer", "/v2/apis/{}/authorizers/{}", get_authorizer, 200},
+    {verb::get, "GetAuthorizers", "/v2/apis/{}/authorizers", get_authorizers, 200},
     {verb::get, "GetDeployment", "/v2/apis/{}/deployments/{}", nullptr, 0},
     {verb::get, "GetDeployments", "/v2/apis/{}/deployments", nullptr, 0},
     {verb::get, "GetDomainName", "/v2/domainnames/{}", nullptr, 0},
@@ -427,7 +484,7 @@ constexpr row rows[] = {
     {verb::delete_, "UntagResource", "/v2/tags/{}", untag_resource, 204},
     {verb::patch, "UpdateApi", "/v2/apis/{}", update_api, 200},
     {verb::patch, "UpdateApiMapping", "/v2/domainnames/{}/apimappings/{}", nullptr, 0},
-    {verb::patch, "UpdateAuthorizer", "/v2/apis/{}/authorizers/{}", nullptr, 0},
+    {verb::patch, "UpdateAuthorizer", "/v2/apis/{}/authorizers/{}", update_authorizer, 200},
     {verb::patch, "UpdateDeployment", "/v2/apis/{}/deployments/{}", nullptr, 0},
     {verb::patch, "UpdateDomainName", "/v2/domainnames/{}", nullptr, 0},
     {verb::patch, "UpdateIntegration", "/v2/apis/{}/integrations/{}", update_integration, 200},

@@ -159,9 +159,9 @@ void add_body(json::object& event, const http_request& request, bool with_null) 
 
 }  // namespace
 
-std::string write_event_2(const event_source& source,
-                          const http_request& request,
-                          const request_context& context) {
+json::object describe_2(const event_source& source,
+                        const http_request& request,
+                        const request_context& context) {
     const split_target target(context.target);
     json::object headers;
     for (const auto& [name, value] : headers_of(request, context))
@@ -190,17 +190,26 @@ std::string write_event_2(const event_source& source,
                                {"stage", source.stage},
                                {"time", common_log_time(context.milliseconds)},
                                {"timeEpoch", context.milliseconds}};
-    add_body(event, request, false);
+    if (source.authorizer)
+        event["requestContext"].get_object()["authorizer"] = {{"lambda", *source.authorizer}};
     if (!source.path_parameters.empty())
         event["pathParameters"] = to_object(source.path_parameters);
     if (!source.stage_variables.empty())
         event["stageVariables"] = to_object(source.stage_variables);
+    return event;
+}
+
+std::string write_event_2(const event_source& source,
+                          const http_request& request,
+                          const request_context& context) {
+    json::object event = describe_2(source, request, context);
+    add_body(event, request, false);
     return json::serialize(event);
 }
 
-std::string write_event_1(const event_source& source,
-                          const http_request& request,
-                          const request_context& context) {
+json::object describe_1(const event_source& source,
+                        const http_request& request,
+                        const request_context& context) {
     const split_target target(context.target);
     const pairs headers = headers_of(request, context), query = query_of(target.query);
     json::object last_header, first_parameter;
@@ -216,6 +225,7 @@ std::string write_event_1(const event_source& source,
           "principalOrgId", "user", "userArn", "clientCert"})
         identity[none] = nullptr;
 
+    const json::object nobody{{"claims", nullptr}, {"scopes", nullptr}};
     json::object event{{"version", "1.0"},
                        {"resource", resource},
                        {"path", printable(target.path)},
@@ -227,7 +237,7 @@ std::string write_event_1(const event_source& source,
                        {"requestContext",
                         {{"accountId", source.account_id},
                          {"apiId", source.api_id},
-                         {"authorizer", {{"claims", nullptr}, {"scopes", nullptr}}},
+                         {"authorizer", source.authorizer.value_or(nobody)},
                          {"domainName", domain_name(source, request)},
                          {"domainPrefix", source.api_id},
                          {"extendedRequestId", context.request_id},
@@ -243,6 +253,13 @@ std::string write_event_1(const event_source& source,
                          {"stage", source.stage}}},
                        {"pathParameters", or_null(to_object(source.path_parameters))},
                        {"stageVariables", or_null(to_object(source.stage_variables))}};
+    return event;
+}
+
+std::string write_event_1(const event_source& source,
+                          const http_request& request,
+                          const request_context& context) {
+    json::object event = describe_1(source, request, context);
     add_body(event, request, true);
     return json::serialize(event);
 }

@@ -7,9 +7,11 @@
 
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <boost/json/object.hpp>
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,7 +34,18 @@ struct event_source {
     bool by_own_host = false;   ///< the request names it
     std::string stage = "$default", route_key = "$default";
     std::map<std::string, std::string> path_parameters{}, stage_variables{};
+    /// What the route's authorizer has said of the caller; nothing: it has none.
+    std::optional<boost::json::object> authorizer{};
 };
+
+/// What both an integration and an authorizer are told, in payload format 2.0 and 1.0: without a
+/// body.
+boost::json::object describe_2(const event_source& source,
+                               const http_request& request,
+                               const request_context& context);
+boost::json::object describe_1(const event_source& source,
+                               const http_request& request,
+                               const request_context& context);
 
 /// Payload format 2.0. Header names are lower-case, several values of one joined by commas.
 std::string write_event_2(const event_source& source,

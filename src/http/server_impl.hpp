@@ -2,6 +2,7 @@
 
 /// What the connections of a server share. `mutex_` guards the fields marked so and is a leaf.
 
+#include "http/api_authorizer.hpp"
 #include "http/authentication.hpp"
 
 #include <hearth/http/server.hpp>
@@ -42,6 +43,7 @@ struct server::impl : std::enable_shared_from_this<server::impl> {
     const server_options options_;
     std::uint16_t port_ = 0;
     std::unique_ptr<boost::asio::ssl::context> tls_;  ///< null: bare connections
+    api_authorizers authorizers_;
 
     /// Of the keys that hold now. What it has said stays true for who keeps it.
     [[nodiscard]] std::shared_ptr<authenticator> current_authenticator() {

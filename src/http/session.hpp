@@ -73,6 +73,10 @@ class session : public std::enable_shared_from_this<session> {
     void add_url_headers(const function_url_config& config, reply& to) const;
     // HTTP APIs (session_api.cpp).
     void invoke_api();
+    /// With what its authorizer says of the caller, if the route has one.
+    void integrate_api(const std::shared_ptr<const http_api>& api,
+                       const api_match& match,
+                       const event_source& source);
     void answer_for_api(const http_api& api, reply r);
 
     /// Of a request for a function: who asks, and when. Gives it a trace id if it has none.

@@ -1,5 +1,5 @@
-"""hearth serve: loops of invocations that real functions make come to an end, and queues at another server's endpoint
-invoke functions of this one."""
+"""hearth serve: loops of invocations that real functions make come to an end, queues at another server's endpoint
+invoke functions of this one, and a function says who may call another by an HTTP API."""
 
 import datetime
 import hashlib
@@ -30,6 +30,19 @@ PARTIAL = """
 def lambda_handler(event, context):
     return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in event["Records"]
                                   if each["body"].startswith("bad")]}
+"""
+GUARD = """
+def lambda_handler(event, context):
+    who = event["identitySource"][0]
+    if who == "nobody":
+        raise Exception("Unauthorized")
+    effect = "Allow" if who == "friend" else "Deny"
+    policy = {"Version": "2012-10-17", "Statement": [{"Action": "execute-api:Invoke", "Effect": effect, "Resource": event["routeArn"]}]}
+    return {"principalId": who, "policyDocument": policy, "context": {"level": 7}}
+"""
+CALLER = """
+def lambda_handler(event, context):
+    return event["requestContext"]["authorizer"]["lambda"]
 """
 KEY, SECRET = "AKIAPOLLER", "3JHgeSmfnSJUuTM4YzzVPm5kFQJfo2yXX9lB4Nq7"
 QUEUE = "http://localhost/000000000000/"
@@ -70,9 +83,9 @@ class triggers(test_case):
             time.sleep(0.05)
         self.fail("it never came to that")
 
-    def counted(self, front, name):
+    def counted(self, front, name, function="loop"):
         page = front.request("GET", "/metrics")[2].decode()
-        return int(re.search(rf'\n{name}{{function="loop"}} (\d+)\n', page).group(1))
+        return int(re.search(rf'\n{name}{{function="{function}"}} (\d+)\n', page).group(1))
 
     def ask_sqs(self, front, operation, is_signed=False, **arguments):
         body = json.dumps(arguments).encode()
@@ -127,6 +140,36 @@ class triggers(test_case):
             self.until(lambda: "Messages" in self.ask_sqs(front, "ReceiveMessage", QueueUrl=QUEUE + "dead"))
             self.assertEqual(self.counted(front, "hearth_invocations_total"), 48)
             self.assertEqual(self.counted(front, "hearth_recursive_invocations_dropped_total"), 3)
+            self.assertEqual(front.stop(), 0)
+
+    def test_an_authorizer_says_whose_requests_reach_a_function(self):
+        with server("--data", self.scratch()) as front:
+            for name, code in (("guard", GUARD), ("caller", CALLER)):
+                front.create(name, self.package(code), runtime="python3.11", handler="lambda_function.lambda_handler")
+
+            def ask(method, path, status, **body):
+                code, _, answer = front.request(method, "/v2/apis" + path, json.dumps(body).encode() if body else None)
+                self.assertEqual(code, status, answer)
+                return json.loads(answer)
+
+            arn = "arn:aws:lambda:us-east-1:000000000000:function:"
+            api = ask("POST", "", 201, name="a", protocolType="HTTP", target=arn + "caller")["apiId"]
+            guard = ask("POST", f"/{api}/authorizers", 201, name="g", authorizerType="REQUEST", authorizerUri=arn + "guard",
+                        authorizerPayloadFormatVersion="2.0", identitySource=["$request.header.Authorization"])["authorizerId"]
+            route = ask("GET", f"/{api}/routes", 200)["items"][0]["routeId"]
+            ask("PATCH", f"/{api}/routes/{route}", 200, authorizationType="CUSTOM", authorizerId=guard)
+
+            def by(headers):
+                code, _, body = front.request("GET", f"/_hearth/apis/{api}/x", headers=headers)
+                return code, json.loads(body)
+
+            self.assertEqual(by({}), (401, {"message": "Unauthorized"}))
+            self.assertEqual(by({"Authorization": "nobody"}), (401, {"message": "Unauthorized"}))
+            self.assertEqual(by({"Authorization": "stranger"}), (403, {"message": "Forbidden"}))
+            for _ in range(2):
+                self.assertEqual(by({"Authorization": "friend"}), (200, {"principalId": "friend", "level": 7}))
+            # What it said of the friend was kept.
+            self.assertEqual([self.counted(front, "hearth_invocations_total", each) for each in ("guard", "caller")], [3, 2])
             self.assertEqual(front.stop(), 0)
 
     def test_queues_of_another_server_invoke_functions(self):

@@ -188,6 +188,53 @@ TEST_CASE_METHOD(apis_fixture, "a route's key is there once, and its integration
     CHECK(apis.create_route(api, {.key = "GET /more"}).error() == errc::invalid_argument);
 }
 
+TEST_CASE_METHOD(apis_fixture, "authorizers are functions, and stay while a route is theirs") {
+    const api_authorizer_request good{.name = "a",
+                                      .uri = arn,
+                                      .payload_format = "2.0",
+                                      .simple_responses = true,
+                                      .identity_sources = {{"$request.header.Authorization"}}};
+    const auto made = apis.create_authorizer(api, good).value();
+    CHECK(made.function_arn == arn);
+    CHECK(made.result_ttl == 300);
+    CHECK(apis.create_authorizer(api, {.name = "b", .uri = arn, .payload_format = "1.0"})
+              .value()
+              .result_ttl == 0);
+    CHECK(apis.update_authorizer(api, made.id, {.result_ttl = 0}).value().simple_responses);
+    const auto refused = [&](api_authorizer_request r, const char* why) {
+        const auto created = apis.create_authorizer(api, r);
+        REQUIRE(created.has_error());
+        CHECK(created.error() == errc::invalid_argument);
+        CHECK_THAT(created.error().message(), Catch::Contains(why));
+    };
+    const auto with = [&](auto change) {
+        api_authorizer_request r = good;
+        change(r);
+        return r;
+    };
+    refused(with([](auto& r) { r.name = ""; }), "name");
+    refused(with([](auto& r) { r.uri.reset(); }), "authorizerUri");
+    refused(with([](auto& r) { r.uri = "f"; }), "Invalid authorizerUri 'f'");
+    refused(with([](auto& r) { r.payload_format.reset(); }), "authorizerPayloadFormatVersion");
+    refused(with([](auto& r) { r.payload_format = "1.0"; }), "enableSimpleResponses");
+    refused(with([](auto& r) { r.result_ttl = 3601; }), "3600");
+    refused(with([](auto& r) { r.identity_sources->clear(), r.result_ttl = 1; }), "identitySource");
+    for (const char* odd :
+         {"", "Authorization", "$request.header.", "$context.authorizer", "$request.body.x"})
+        refused(with([&](auto& r) { r.identity_sources = {odd}; }), "Invalid identity source");
+    CHECK(apis.create_route(api, {.key = "GET /a", .authorizer_id = "absent"}).error() ==
+          errc::not_found);
+    const auto route = apis.create_route(api, {.key = "GET /a", .authorizer_id = made.id}).value();
+    CHECK(apis.remove_authorizer(api, made.id).error() == errc::conflict);
+    CHECK(apis.update_route(api, route.id, {.key = "GET /b"}).value().authorizer_id == made.id);
+    CHECK(apis.update_route(api, route.id, {.authorizer_id = ""}).value().authorizer_id.empty());
+    CHECK(apis.remove_authorizer(api, made.id).has_value());
+    CHECK(apis.update_authorizer(api, made.id, {}).error() == errc::not_found);
+    for (std::size_t i = 1; i < http_apis::max_authorizers; ++i)
+        REQUIRE(apis.create_authorizer(api, good).has_value());
+    refused(good, "Max number of authorizers");
+}
+
 TEST_CASE_METHOD(apis_fixture, "stages have names and variables") {
     const auto made =
         apis.create_stage(api, "dev", {.variables = std::map<std::string, std::string>{{"a", "b"}}})
@@ -243,6 +290,16 @@ TEST_CASE("APIs are there after a restart") {
                     .create_stage(id, "dev",
                                   {.variables = std::map<std::string, std::string>{{"a", "b"}}})
                     .has_value());
+        const std::string guard =
+            control->apis()
+                .create_authorizer(id, {.name = "g",
+                                        .uri = arn,
+                                        .payload_format = "2.0",
+                                        .simple_responses = true,
+                                        .identity_sources = {{"$context.routeKey"}}})
+                .value()
+                .id;
+        control->apis().create_route(id, {.key = "GET /g", .authorizer_id = guard}).value();
         kept = *control->apis().find(id).value();
     }
     const auto control = control_plane::create(options, worker).value();

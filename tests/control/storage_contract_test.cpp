@@ -71,7 +71,8 @@ http_api sample_api(const std::string& id) {
                .created_date = "today",
                .tags = {{"k", "v"}}};
     a.integrations["i"] = {"i", "uri", "arn", "2.0", "d", 50, true};
-    a.routes["r"] = {"r", "GET /", "integrations/i", "op", true};
+    a.routes["r"] = {"r", "GET /", "integrations/i", "op", "g", true};
+    a.authorizers["g"] = {"g", "n", "uri", "arn", "2.0", true, {"$context.stage"}, 7};
     a.stages["$default"] = {"$default", "d", {{"a", "b"}}, {{"t", "u"}}, "c", "l", true};
     return a;
 }

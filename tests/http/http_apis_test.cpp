@@ -1,4 +1,5 @@
 #include "front_fixture.hpp"
+#include "http/api_authorizer.hpp"
 #include "http/api_front.hpp"
 #include "http/api_gateway.hpp"
 #include "http/own_host.hpp"
@@ -6,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <atomic>
 
 using namespace hearth;
 using namespace hearth::test;
@@ -23,13 +25,14 @@ json::value told(const char* format, const http::http_request& request, std::str
     api.stages["dev"] = {.name = "dev", .variables = {{"table", "pets"}}};
     api.stages["$default"] = {.name = "$default"};
     const auto match = match_api(api, "GET", target.substr(0, target.find('?'))).value();
-    return json::parse(http::write_api_event(
-        api, match, "000000000000", "abcdefghij.execute-api.us-east-1.localhost", true, request,
-        {.target = target,
-         .request_id = "req",
-         .trace_id = "Root=1-2",
-         .source_ip = "127.0.0.1",
-         .milliseconds = 1583349317135}));
+    const auto source = http::source_of(api, match, "000000000000",
+                                        "abcdefghij.execute-api.us-east-1.localhost", true);
+    return json::parse(http::write_api_event(source, match, request,
+                                             {.target = target,
+                                              .request_id = "req",
+                                              .trace_id = "Root=1-2",
+                                              .source_ip = "127.0.0.1",
+                                              .milliseconds = 1583349317135}));
 }
 
 http::http_request get_request() {
@@ -76,6 +79,16 @@ struct api_fixture : front_fixture {
             .create_route(api, {.key = key, .target = "integrations/" + made.id})
             .value();
     }
+    /// The routes are for whom the function of that name lets in.
+    void guard(const std::string& function, api_authorizer_request r) {
+        r.name = function;
+        r.uri = "arn:aws:lambda:us-east-1:000000000000:function:" + function;
+        if (!r.payload_format) r.payload_format = "2.0";
+        authorizer = control->apis().create_authorizer(api, r).value().id;
+        const auto before = control->apis().find(api).value();
+        for (const auto& [id, route] : before->routes)
+            control->apis().update_route(api, id, {.authorizer_id = authorizer}).value();
+    }
     void stage(const std::string& name) { control->apis().create_stage(api, name, {}).value(); }
     answer ask(std::string_view method,
                std::string_view target,
@@ -87,8 +100,25 @@ struct api_fixture : front_fixture {
         if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
         return raw_client(front.port()).ask(text.append("\r\n").append(body));
     }
-    std::string api;
+    std::string api, authorizer;
 };
+
+http::event_source pets() {
+    return {.account_id = "000000000000",
+            .api_id = "abcdefghij",
+            .domain_name = "abcdefghij.execute-api.us-east-1.localhost",
+            .stage = "dev",
+            .route_key = "GET /pets/{id}",
+            .path_parameters = {{"id", "7"}},
+            .stage_variables = {{"table", "pets"}}};
+}
+
+const http::request_context pets_context{.target = "/dev/pets/7?key=a%20b&empty=",
+                                         .request_id = "req",
+                                         .trace_id = "Root=1-2",
+                                         .source_ip = "127.0.0.1",
+                                         .milliseconds = 1583349317135};
+const std::string pets_arn = "arn:aws:execute-api:us-east-1:000000000000:abcdefghij/dev/GET/pets/7";
 
 }  // namespace
 
@@ -345,4 +375,194 @@ TEST_CASE("API Gateway's operations that are not served are refused by name") {
     refused("GET", "/v2/apis/absent", "", 404, "NotFoundException", "absent");
     const std::string table = http::api_gateway::operations_table();
     CHECK(std::ranges::count(table, ',') + 2 == 72);  // of botocore 1.29's model
+}
+
+TEST_CASE("an authorizer is told of the request, and who asks by its identity sources") {
+    const http::http_request request = get_request();
+    CHECK(http::route_arn_of(pets(), "us-east-1", request, pets_context) == pets_arn);
+    api_authorizer a{.payload_format = "2.0"};
+    const auto identity = [&](std::vector<std::string> sources) {
+        a.identity_sources = std::move(sources);
+        return http::identity_of(a, pets(), request, pets_context);
+    };
+    using texts = std::vector<std::string>;
+    CHECK(identity({}) == texts{});
+    CHECK(identity({"$request.header.HEADER1", "$request.querystring.key", "$stageVariables.table",
+                    "$context.routeKey", "$context.httpMethod", "$context.stage", "$context.path",
+                    "$context.identity.sourceIp"}) == texts{"value1", "a b", "pets",
+                                                            "GET /pets/{id}", "GET", "dev",
+                                                            "/dev/pets/7", "127.0.0.1"});
+    for (const char* absent : {"$request.header.Authorization", "$request.querystring.empty",
+                               "$request.querystring.none", "$stageVariables.none"})
+        CHECK_FALSE(identity({"$request.header.header1", absent}));
+
+    const auto event = [&] {
+        return json::parse(http::write_authorizer_event(a, {"value1", "a b"}, pets_arn, pets(),
+                                                        request, pets_context));
+    };
+    json::value told = event();
+    CHECK(told.at("version") == "2.0");
+    CHECK(told.at("type") == "REQUEST");
+    CHECK(told.at("routeArn").as_string() == pets_arn);
+    CHECK(told.at("identitySource") == json::value{"value1", "a b"});
+    CHECK(told.at("routeKey") == "GET /pets/{id}");
+    CHECK(told.at("pathParameters").at("id") == "7");
+    CHECK(told.at("headers").at("header1") == "value1");
+    CHECK(told.at("requestContext").at("http").at("method") == "GET");
+    for (const char* none : {"body", "isBase64Encoded"})
+        CHECK_FALSE(told.as_object().contains(none));
+    a.payload_format = "1.0";
+    told = event();
+    CHECK(told.at("version") == "1.0");
+    CHECK(told.at("methodArn").as_string() == pets_arn);
+    CHECK(told.at("identitySource") == "value1,a b");
+    CHECK(told.at("authorizationToken") == "value1,a b");
+    CHECK(told.at("resource") == "/pets/{id}");
+    CHECK_FALSE(told.at("requestContext").as_object().contains("authorizer"));
+    CHECK_FALSE(told.as_object().contains("multiValueHeaders"));
+}
+
+TEST_CASE("an authorizer's answer lets in whom it names, and nobody by mistake") {
+    using kind = http::authorizer_verdict::kind;
+    api_authorizer a{.payload_format = "2.0", .simple_responses = true};
+    const auto simple = [&](const std::string& answer) {
+        return http::judge(a, answer, pets_arn).what;
+    };
+    CHECK(simple(R"({"isAuthorized":true})") == kind::allowed);
+    CHECK(simple(R"({"isAuthorized":false,"context":{"a":1}})") == kind::forbidden);
+    for (const char* wrong :
+         {"", "true", "[]", "{}", R"({"isAuthorized":"true"})", R"({"isAuthorized":1})",
+          R"({"isAuthorized":true,"context":1})", R"({"policyDocument":{"Statement":[]}})"})
+        CHECK(simple(wrong) == kind::broken);
+    CHECK(http::judge(a, R"({"isAuthorized":true,"principalId":"p","context":{"n":1,"l":["x"]}})",
+                      pets_arn)
+              .context == json::object{{"n", 1}, {"l", {"x"}}});
+
+    a.simple_responses = false;
+    const auto policy = [&](const std::string& statements) {
+        return http::judge(
+                   a, R"({"principalId":"p","policyDocument":{"Statement":)" + statements + "}}",
+                   pets_arn)
+            .what;
+    };
+    const auto statement = [](const std::string& effect, const std::string& resource,
+                              const std::string& action = R"("execute-api:Invoke")",
+                              const std::string& more = "") {
+        return R"({"Effect":")" + effect + R"(","Action":)" + action + R"(,"Resource":)" +
+               resource + more + "}";
+    };
+    const std::string all = R"("*")", here = '"' + pets_arn + '"';
+    CHECK(policy(statement("Allow", all)) == kind::allowed);
+    CHECK(policy("[" + statement("Allow", here) + "]") == kind::allowed);
+    CHECK(policy(statement("Allow",
+                           R"(["arn:x","arn:aws:execute-api:*:*:abcdefghij/*/G?T/pets/*"])")) ==
+          kind::allowed);
+    CHECK(policy(statement("Allow", all, R"(["other:*","EXECUTE-API:*"])")) == kind::allowed);
+    CHECK(policy(statement("Allow", R"("arn:aws:execute-api:*:*:abcdefghij/*/POST/*")")) ==
+          kind::forbidden);
+    CHECK(policy(statement("Allow", R"("*/pets")")) == kind::forbidden);
+    CHECK(policy(statement("Allow", all, R"("lambda:*")")) == kind::forbidden);
+    CHECK(policy("[]") == kind::forbidden);
+    CHECK(policy("[" + statement("Allow", all) + "," + statement("Deny", here) + "]") ==
+          kind::forbidden);
+    const std::string condition = R"(,"Condition":{"Bool":{"x":true}})";
+    CHECK(policy(statement("Allow", all, R"("*")", condition)) == kind::forbidden);
+    CHECK(policy("[" + statement("Allow", all) + "," +
+                 statement("Deny", R"("arn:x")", R"("*")", condition) + "]") == kind::forbidden);
+    for (const std::string& wrong :
+         {statement("Perhaps", all), statement("Allow", "1"), statement("Allow", "[1]"),
+          std::string("1"), std::string("[1]"), std::string(R"({"Effect":"Allow"})")})
+        CHECK(policy(wrong) == kind::broken);
+    CHECK(simple(R"({"isAuthorized":true})") == kind::broken);
+    CHECK(http::judge(a,
+                      R"({"principalId":"p","context":{"n":"1"},"policyDocument":{"Statement":)" +
+                          statement("Allow", all) + "}}",
+                      pets_arn)
+              .context == json::object{{"n", "1"}, {"principalId", "p"}});
+}
+
+TEST_CASE_METHOD(api_fixture, "an authorizer says whose requests reach a route") {
+    std::atomic<int> asked = 0;
+    add("guard", [&](std::string_view text) -> std::string {
+        ++asked;
+        const json::value event = json::parse({text.data(), text.size()});
+        const auto& who = event.at("identitySource").at(0).as_string();
+        if (who == "broken") return "no answer";
+        return json::serialize(json::object{{"isAuthorized", who == "friend"},
+                                            {"context", {{"who", who}, {"count", asked.load()}}}});
+    });
+    lead("GET /pets/{id}", "echo", {.payload_format = "2.0"});
+    lead("GET /old", "echo");
+    guard("guard", {.simple_responses = true,
+                    .identity_sources = {{"$request.header.Authorization"}},
+                    .result_ttl = 0});
+    lead("GET /open", "echo", {.payload_format = "2.0"});
+    stage("$default");
+    stage("dev");
+    const auto by = [&](const std::string& who, const char* path = "/pets/7") {
+        return ask("GET", path, {}, "Authorization: " + who + "\r\n");
+    };
+    const auto check = [](const answer& a, int code, const char* message) {
+        CHECK(a.status == code);
+        CHECK(a.json() == json::value{{"message", message}});
+        CHECK_FALSE(a.header("Apigw-Requestid").empty());
+    };
+    check(ask("GET", "/pets/7"), 401, "Unauthorized");
+    CHECK(asked == 0);
+    check(by("stranger"), 403, "Forbidden");
+    check(by("broken"), 500, "Internal Server Error");
+    answer a = by("friend");
+    REQUIRE(a.status == 200);
+    CHECK(a.json().at("requestContext").at("authorizer") ==
+          json::value{{"lambda", {{"who", "friend"}, {"count", 3}}}});
+    CHECK(by("friend", "/old").status == 502);  // an event is no answer of format 1.0
+    CHECK(asked == 4);
+    CHECK(ask("GET", "/open").status == 200);
+    CHECK(asked == 4);
+
+    SECTION("answers are kept by what the identity sources say") {
+        control->apis().update_authorizer(api, authorizer, {.result_ttl = 3600}).value();
+        for (int i = 0; i < 3; ++i) {
+            CHECK(by("friend")
+                      .json()
+                      .at("requestContext")
+                      .at("authorizer")
+                      .at("lambda")
+                      .at("count") == 5);
+            check(by("stranger"), 403, "Forbidden");
+        }
+        CHECK(asked == 6);
+        CHECK(by("friend", "/old").status == 502);  // all routes share them
+        CHECK(asked == 6);
+        CHECK(by("friend", "/dev/pets/7").status == 200);  // stages do not
+        CHECK(asked == 7);
+        for (int i = 0; i < 2; ++i) check(by("broken"), 500, "Internal Server Error");
+        CHECK(asked == 9);
+    }
+    SECTION("by a policy, which is held against each request") {
+        add("policy", [&](std::string_view text) -> std::string {
+            ++asked;
+            const json::value event = json::parse({text.data(), text.size()});
+            std::string arn(event.at("routeArn").as_string());
+            return R"({"principalId":"p","context":{"n":1},"policyDocument":{"Version":"2012-10-17",
+                "Statement":[{"Effect":"Allow","Action":"execute-api:Invoke","Resource":")" +
+                   arn + R"("}]}})";
+        });
+        guard("policy", {.identity_sources = {{"$request.header.Authorization"}}});
+        a = by("anybody");
+        REQUIRE(a.status == 200);
+        CHECK(a.json().at("requestContext").at("authorizer") ==
+              json::value{{"lambda", {{"n", 1}, {"principalId", "p"}}}});
+        check(by("anybody", "/pets/8"), 403, "Forbidden");
+        CHECK(asked == 5);  // kept for five minutes
+        check(ask("GET", "/open"), 401, "Unauthorized");
+    }
+    SECTION("a function that fails lets nobody in") {
+        create("fail", "fail");
+        create("throttle", "throttle");
+        for (const char* name : {"fail", "throttle", "absent"}) {
+            guard(name, {.simple_responses = true});
+            check(ask("GET", "/pets/7"), 500, "Internal Server Error");
+        }
+    }
 }

@@ -116,8 +116,26 @@ assert "is referenced by the Route" in refused("ConflictException", apis.delete_
 refused("ConflictException", apis.create_route, ApiId=api, RouteKey="GET /old")
 refused("BadRequestException", apis.create_route, ApiId=api, RouteKey="old")
 refused("NotFoundException", apis.get_route, ApiId=api, RouteId="absent")
-assert "CreateAuthorizer" in refused("NotImplementedException", apis.create_authorizer, ApiId=api, AuthorizerType="JWT",
-                                     IdentitySource=["a"], Name="n")
+# An authorizer; this function's answer is none.
+assert "JWT" in refused("BadRequestException", apis.create_authorizer, ApiId=api, AuthorizerType="JWT", IdentitySource=["a"], Name="n")
+guard = apis.create_authorizer(ApiId=api, AuthorizerType="REQUEST", Name="guard", AuthorizerUri=arn, AuthorizerPayloadFormatVersion="2.0",
+                               EnableSimpleResponses=True, IdentitySource=["$request.header.Authorization"])
+assert (guard["AuthorizerType"], guard["AuthorizerResultTtlInSeconds"], guard["EnableSimpleResponses"]) == ("REQUEST", 300, True), guard
+guard = guard["AuthorizerId"]
+assert apis.update_authorizer(ApiId=api, AuthorizerId=guard, AuthorizerResultTtlInSeconds=0)["Name"] == "guard"
+assert apis.get_authorizer(ApiId=api, AuthorizerId=guard)["IdentitySource"] == ["$request.header.Authorization"]
+assert [each["AuthorizerId"] for each in apis.get_authorizers(ApiId=api)["Items"]] == [guard]
+changed = apis.update_route(ApiId=api, RouteId=route, AuthorizationType="CUSTOM", AuthorizerId=guard)
+assert (changed["AuthorizationType"], changed["AuthorizerId"]) == ("CUSTOM", guard), changed
+assert ask(base, "GET", "/cats/1")[::2] == (401, {"message": "Unauthorized"})
+assert ask(base, "GET", "/cats/1", None, {"Authorization": "me"})[::2] == (500, {"message": "Internal Server Error"})
+assert "is referenced by the Route" in refused("ConflictException", apis.delete_authorizer, ApiId=api, AuthorizerId=guard)
+refused("BadRequestException", apis.update_route, ApiId=api, RouteId=route, AuthorizationType="CUSTOM")
+refused("BadRequestException", apis.update_route, ApiId=api, RouteId=route, AuthorizationType="AWS_IAM")
+assert "AuthorizerId" not in apis.update_route(ApiId=api, RouteId=route, AuthorizationType="NONE")
+assert ask(base, "GET", "/cats/1")[0] == 200
+apis.delete_authorizer(ApiId=api, AuthorizerId=guard)
+assert "ResetAuthorizersCache" in refused("NotImplementedException", apis.reset_authorizers_cache, ApiId=api, StageName="dev")
 apis.delete_cors_configuration(ApiId=api)
 assert "CorsConfiguration" not in apis.get_api(ApiId=api)
 apis.delete_route(ApiId=api, RouteId=route)
@@ -145,4 +163,4 @@ assert (status, event["routeKey"], event["requestContext"]["http"]["method"]) ==
 assert [each["RouteKey"] for each in aws("get-routes", "--api-id", made["ApiId"])["Items"]] == ["$default"]
 aws("delete-api", "--api-id", made["ApiId"])
 functions.delete_function(FunctionName=name)
-assert len(seen) == 25, sorted(seen)  # 24 that are served, and one that is not
+assert len(seen) == 30, sorted(seen)  # 29 that are served, and one that is not

@@ -24,7 +24,7 @@ NEWER |= {shape: {"InvokeMode"} for shape in ("CreateFunctionUrlConfigResponse",
 NEWER_VALUES = {"Runtime", "StateReasonCode", "LastUpdateStatusReasonCode"}
 
 # Errors that AWS answers with and its model leaves out.
-UNMODELLED = {("DeleteIntegration", "ConflictException")}
+UNMODELLED = {("DeleteIntegration", "ConflictException"), ("DeleteAuthorizer", "ConflictException")}
 # Members that AWS answers with beyond the range of its model: no failures are zero, where that begins with 1.
 WRONG_RANGES = {"PutRecords.FailedRecordCount"}
 
