@@ -160,7 +160,7 @@ class connection {
                           std::to_string(kept >> 20) +
                           " MiB of its disk are kept for taking out what is there";
         why.append(cure_of_full_disk);
-        note_no_room(why);
+        if (free < kept) note_no_room(why);  // not of a package that is too large alone
         return error(errc::storage_failed, std::move(why));
     }
     [[nodiscard]] std::uint64_t changes() const {
