@@ -7,6 +7,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     kernel/job_control.cpp
     kernel/kernel.cpp
     kernel/memory_spaces.cpp
+    kernel/parts.cpp
     kernel/scheduling.cpp
     kernel/services.cpp
     kernel/signal_frame.cpp
@@ -18,6 +19,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/exchange.cpp
     sys/exec.cpp
     sys/futex.cpp
+    sys/kcmp.cpp
     sys/process.cpp
     sys/process_vm.cpp
     sys/random.cpp
@@ -28,4 +30,5 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/adjtime.cpp
     sys/time.cpp
     sys/timerfd.cpp
+    sys/unshare.cpp
     sys/wait.cpp)

@@ -89,7 +89,7 @@ result<void> sandbox::load(const program& what) {
     first.random = fill_random;
     guest::kernel_state state = guest::make_initial_state(first);
     state.vfs = options_.filesystem->initial_state(realtime_now());
-    guest::vfs::open_standard_streams(state.vfs, state.processes.begin()->second.files);
+    guest::vfs::open_standard_streams(state.vfs, files_of(state, state.tasks.begin()->second));
     kernel_.emplace(std::move(state), options_.filesystem, memory(),
                     static_cast<guest::host&>(*this));
 
@@ -109,8 +109,9 @@ result<guest::pid> sandbox::add(const program& what) {
     if (!process)
         return error(errc::no_room,
                      what.path + " does not fit into the memory of this sandbox");
-    process->working_directory = what.working_directory;
-    HEARTH_CHECK(load_into(*process, state.tasks.at(process->id), what));
+    guest::task_state& task = state.tasks.at(process->id);
+    view_of(state, task).working_directory = what.working_directory;
+    HEARTH_CHECK(load_into(*process, task, what));
     kernel_->hold_first();
     parked_ = true;  // so the first run chooses who begins
     return process->id;
@@ -134,8 +135,9 @@ result<void> sandbox::load_into(guest::process_state& process,
     give_random(random_record::source::at_random, request.random);
     request.hwcap = guest::exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
-    guest::vfs::programs programs(*options_.filesystem,
-                                  {kernel_->state(), process, *this, memory()});
+    guest::vfs::programs programs(
+        *options_.filesystem,
+        {kernel_->state(), process, view_of(kernel_->state(), task), *this, memory()});
     guest::mm::address_space space(process.mm, kernel_->state().frames, memory());
     auto loaded = guest::exec::load_program(process, space, programs, request);
     if (loaded.has_error()) {

@@ -15,19 +15,23 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1512);
+HEARTH_PINNED(detail::snapshot_image, 1664);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1216);
-HEARTH_PINNED(process_state, 2848);
+HEARTH_PINNED(kernel_state, 1368);
+HEARTH_PINNED(part<vfs::fd_table>, 56);
+HEARTH_PINNED(part<viewpoint>, 80);
+HEARTH_PINNED(part<signal_actions>, 2088);
+HEARTH_PINNED(viewpoint, 72);
+HEARTH_PINNED(process_state, 656);
 HEARTH_PINNED(job_state, 8);
-HEARTH_PINNED(task_state, 608);
-HEARTH_PINNED(task_waiting, 248);
+HEARTH_PINNED(task_state, 632);
+HEARTH_PINNED(task_waiting, 256);
 HEARTH_PINNED(task_exited, 4);
-HEARTH_PINNED(wait_state, 248);
+HEARTH_PINNED(wait_state, 256);
 HEARTH_PINNED(wait_state::watch, 8);
 HEARTH_PINNED(futex_wait, 48);
 HEARTH_PINNED(task_signals, 96);
@@ -53,8 +57,8 @@ HEARTH_PINNED(mm::frame_allocator, 176);
 HEARTH_PINNED(vfs::vfs_state, 496);
 HEARTH_PINNED(vfs::mapped_file, 56);
 HEARTH_PINNED(vfs::lock_place, 48);
-HEARTH_PINNED(vfs::file_lock, 32);
-HEARTH_PINNED(vfs::lock_wait, 80);
+HEARTH_PINNED(vfs::file_lock, 40);
+HEARTH_PINNED(vfs::lock_wait, 88);
 HEARTH_PINNED(vfs::tmpfs, 80);
 HEARTH_PINNED(vfs::inode, 264);
 HEARTH_PINNED(vfs::directory_body, 144);

@@ -11,7 +11,7 @@ TEST_CASE("a copied kernel state compares equal and diverges") {
 
     kernel_state copy = before;
     CHECK(copy == before);
-    copy.processes.begin()->second.umask = 077;
+    copy.views.begin()->second.value.umask = 077;
     CHECK_FALSE(copy == before);
     CHECK(before == w.kernel->state());
 

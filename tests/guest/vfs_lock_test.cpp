@@ -13,8 +13,11 @@ using vfs::file_lock;
 
 const vfs::lock_place place{7, 0, {}};
 
-file_lock record(std::uint64_t first, std::uint64_t last, bool exclusive = true, pid owner = 1) {
-    return {.exclusive = exclusive, .first = first, .last = last, .process = owner};
+file_lock record(std::uint64_t first,
+                 std::uint64_t last,
+                 bool exclusive = true,
+                 part_id owner = 1) {
+    return {.exclusive = exclusive, .first = first, .last = last, .files = owner};
 }
 /// "w0-9 r20-" of a file, in order.
 std::string shown(const vfs::vfs_state& state) {

@@ -32,7 +32,7 @@ TEST_CASE("directories are made, listed, entered and removed") {
     CHECK(w.call(SYS_chdir, {w.path("inside")}) == -ENOTDIR);
     const auto fd = w.open("..", O_RDONLY | O_DIRECTORY);
     CHECK(w.call(SYS_fchdir, {w.fd_of(fd)}) == 0);
-    CHECK(w.process().working_directory == "/tmp");
+    CHECK(w.view().working_directory == "/tmp");
     CHECK(w.call(SYS_rmdir, {w.path("d")}) == -ENOTEMPTY);
     CHECK(w.call(SYS_rmdir, {w.path("d/inside")}) == -ENOTDIR);
     CHECK(w.call(SYS_rmdir, {w.path("d/.")}) == -EINVAL);

@@ -143,7 +143,8 @@ TEST_CASE("a directory that leads to a mount point exists although no tree has i
     state.vfs = fs->initial_state({});
     string_host host;
     auto memory = vmm::guest_memory::create(2_MiB).value();
-    const vfs::context c{state, state.processes[1], host, memory};
+    viewpoint view;
+    const vfs::context c{state, state.processes[1], view, host, memory};
     auto a = fs->resolve(c, "/", "/a");
     REQUIRE(a);
     CHECK(a->attr.is_directory());
@@ -207,7 +208,8 @@ TEST_CASE("the function's root shows the package, and of the host only what it n
     state.vfs = fs->initial_state({});
     string_host h;
     auto memory = vmm::guest_memory::create(2_MiB).value();
-    const vfs::context c{state, state.processes[1], h, memory};
+    viewpoint view;
+    const vfs::context c{state, state.processes[1], view, h, memory};
     const auto has = [&](const char* p) { return fs->resolve(c, "/", p).has_value(); };
     for (const char* p : {"/usr/lib/libx.so", "/lib/libx.so", "/etc/passwd", "/etc/ld.so.cache",
                           "/etc/ssl/certs/ca.pem", "/opt", "/var/task", "/var/runtime", "/tmp",

@@ -1,7 +1,11 @@
+#include "guest/kernel/parts.hpp"
 #include "guest/vfs/readiness.hpp"
 #include "vfs_world.hpp"
 
+#include <sched.h>
 #include <sys/socket.h>
+
+#include <csignal>
 
 using namespace vfs_test;
 
@@ -130,11 +134,39 @@ TEST_CASE("nothing is created when there is no descriptor for it") {
 TEST_CASE("exec closes what asked for it and exit closes all") {
     world w;
     const auto kept = w.open("/dev/null"), gone = w.open("/dev/null", O_CLOEXEC);
-    vfs::close_on_exec(w.state(), w.process());
+    vfs::close_on_exec(w.state(), w.task().files, w.descriptors());
     CHECK(w.call(SYS_fcntl, {w.fd_of(kept), F_GETFD}) == 0);
     CHECK(w.call(SYS_fcntl, {w.fd_of(gone), F_GETFD}) == -EBADF);
-    vfs::close_all(w.state(), w.process());
+    vfs::close_all(w.state(), w.task().files, w.descriptors());
     CHECK(w.state().descriptions.empty());
+}
+
+TEST_CASE("what processes share they share in a copy of the state too") {
+    world w;
+    (void)w.step(SYS_clone, {CLONE_FILES | CLONE_FS | SIGCHLD});
+    const pid child = w.kernel->state().last_id;
+    REQUIRE(w.kernel->state().processes.contains(child));
+    const auto shared = w.task().files;
+    kernel_state copy = w.kernel->state();
+    const auto& first = copy.tasks.begin()->second;
+    const auto& second = copy.tasks.at(child);
+    REQUIRE(files_of(copy, second).remove(1));
+    view_of(copy, second).umask = 077;
+    CHECK_FALSE(files_of(copy, first).find(1));
+    CHECK(view_of(copy, first).umask == 077);
+    CHECK(w.descriptors().find(1));
+    CHECK(w.view().umask == 022);
+
+    auto& state = w.kernel->state();
+    CHECK(state.tables.at(shared).holders == 2);
+    parts::own_files(state, w.task());
+    CHECK(w.descriptors().find(1));
+    CHECK(state.tables.at(shared).holders == 1);
+    for (const auto& [id, d] : w.state().descriptions) CHECK(d.references == 2);
+    w.kernel->exit_process(state.processes.at(child), {});
+    CHECK_FALSE(state.tables.contains(shared));
+    CHECK(state.views.size() == 1);
+    for (const auto& [id, d] : w.state().descriptions) CHECK(d.references == 1);
 }
 
 TEST_CASE("an id that is no more polls as POLLNVAL") {

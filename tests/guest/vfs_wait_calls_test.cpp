@@ -58,7 +58,7 @@ TEST_CASE("a pipe carries bytes, then end of file") {
     CHECK(p.still_parked());
     // Another holder of the other end would close it; here the state itself stands in for that
     // thread.
-    p.process().files.remove(static_cast<int>(p.w));
+    p.descriptors().remove(static_cast<int>(p.w));
     for (auto& [id, d] : p.state().descriptions)
         if (auto* end = std::get_if<vfs::pipe_end>(&d.body); end && end->writes) {
             p.state().release(id);
@@ -72,10 +72,10 @@ TEST_CASE("a pipe carries bytes, then end of file") {
 
 TEST_CASE("writing into a pipe that nobody reads is EPIPE and SIGPIPE") {
     pipes p;
-    p.process().actions[abi::sigpipe].handler = 1;  // SIG_IGN: the call's own answer
+    p.actions()[abi::sigpipe].handler = 1;  // SIG_IGN: the call's own answer
     p.close(static_cast<int>(p.r));
     CHECK(p.put_n(p.w, 1) == -EPIPE);
-    p.process().actions[abi::sigpipe].handler = 0;
+    p.actions()[abi::sigpipe].handler = 0;
     p.put(world::buffer, "x");
     CHECK(p.step(SYS_write, {p.w, world::buffer, 1}).what == guest::step::kind::exited);
     CHECK(p.kernel->exit_status().signal == abi::sigpipe);
@@ -288,9 +288,9 @@ TEST_CASE("an epoll wait with nothing new does not wake for an old edge") {
 
 TEST_CASE("a signal ends a wait with EINTR, and a write that moved something with its count") {
     pipes p;
-    p.process().actions[abi::sigusr1].handler = 0x40'0000;
-    p.process().actions[abi::sigusr1].flags = abi::sa_restorer;
-    p.process().actions[abi::sigusr1].restorer = 0x40'0000;
+    p.actions()[abi::sigusr1].handler = 0x40'0000;
+    p.actions()[abi::sigusr1].flags = abi::sa_restorer;
+    p.actions()[abi::sigusr1].restorer = 0x40'0000;
     p.regs.rsp = world::data + 0x20'0000;
     p.put(world::buffer, std::string(100'000, 'x'));
     p.parks(SYS_write, {p.w, world::buffer, 100'000});
@@ -346,7 +346,7 @@ TEST_CASE("opening a FIFO waits for the other side, and leaves nothing when it i
         w.close(3);
     }
     SECTION("a signal comes") {
-        w.process().actions[SIGUSR1] = {.handler = 0x1234, .flags = abi::sa_restorer};
+        w.actions()[SIGUSR1] = {.handler = 0x1234, .flags = abi::sa_restorer};
         w.task().registers.rsp = world::data + 0x8'0000;
         w.kernel->post_signal(w.task(), {.number = SIGUSR1});
         (void)w.kernel->resume(w.regs);

@@ -141,7 +141,7 @@ std::optional<std::int64_t> any(world& w, long number, std::initializer_list<std
 void check_sound(world& w) {
     vfs::vfs_state& state = w.state();
     std::map<description_id, std::uint32_t> held;
-    for (const auto& [fd, d] : w.process().files.all()) {
+    for (const auto& [fd, d] : w.descriptors().all()) {
         REQUIRE(fd >= 0);
         REQUIRE(fd < vfs::max_descriptors);
         ++held[d.description];
@@ -166,7 +166,7 @@ void check_sound(world& w) {
     }
     REQUIRE(state.files.bytes_used() <= state.files.byte_limit());
     REQUIRE(state.files.inodes_used() <= state.files.inode_limit() + 2);
-    REQUIRE(w.process().working_directory.starts_with('/'));
+    REQUIRE(w.view().working_directory.starts_with('/'));
 }
 
 }  // namespace
@@ -174,7 +174,7 @@ void check_sound(world& w) {
 TEST_CASE(
     "every file-like call answers a wild pointer with EFAULT or another error, never with harm") {
     world w;
-    w.process().actions[SIGPIPE].handler = 1;
+    w.actions()[SIGPIPE].handler = 1;
     for (const long number : calls) {
         INFO("system call " << number);
         REQUIRE(default_table().find(static_cast<std::uint64_t>(number)) != nullptr);
@@ -255,7 +255,7 @@ TEST_CASE("calls that take a pointer say EFAULT for one that leads nowhere") {
 
 TEST_CASE("ten thousand random calls leave the state sound") {
     world w;
-    w.process().actions[SIGPIPE].handler = 1;
+    w.actions()[SIGPIPE].handler = 1;
     w.host.services.insert({0x7f00'0001, 80});
     std::mt19937 random(20'240'607);
     const std::vector<std::string> names{"/tmp/a",

@@ -152,7 +152,7 @@ struct world {
         auto state = make_initial_state(p);
         state.vfs = files->initial_state(host.realtime);
         auto& process = state.processes.begin()->second;
-        vfs::open_standard_streams(state.vfs, process.files);
+        vfs::open_standard_streams(state.vfs, files_of(state, state.tasks.begin()->second));
         process.mm.stack_top = vmm::layout::system_area;
         process.mm.mmap_base = vmm::layout::system_area - (16ull << 20);
         process.mm.brk_start = process.mm.brk = gva{0x60'0000};
@@ -165,11 +165,14 @@ struct world {
 
     process_state& process() { return kernel->state().processes.begin()->second; }
     task_state& task() { return kernel->state().tasks.begin()->second; }
+    vfs::fd_table& descriptors() { return files_of(kernel->state(), task()); }
+    viewpoint& view() { return view_of(kernel->state(), task()); }
+    signal_actions& actions() { return actions_of(kernel->state(), process()); }
     vfs::vfs_state& state() { return kernel->state().vfs; }
     mm::address_space space() {
         return {process().mm, kernel->state().frames, memory, &*pages};
     }
-    vfs::context context() { return {kernel->state(), process(), host, memory}; }
+    vfs::context context() { return {kernel->state(), process(), view(), host, memory}; }
 
     guest::step step(long number, std::initializer_list<std::uint64_t> args = {}) {
         std::uint64_t a[6] = {};

@@ -96,7 +96,7 @@ TEST_CASE("a guest goes on from a stored snapshot where it was") {
     s.host.monotonic += 6s;
     CHECK(kernel.resume(regs).what != guest::step::kind::parked);
     CHECK(regs.rax == 0);
-    for (const auto& [fd, d] : kernel.state().processes.begin()->second.files.all()) {
+    for (const auto& [fd, d] : kernel.state().tables.begin()->second.value.all()) {
         if (kernel.state().vfs.find(d.description)->path != "/data/open") continue;
         regs.rax = SYS_read;
         regs.rdi = static_cast<std::uint64_t>(fd);
@@ -143,7 +143,7 @@ TEST_CASE("a clone's snapshot is stored with its root") {
     stored s;
     auto root = std::make_shared<snapshot_image>(s.image);
     root->written = {};
-    root->kernel.processes.begin()->second.umask = 0;
+    root->kernel.views.begin()->second.value.umask = 0;
     snapshot_image clone = s.image;
     clone.root = root;
     REQUIRE(save_snapshot(s.file, key, clone, "", guest_files(*s.files)));
@@ -324,7 +324,7 @@ TEST_CASE("a guest that has a file open which is gone is stored, and finds it go
     REQUIRE(loaded.has_value());
     CHECK(loaded->image.kernel.vfs == s.image.kernel.vfs);
     guest::kernel kernel(loaded->image.kernel, files, s.memory, s.host);
-    const auto& open_files = kernel.state().processes.begin()->second.files.all();
+    const auto& open_files = kernel.state().tables.begin()->second.value.all();
     const auto it = std::ranges::find_if(open_files, [&](const auto& entry) {
         const auto* d = kernel.state().vfs.find(entry.second.description);
         return d->path == "/data/open" && std::holds_alternative<vfs::tree_file>(d->body);

@@ -3,6 +3,7 @@
 /// A guest with something of everything in its state, and a snapshot of it, without KVM.
 
 #include "../guest/vfs_world.hpp"
+#include "guest/kernel/parts.hpp"
 #include "sandbox/snapshot_format.hpp"
 
 #include <netinet/in.h>
@@ -205,7 +206,7 @@ struct stored_world : world {
         p.executable = "/pack/lib/code";
         p.ids.groups = {4, 24};
         p.limits[7] = {1024, 4096};
-        p.actions[SIGUSR1] = {0x40'0000, 4, 0x40'1000, 1};
+        actions()[SIGUSR1] = {0x40'0000, 4, 0x40'1000, 1};
         p.pending.push_back({.number = SIGUSR1, .code = -1, .sender_pid = 8});
         p.timers.real = {.deadline = 2000s, .interval = 1s};
         p.timers.posix[3] = {
@@ -223,6 +224,14 @@ struct stored_world : world {
         native.event = native_event{"id", 12, "arn", "trace", "context", "tenant", "payload"};
         native.reply = native_reply{true, "reply"};
         kernel->state().tasks[99].run = task_exited{256};
+        // A thread beside it with the same descriptors and a viewpoint of its own.
+        task_state& other = kernel->state().tasks[98];
+        other.tid = 98;
+        other.process = p.id;
+        other.run = task_waiting{{.signal_only = true}};
+        other.signals.blocked = ~0ull;
+        other.files = parts::share_files(kernel->state(), t.files);
+        other.view = parts::add(kernel->state(), viewpoint{"/tmp", "/tmp", 077});
     }
 
     void fill() {

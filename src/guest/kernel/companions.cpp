@@ -3,6 +3,7 @@
 
 #include "guest/abi/signal.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/kernel/parts.hpp"
 #include "guest/vfs/open.hpp"
 
 #include <utility>
@@ -19,8 +20,11 @@ process_state* kernel::add_process(const process_state& like) {
     p.gid = like.gid;
     p.limits = like.limits;
     if (!new_memory(p.mm)) return nullptr;
-    vfs::open_standard_streams(state_.vfs, p.files);
+    p.actions = parts::add(state_, signal_actions{});
     task_state t;
+    t.files = parts::add(state_, vfs::fd_table{});
+    t.view = parts::add(state_, viewpoint{});
+    vfs::open_standard_streams(state_.vfs, files_of(state_, t));
     t.tid = t.process = p.id;
     t.fpu = running_fpu();  // nothing has run: the vCPU's is as at the start
     state_.tasks.emplace(t.tid, std::move(t));

@@ -2,11 +2,11 @@
 
 #include "guest/abi/process.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/kernel/parts.hpp"
 #include "guest/kernel/signals.hpp"
 #include "guest/kernel/task.hpp"
 #include "guest/kernel/tracer.hpp"
 #include "guest/sys/futex.hpp"
-#include "guest/vfs/open.hpp"
 
 #include <fmt/format.h>
 
@@ -46,6 +46,8 @@ void kernel::exit_task(task& t, int code) {
     });
     if (!others) return exit_process(p, {.code = code & 0xff, .signal = 0});
     release_thread(p, t.state());
+    parts::leave(state_, t.state());
+    contended_ = true;  // somebody may have waited for what it had open
     t.state().run = task_exited{(code & 0xff) << 8};
     if (host_.tracing()) host_.trace(fmt::format("+++ thread {} ended +++", t.state().tid));
 }
@@ -69,7 +71,8 @@ void kernel::exit_process(process_state& p, guest::exit_status status) {
         over_ = true;
         if (first) return;  // with it everything ends, as in a container
     }
-    vfs::close_all(state_.vfs, p);
+    for (auto& [tid, ts] : state_.tasks)
+        if (ts.process == p.id) parts::leave(state_, ts);
     leave_memory(p);
     p.vforked = false;
     p.timers = {};
@@ -114,7 +117,7 @@ void kernel::tell_parent(process_state& p) {
     auto& parent = state_.processes.at(p.parent);
     const auto status = *p.ended;
     const int signal = status & 0x7f;
-    const auto& action = parent.actions[abi::sigchld];
+    const auto& action = actions_of(state_, parent)[abi::sigchld];
     // Nobody will ask (man 2 wait, NOTES).
     const bool unwanted = p.exit_signal == abi::sigchld &&
                           (action.handler == abi::sig_ign || (action.flags & abi::sa_nocldwait));
@@ -131,6 +134,7 @@ void kernel::reap(process_state& p) {
     if (const auto parent = state_.processes.find(p.parent); parent != state_.processes.end())
         parent->second.children_time += cpu_time_of(p) + p.children_time;
     std::erase_if(state_.tasks, [&](const auto& entry) { return entry.second.process == p.id; });
+    parts::leave(state_, p);
     state_.processes.erase(p.id);
 }
 
@@ -139,6 +143,7 @@ void kernel::end_other_threads(task& t) {
     for (auto& [tid, ts] : state_.tasks)
         if (ts.process == p.id && tid != t.state().tid) {
             if (!std::holds_alternative<task_exited>(ts.run)) release_thread(p, ts);
+            parts::leave(state_, ts);
             ts.run = task_exited{};
         }
     if (t.state().tid == p.id) return;

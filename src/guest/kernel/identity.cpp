@@ -1,6 +1,7 @@
 #include "guest/kernel/identity.hpp"
 
 #include "guest/abi/process.hpp"
+#include "guest/kernel/parts.hpp"
 #include "guest/kernel/signals.hpp"
 
 #include <fmt/format.h>
@@ -28,7 +29,7 @@ kernel_state make_initial_state(const initial_parameters& in) {
     auto& p = state.processes[first_process];
     p.id = p.group = p.session = first_process;
     p.started = in.boot_time;
-    p.working_directory = in.working_directory;
+    p.actions = parts::add(state, signal_actions{});
     p.uid = p.ids.euid = p.ids.suid = p.ids.fsuid = in.uid;
     p.gid = p.ids.egid = p.ids.sgid = p.ids.fsgid = in.gid;
     p.ids.groups = {in.gid};
@@ -51,6 +52,8 @@ kernel_state make_initial_state(const initial_parameters& in) {
     auto& t = state.tasks[first_process];
     t.tid = t.process = first_process;
     t.name = in.name.substr(0, 15);
+    t.files = parts::add(state, vfs::fd_table{});
+    t.view = parts::add(state, viewpoint{.working_directory = in.working_directory});
     return state;
 }
 

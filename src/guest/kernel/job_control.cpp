@@ -37,7 +37,7 @@ bool kernel::send_job_signal(process_state& to, int number, bool takes) {
     }
     if (!(bit & signals::stop_signals)) return true;
     signals::discard(to, state_.tasks, signal_bit(abi::sigcont));
-    if (!signals::stops(to, number)) return true;
+    if (!signals::stops(actions_of(state_, to), number)) return true;
     if (to.parent == 0) return false;
     // With nobody who would continue it (man 3 tcsetpgrp, "orphaned process group").
     if (number != abi::sigstop && orphaned(to.group)) return false;
@@ -62,7 +62,7 @@ void kernel::tell_of_job(process_state& p, int code, int signal) {
     contended_ = true;
     const auto parent = state_.processes.find(p.parent);
     if (parent == state_.processes.end()) return;
-    if (parent->second.actions[abi::sigchld].flags & abi::sa_nocldstop) return;
+    if (actions_of(state_, parent->second)[abi::sigchld].flags & abi::sa_nocldstop) return;
     post_signal(parent->second, {.number = abi::sigchld,
                                  .code = code,
                                  .sender_pid = p.id,

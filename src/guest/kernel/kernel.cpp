@@ -66,6 +66,12 @@ process_state& kernel::process_of(const task_state& t) noexcept {
     return state_.processes.find(t.process)->second;
 }
 
+const signal_info* kernel::next_action(task_state& ts) {
+    process_state& p = process_of(ts);
+    if (ts.signals.pending.empty() && p.pending.empty()) return nullptr;
+    return signals::next_action(actions_of(state_, p), ts, p);
+}
+
 // -- system calls
 // -----------------------------------------------------------------------------------------------
 
@@ -96,8 +102,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
     const wait_state* held = t.wait();
     wait_state wait;
     if (result.what() == sysret::kind::parked) {
-        if (!t.interrupted() && !result.wait().vfork_child &&
-            signals::next_action(ts, t.process())) {
+        if (!t.interrupted() && !result.wait().vfork_child && next_action(ts)) {
             // A signal ends the wait before it began: the handler learns of it in the way it would
             // later.
             wait = std::move(result.wait());
@@ -105,7 +110,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             t.set_interrupted(true);
             result = dispatch(t, row);
         }
-        const auto* action = t.interrupted() ? signals::next_action(ts, t.process()) : nullptr;
+        const auto* action = t.interrupted() ? next_action(ts) : nullptr;
         if (result.what() == sysret::kind::parked && !action) {
             if (host_.tracing() && !held) trace_result(result, r, false);
             ts.registers = r;
@@ -114,7 +119,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             return {step::kind::parked, 0};
         }
         if (result.what() == sysret::kind::parked) {
-            const auto& a = t.process().actions[static_cast<std::size_t>(action->number)];
+            const auto& a = t.actions()[static_cast<std::size_t>(action->number)];
             const bool again = !result.wait().deadline && (a.flags & abi::sa_restart) &&
                                signals::restartable(number_of(r));
             if (again) {
@@ -148,7 +153,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
         s.blocked = s.saved_blocked;
         s.restore_blocked = false;
     }
-    if (signals::next_action(ts, t.process())) return deliver_signals(t);
+    if (next_action(ts)) return deliver_signals(t);
     if (s.restore_blocked) {
         s.blocked = s.saved_blocked;
         s.restore_blocked = false;
@@ -163,10 +168,10 @@ step kernel::deliver_signals(task& t) {
     auto& ts = t.state();
     auto& p = t.process();
     auto& s = ts.signals;
-    while (signals::next_action(ts, p)) {
+    while (next_action(ts)) {
         const auto info = signals::take(ts, p, ~s.blocked);
         if (host_.tracing()) host_.trace(tracer::format_signal(*info));
-        auto& action = p.actions[static_cast<std::size_t>(info->number)];
+        auto& action = actions_of(state_, p)[static_cast<std::size_t>(info->number)];
         if (action.handler == abi::sig_dfl) {
             exit_process(p, {.code = 0, .signal = info->number});
             return {step::kind::exited, 0};
@@ -200,7 +205,7 @@ bool kernel::post_signal(task_state& to, const signal_info& info) {
     const auto* waiting = std::get_if<task_waiting>(&to.run);
     const bool wanted = waiting && (waiting->wait.signals & bit);
     if (!(to.signals.blocked & bit) && !wanted &&
-        signals::ignored(process_of(to).actions, info.number))
+        signals::ignored(actions_of(state_, process_of(to)), info.number))
         return true;
     return signals::queue(to.signals.pending, info, has_room_for(process_of(to), info));
 }
@@ -225,7 +230,7 @@ bool kernel::post_signal(process_state& to, const signal_info& info) {
     });
     if (!send_job_signal(to, info.number, takes)) return true;
     const bool vanishes =
-        signals::ignored(to.actions, info.number) &&
+        signals::ignored(actions_of(state_, to), info.number) &&
         std::ranges::none_of(state_.tasks, [&](const auto& entry) {
             const task_state& ts = entry.second;
             const auto* waiting = std::get_if<task_waiting>(&ts.run);
@@ -236,7 +241,7 @@ bool kernel::post_signal(process_state& to, const signal_info& info) {
 }
 
 void kernel::force_signal(task_state& to, const signal_info& info) {
-    auto& action = process_of(to).actions[static_cast<std::size_t>(info.number)];
+    auto& action = actions_of(state_, process_of(to))[static_cast<std::size_t>(info.number)];
     const auto bit = signal_bit(info.number);
     if ((to.signals.blocked & bit) || action.handler == abi::sig_ign) {
         action.handler = abi::sig_dfl;
@@ -350,7 +355,7 @@ step kernel::on_interrupt(vmm::vcpu_state& registers) {
     if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
     expire_timers();
     task t(*this, process_of(ts), ts, registers);
-    if (signals::next_action(ts, t.process())) return go_on(deliver_signals(t), registers);
+    if (next_action(ts)) return go_on(deliver_signals(t), registers);
     if (state_.tasks.size() == 1 || host_.monotonic_now() < slice_end_)
         return {step::kind::run_on, 0};
     return go_on({step::kind::set_registers, registers.rax}, registers);
@@ -381,7 +386,7 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     if (wait.cpu_time &&
         cpu_time_on(wait.cpu_time->clock).value_or(wait.cpu_time->at) >= wait.cpu_time->at)
         return true;
-    if (signals::next_action(ts, process_of(ts))) return true;
+    if (next_action(ts)) return true;
     if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
     const vfs::asker who{state_, host_, ts};
     return std::ranges::any_of(wait.watches, [&](const wait_state::watch& w) {
@@ -400,7 +405,7 @@ std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& register
 
     task t(*this, process_of(ts), ts, registers);
     t.set_wait(&wait);
-    t.set_interrupted(signals::next_action(ts, t.process()) != nullptr);
+    t.set_interrupted(next_action(ts) != nullptr);
     if (t.interrupted()) take_fpu(ts);  // the handler's frame will hold it
     const auto* row = find_row(table_, number_of(registers));
     auto result = dispatch(t, row);

@@ -176,6 +176,8 @@ class kernel {
   private:
     /// RLIMIT_SIGPENDING of the receiver.
     [[nodiscard]] bool has_room_for(const process_state& to, const signal_info& info);
+    /// The signal that would act on the task now.
+    const signal_info* next_action(task_state& ts);
     sysret dispatch(task& t, const syscall_row* row);
     step finish(task& t, sysret&& result, const syscall_row* row, bool all_registers);
     step deliver_signals(task& t);

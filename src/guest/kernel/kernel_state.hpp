@@ -44,10 +44,29 @@ struct task_exited {
     bool operator==(const task_exited&) const = default;
 };
 
+/// What clone(2) lets tasks share or have to themselves stands in an arena of the state, under a
+/// number that none has again, and goes with the last who has it (parts.hpp). 0: none.
+using part_id = std::uint64_t;
+template <class T>
+struct part {
+    T value{};
+    std::uint32_t holders = 0;
+    bool operator==(const part&) const = default;
+};
+
+/// Where the names of files begin, and what new ones may (CLONE_FS).
+struct viewpoint {
+    std::string working_directory = "/";
+    std::string root = "/";  ///< chroot(2): a canonical path
+    std::uint32_t umask = 022;
+    bool operator==(const viewpoint&) const = default;
+};
+
 /// A thread of the guest.
 struct task_state {
     pid tid = 1;
     pid process = 1;
+    part_id files = 0, view = 0;  ///< its descriptors and viewpoint, until it ends
     vmm::vcpu_state registers;  ///< valid while the task is not on the vCPU
     vmm::fpu_state fpu;         ///< valid while the vCPU holds another task's
     std::variant<task_running, task_waiting, task_exited> run = task_running{};
@@ -119,16 +138,12 @@ struct process_state {
     job_state job;
     std::chrono::nanoseconds ended_threads_time{};  ///< CPU time of threads that are gone
     std::chrono::nanoseconds children_time{};       ///< of children that were waited for, and theirs
-    vfs::fd_table files;
-    signal_actions actions;
+    part_id actions = 0;  ///< what signals do; others may have the same (CLONE_SIGHAND)
     std::vector<signal_info> pending;  ///< sent to the process, for whichever thread takes them
     process_timers timers;
     pid group = 1, session = 1;
     credentials ids;
-    std::string executable;  ///< /proc/self/exe
-    std::string working_directory = "/";
-    std::string root = "/";  ///< chroot(2): a canonical path, where its names begin
-    std::uint32_t umask = 022;
+    std::string executable;          ///< /proc/self/exe
     std::uint32_t uid = 0, gid = 0;  ///< the real ones; `ids` has the others
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
     bool executed = false;  ///< another program since it was made
@@ -158,6 +173,10 @@ struct identity {
 struct kernel_state {
     std::map<pid, process_state> processes;
     std::map<pid, task_state> tasks;
+    std::map<part_id, part<vfs::fd_table>> tables;  ///< of descriptors
+    std::map<part_id, part<viewpoint>> views;
+    std::map<part_id, part<signal_actions>> actions;
+    part_id last_part = 0;
     std::vector<pid> timed;  ///< processes that have timers running; perhaps others too
     mm::frame_allocator frames;
     vfs::vfs_state vfs;
@@ -189,6 +208,19 @@ inline mm::mm_state& memory_of(kernel_state& state, process_state& p) {
 }
 inline const mm::mm_state& memory_of(const kernel_state& state, const process_state& p) {
     return p.memory_of ? state.processes.at(p.memory_of).mm : p.mm;
+}
+
+inline vfs::fd_table& files_of(kernel_state& state, const task_state& ts) {
+    return state.tables.at(ts.files).value;
+}
+inline viewpoint& view_of(kernel_state& state, const task_state& ts) {
+    return state.views.at(ts.view).value;
+}
+inline signal_actions& actions_of(kernel_state& state, const process_state& p) {
+    return state.actions.at(p.actions).value;
+}
+inline const signal_actions& actions_of(const kernel_state& state, const process_state& p) {
+    return state.actions.at(p.actions).value;
 }
 
 /// Calls `f(mm_state&)` for every space there are tables of: those that processes live in, by

@@ -2,6 +2,7 @@
 /// had its slice while another could run.
 
 #include "guest/kernel/kernel.hpp"
+#include "guest/kernel/parts.hpp"
 #include "guest/kernel/signals.hpp"
 #include "guest/kernel/task.hpp"
 
@@ -102,7 +103,7 @@ std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) 
         registers = ts.registers;
         s = {step::kind::set_registers, registers.rax};
         task t(*this, process_of(ts), ts, registers);
-        if (signals::next_action(ts, t.process())) {
+        if (next_action(ts)) {
             take_fpu(ts);
             s = deliver_signals(t);
         }
@@ -117,9 +118,15 @@ std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) 
 }
 
 void kernel::forget_ended_tasks() {
-    std::erase_if(state_.processes, [&](const auto& entry) {  // those nobody will wait for
-        return entry.second.ended && entry.second.parent == 0;
-    });
+    for (auto it = state_.processes.begin(); it != state_.processes.end();) {
+        auto& [id, p] = *it;
+        if (!p.ended || p.parent != 0) {
+            ++it;
+            continue;
+        }
+        parts::leave(state_, p);  // nobody will wait for it
+        it = state_.processes.erase(it);
+    }
     std::erase_if(state_.tasks, [&](const auto& entry) {
         const auto& ts = entry.second;
         if (!std::holds_alternative<task_exited>(ts.run)) return false;

@@ -59,9 +59,9 @@ bool ignored(const signal_actions& actions, int number) noexcept {
     return default_of(number) == default_action::ignore;
 }
 
-bool stops(const process_state& p, int number) noexcept {
+bool stops(const signal_actions& actions, int number) noexcept {
     return default_of(number) == default_action::stop &&
-           p.actions[static_cast<std::size_t>(number)].handler == abi::sig_dfl;
+           actions[static_cast<std::size_t>(number)].handler == abi::sig_dfl;
 }
 
 bool queue(std::vector<signal_info>& pending, const signal_info& info, bool room) {
@@ -111,13 +111,13 @@ std::optional<signal_info> take(task_state& t, process_state& p, signal_set allo
     return info;
 }
 
-const signal_info* next_action(task_state& t, process_state& p) {
+const signal_info* next_action(const signal_actions& actions, task_state& t, process_state& p) {
     if (t.signals.pending.empty() && p.pending.empty()) return nullptr;
     const signal_set allowed = ~t.signals.blocked;
     while (const auto* next = peek(t, p, allowed)) {
         const int number = next->number;
-        const bool stop = stops(p, number);
-        if (!stop && !ignored(p.actions, number)) return next;
+        const bool stop = stops(actions, number);
+        if (!stop && !ignored(actions, number)) return next;
         take(t, p, signal_bit(number) & allowed);
         if (stop && p.parent != 0 && !p.job.stopped_by)
             p.job = {.stopped_by = number, .stop_untold = true};

@@ -27,7 +27,7 @@ bool ignored(const signal_actions& actions, int number) noexcept;
 
 /// Whether the signal's action is to stop the process. The guest's first process, which has no
 /// parent, is not stopped: nobody outside could continue it (as with a container's init).
-bool stops(const process_state& p, int number) noexcept;
+bool stops(const signal_actions& actions, int number) noexcept;
 inline constexpr signal_set stop_signals = signal_bit(abi::sigstop) | signal_bit(abi::sigtstp) |
                                            signal_bit(abi::sigttin) | signal_bit(abi::sigttou);
 
@@ -47,7 +47,7 @@ std::optional<signal_info> take(task_state& t, process_state& p, signal_set allo
 
 /// Drops pending signals that the dispositions ignore, lets those that stop the process do so, and
 /// says which would act on the task now.
-const signal_info* next_action(task_state& t, process_state& p);
+const signal_info* next_action(const signal_actions& actions, task_state& t, process_state& p);
 
 /// Removes all instances of signals: the disposition became "ignore" (man 2 sigaction), or the
 /// opposite was sent (SIGCONT and the stop signals).

@@ -30,6 +30,9 @@ class task {
     [[nodiscard]] task_state& state() noexcept { return state_; }
     [[nodiscard]] vmm::vcpu_state& registers() noexcept { return registers_; }
     [[nodiscard]] mm::address_space& memory() noexcept { return memory_; }
+    [[nodiscard]] vfs::fd_table& files();
+    [[nodiscard]] viewpoint& view();
+    [[nodiscard]] signal_actions& actions();
     /// Set while a parked call is dispatched again: what it waited for. Null on the first dispatch.
     [[nodiscard]] const wait_state* wait() const noexcept { return wait_; }
     void set_wait(const wait_state* wait) noexcept { wait_ = wait; }

@@ -2,6 +2,7 @@
 
 #include "guest/abi/signal.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/kernel/parts.hpp"
 #include "guest/kernel/signals.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/sys/pidfd.hpp"
@@ -29,25 +30,15 @@ constexpr std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE_MAX
 constexpr std::uint64_t clear_sighand = 0x1'0000'0000, into_cgroup = 0x2'0000'0000;
 constexpr std::uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-/// What threads share; a process of ours shares memory at most.
-constexpr std::uint64_t thread_flags = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND;
-
 outcome<void> check(task& t, const clone_request& q) {
     const auto f = q.flags;
-    const auto all = [f](std::uint64_t bits) { return (f & bits) == bits; };
     if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND)) return os_error{EINVAL};
     if ((f & CLONE_SIGHAND) && !(f & CLONE_VM)) return os_error{EINVAL};
     if ((f & clear_sighand) && (f & CLONE_SIGHAND)) return os_error{EINVAL};
     if (f & namespaces) return os_error{EPERM};
     if ((f & CLONE_PIDFD) && (f & (CLONE_THREAD | CLONE_DETACHED))) return os_error{EINVAL};
     if (f & (CLONE_PTRACE | CLONE_PARENT | into_cgroup)) return os_error{EINVAL};
-    if (f & CLONE_THREAD) {
-        // A thread with descriptors or a working directory of its own is not to be had.
-        if (!all(thread_flags | CLONE_FILES | CLONE_FS) || (f & CLONE_VFORK))
-            return os_error{EINVAL};
-    } else if (f & (CLONE_SIGHAND | CLONE_FILES | CLONE_FS)) {
-        return os_error{EINVAL};
-    }
+    if ((f & CLONE_THREAD) && (f & CLONE_VFORK)) return os_error{EINVAL};
     if (q.exit_signal < 0 || q.exit_signal > signal_count) return os_error{EINVAL};
     if ((f & CLONE_SETTLS) && q.tls >= task_end) return os_error{EPERM};
     if (t.kernel().state().tasks.size() >= max_tasks) return os_error{EAGAIN};
@@ -82,15 +73,10 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.parent = parent.id;
     child.exit_signal = q.exit_signal;
     child.vforked = (q.flags & CLONE_VFORK) != 0;
-    child.files = parent.files;
-    child.actions = parent.actions;
     child.group = parent.group;
     child.session = parent.session;
     child.ids = parent.ids;
     child.executable = parent.executable;
-    child.working_directory = parent.working_directory;
-    child.root = parent.root;
-    child.umask = parent.umask;
     child.uid = parent.uid;
     child.gid = parent.gid;
     child.limits = parent.limits;
@@ -100,10 +86,28 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.no_huge_pages = parent.no_huge_pages;
     child.personality = parent.personality;
     child.timer_slack = parent.timer_slack;
-    if (q.flags & clear_sighand)
-        for (auto& action : child.actions)
-            if (action.handler > abi::sig_ign) action = {};
     return child;
+}
+
+void give_actions(kernel_state& state, process_state& child, part_id of, const clone_request& q) {
+    if (q.flags & CLONE_SIGHAND) {
+        child.actions = parts::share_actions(state, of);
+        return;
+    }
+    child.actions = parts::copy_actions(state, of);
+    if (q.flags & clear_sighand)
+        for (auto& action : actions_of(state, child))
+            if (action.handler > abi::sig_ign) action = {};
+}
+
+void give_files(kernel_state& state,
+                task_state& child,
+                const task_state& of,
+                const clone_request& q) {
+    child.files = q.flags & CLONE_FILES ? parts::share_files(state, of.files)
+                                        : parts::copy_files(state, of.files);
+    child.view =
+        q.flags & CLONE_FS ? parts::share_view(state, of.view) : parts::copy_view(state, of.view);
 }
 
 sysret clone(task& t, const clone_request& q) {
@@ -134,7 +138,7 @@ sysret clone(task& t, const clone_request& q) {
         } else {
             if (auto r = kernel.fork_memory(t, p.mm); !r) return r.error();
         }
-        for (const auto& [fd, entry] : p.files.all()) state.vfs.retain(entry.description);
+        give_actions(state, p, t.process().actions, q);
         auto& made = state.processes.emplace(id, std::move(p)).first->second;
         kernel.set_cpu_limit(made);
         if (q.flags & CLONE_PIDFD)
@@ -145,6 +149,7 @@ sysret clone(task& t, const clone_request& q) {
                 .write(q.child_tid.address, std::as_bytes(std::span(&id, 1)));
         }
     }
+    give_files(state, child, t.state(), q);
     state.tasks.emplace(id, std::move(child));
     kernel.contend();
     if (q.flags & CLONE_VFORK) {

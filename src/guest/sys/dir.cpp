@@ -64,7 +64,7 @@ sysret list(task& t, int fd, gva out, unsigned size, bool new_layout) {
 
 sysret change_to(task& t, const vfs::attributes& attr, std::string path) {
     if (!attr.is_directory()) return sysret::error(ENOTDIR);
-    t.process().working_directory = std::move(path);
+    t.view().working_directory = std::move(path);
     return 0;
 }
 
@@ -78,9 +78,9 @@ sysret sys_getdents(task& t, int fd, guest_ptr<void> out, unsigned size) {
 }
 
 sysret sys_getcwd(task& t, guest_ptr<char> out, std::uint64_t size) {
-    const std::string& place = t.process().working_directory;
+    const std::string& place = t.view().working_directory;
     if (auto here = files::tree_of(t).at(files::context_of(t), place); !here) return here.error();
-    const std::string path = vfs::seen_from(t.process().root, place);
+    const std::string path = vfs::seen_from(t.view().root, place);
     if (path.size() + 1 > size) return sysret::error(ERANGE);
     if (auto ok =
             t.memory().write(out.address, std::as_bytes(std::span(path.c_str(), path.size() + 1)));
@@ -101,7 +101,7 @@ sysret sys_chroot(task& t, guest_ptr<const char> path) {
     if (!p) return p.error();
     if (p->is_open || !p->attr.is_directory()) return sysret::error(ENOTDIR);
     if (!privileged(t.process())) return sysret::error(EPERM);
-    t.process().root = p->location.path;
+    t.view().root = p->location.path;
     return 0;
 }
 

@@ -3,6 +3,8 @@
 #include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
 #include "guest/kernel/kernel.hpp"
+#include "guest/kernel/parts.hpp"
+#include "guest/sys/files.hpp"
 #include "guest/sys/futex.hpp"
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/open.hpp"
@@ -64,7 +66,7 @@ sysret execute(task& t,
     request.hwcap = exec::host_hwcap();
     request.minsigstksz = ::getauxval(AT_MINSIGSTKSZ);
 
-    vfs::programs programs(kernel.filesystem(), {state, p, kernel.host(), kernel.memory()});
+    vfs::programs programs(kernel.filesystem(), files::context_of(t));
     auto plan = exec::plan_program(programs, request);
     if (plan.has_error()) return sysret::error(exec::errno_of(plan.error()));
 
@@ -88,8 +90,10 @@ sysret execute(task& t,
     auto loaded = exec::load_program(p, space, *plan, request);
     if (loaded.has_error()) return fatal();
 
-    vfs::close_on_exec(state.vfs, p);
-    for (auto& action : p.actions)
+    parts::own_files(state, ts);
+    parts::own_actions(state, p);
+    vfs::close_on_exec(state.vfs, ts.files, t.files());
+    for (auto& action : t.actions())
         if (action.handler != abi::sig_ign) action = {};
     p.timers.posix.clear();
     p.vforked = false;
@@ -128,7 +132,7 @@ sysret sys_execveat(task& t,
     if (!name) return name.error();
     const bool itself = name->empty() && (flags & AT_EMPTY_PATH);
     if (itself || (!name->starts_with('/') && directory != AT_FDCWD)) {
-        const auto* fd = t.process().files.find(directory);
+        const auto* fd = t.files().find(directory);
         if (!fd) return sysret::error(EBADF);
         auto base = "/proc/self/fd/" + std::to_string(directory);
         *name = itself ? base : base + "/" + *name;

@@ -45,19 +45,19 @@ outcome<file_lock> range_of(task& t, const vfs::description& d, const abi::flock
 /// Whether the holder of a lock waits, himself or by those he waits for, for the one who asks.
 bool would_deadlock(task& t, const lock_place& place, const file_lock& asked) {
     const kernel_state& state = t.kernel().state();
-    const auto waits_for = [&](pid holder) -> const vfs::lock_wait* {
+    const auto waits_for = [&](part_id holder) -> const vfs::lock_wait* {
         for (const auto& [tid, ts] : state.tasks) {
             const auto* waiting = std::get_if<task_waiting>(&ts.run);
-            if (waiting && ts.process == holder && waiting->wait.lock &&
-                waiting->wait.lock->lock.process != 0)
+            if (waiting && ts.files == holder && waiting->wait.lock &&
+                waiting->wait.lock->lock.files != 0)
                 return &*waiting->wait.lock;
         }
         return nullptr;
     };
     const file_lock* held = vfs::conflict(state.vfs, place, asked);
-    for (std::size_t i = 0; held && held->process != 0 && i <= state.processes.size(); ++i) {
-        if (held->process == asked.process) return true;
-        const vfs::lock_wait* next = waits_for(held->process);
+    for (std::size_t i = 0; held && held->files != 0 && i <= state.processes.size(); ++i) {
+        if (held->files == asked.files) return true;
+        const vfs::lock_wait* next = waits_for(held->files);
         if (!next) return false;
         held = vfs::conflict(state.vfs, next->place, next->lock);
     }
@@ -68,7 +68,7 @@ sysret take(task& t, const lock_place& place, const file_lock& lock, bool waits,
     vfs::vfs_state& state = files::state_of(t);
     if (vfs::conflict(state, place, lock)) {
         if (!waits) return sysret::error(taken);
-        if (lock.process != 0 && would_deadlock(t, place, lock)) return sysret::error(EDEADLK);
+        if (lock.files != 0 && would_deadlock(t, place, lock)) return sysret::error(EDEADLK);
         wait_state wait;
         wait.lock = vfs::lock_wait{place, lock};
         return sysret::park(std::move(wait));
@@ -92,10 +92,12 @@ sysret record_lock(task& t, const files::opened& o, int command, std::uint64_t a
     auto lock = range_of(t, *o.description, *asked);
     if (!lock) return lock.error();
     lock->exclusive = asked->type == F_WRLCK;
-    if (of_description)
+    if (of_description) {
         lock->description = static_cast<std::uint32_t>(o.id);
-    else
+    } else {
+        lock->files = t.state().files;
         lock->process = t.process().id;
+    }
     const auto place = vfs::place_of(*o.description);
     vfs::vfs_state& state = files::state_of(t);
 

@@ -19,7 +19,7 @@ namespace hearth::guest::files {
 
 outcome<opened> find(task& t, int fd, bool path_only_too) {
     opened o;
-    o.descriptor = t.process().files.find(fd);
+    o.descriptor = t.files().find(fd);
     if (!o.descriptor) return os_error{EBADF};
     o.id = o.descriptor->description;
     o.description = state_of(t).find(o.id);
@@ -43,7 +43,7 @@ int descriptor_limit(task& t) {
 }
 
 outcome<void> check_free_descriptor(task& t) {
-    vfs::fd_table& table = t.process().files;
+    vfs::fd_table& table = t.files();
     const auto fd = table.insert({});
     if (!fd) return fd.error();
     table.remove(*fd);
@@ -52,9 +52,9 @@ outcome<void> check_free_descriptor(task& t) {
 }
 
 outcome<int> install(task& t, description_id id, bool close_on_exec, int from) {
-    auto fd = t.process().files.insert({id, close_on_exec}, from);
+    auto fd = t.files().insert({id, close_on_exec}, from);
     if (fd && *fd >= descriptor_limit(t)) {
-        t.process().files.remove(*fd);
+        t.files().remove(*fd);
         fd = os_error{EMFILE};
     }
     if (!fd) state_of(t).release(id);
@@ -86,12 +86,12 @@ sysret install_pair(task& t,
 }
 
 void close_descriptor(task& t, int fd) {
-    const auto gone = t.process().files.remove(fd);
+    const auto gone = t.files().remove(fd);
     if (!gone) return;
     vfs::vfs_state& state = state_of(t);
     if (!state.locks.empty()) {
         if (const auto* d = state.find(gone->description))
-            vfs::forget_records(state, t.process().id, *d);
+            vfs::forget_records(state, t.state().files, *d);
         t.kernel().contend();  // somebody may have waited for one
     }
     state.release(gone->description);
@@ -99,7 +99,7 @@ void close_descriptor(task& t, int fd) {
 
 outcome<std::string> base_of(task& t, int directory, std::string_view path) {
     if (path.starts_with('/')) return std::string("/");
-    if (directory == AT_FDCWD) return t.process().working_directory;
+    if (directory == AT_FDCWD) return t.view().working_directory;
     auto o = find(t, directory, true);
     if (!o) return o.error();
     auto base = tree_of(t).path_of(context_of(t), *o->description);
@@ -117,7 +117,7 @@ outcome<place> find_place(task& t, int directory, guest_ptr<const char> path, in
     place p;
     if (name->empty() && (how & empty_path)) {
         if (directory == AT_FDCWD) {
-            auto l = tree_of(t).at(context_of(t), t.process().working_directory);
+            auto l = tree_of(t).at(context_of(t), t.view().working_directory);
             if (!l) return l.error();
             p.location = std::move(*l);
             p.attr = p.location.attr;

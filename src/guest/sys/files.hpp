@@ -19,7 +19,7 @@
 namespace hearth::guest::files {
 
 inline vfs::context context_of(task& t) {
-    return {t.kernel().state(), t.process(), t.kernel().host(), t.kernel().memory()};
+    return {t.kernel().state(), t.process(), t.view(), t.kernel().host(), t.kernel().memory()};
 }
 inline vfs::filesystem& tree_of(task& t) { return t.kernel().filesystem(); }
 inline vfs::vfs_state& state_of(task& t) { return t.kernel().state().vfs; }

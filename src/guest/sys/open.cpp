@@ -1,5 +1,6 @@
 #include "guest/sys/open.hpp"
 
+#include "guest/kernel/parts.hpp"
 #include "guest/sys/file_lock.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/vfs/file_locks.hpp"
@@ -29,7 +30,7 @@ sysret wait_for_partner(description_id id, int fd) {
 }
 
 sysret go_on_opening(task& t, description_id id, int fd) {
-    const vfs::descriptor* d = t.process().files.find(fd);
+    const vfs::descriptor* d = t.files().find(fd);
     if (!d || d->description != id) return sysret::error(EBADF);  // another thread closed it
     if (!vfs::waits_for_partner(files::state_of(t), id)) return fd;
     if (t.interrupted()) files::close_descriptor(t, fd);
@@ -67,7 +68,7 @@ sysret duplicate_to(task& t, int fd, int to, bool close_on_exec) {
     if (!o || to < 0 || to >= files::descriptor_limit(t)) return sysret::error(EBADF);
     files::state_of(t).retain(o->id);
     files::close_descriptor(t, to);
-    t.process().files.set(to, {o->id, close_on_exec});
+    t.files().set(to, {o->id, close_on_exec});
     return to;
 }
 
@@ -154,7 +155,7 @@ sysret sys_openat2(task& t,
 }
 
 sysret sys_close(task& t, int fd) {
-    if (!t.process().files.find(fd)) return sysret::error(EBADF);
+    if (!t.files().find(fd)) return sysret::error(EBADF);
     files::close_descriptor(t, fd);
     return 0;
 }
@@ -162,13 +163,14 @@ sysret sys_close(task& t, int fd) {
 sysret sys_close_range(task& t, unsigned first, unsigned last, unsigned flags) {
     if (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) return sysret::error(EINVAL);
     if (first > last) return sysret::error(EINVAL);
+    if (flags & CLOSE_RANGE_UNSHARE) parts::own_files(t.kernel().state(), t.state());
     std::vector<int> hit;
-    for (const auto& [fd, d] : t.process().files.all())
+    for (const auto& [fd, d] : t.files().all())
         if (static_cast<unsigned>(fd) >= first && static_cast<unsigned>(fd) <= last)
             hit.push_back(fd);
     for (int fd : hit) {
         if (flags & CLOSE_RANGE_CLOEXEC)
-            t.process().files.find(fd)->close_on_exec = true;
+            t.files().find(fd)->close_on_exec = true;
         else
             files::close_descriptor(t, fd);
     }
@@ -177,7 +179,7 @@ sysret sys_close_range(task& t, unsigned first, unsigned last, unsigned flags) {
 
 sysret sys_dup(task& t, int fd) { return duplicate(t, fd, 0, false); }
 sysret sys_dup2(task& t, int fd, int to) {
-    if (fd == to) return t.process().files.find(fd) ? sysret(to) : sysret::error(EBADF);
+    if (fd == to) return t.files().find(fd) ? sysret(to) : sysret::error(EBADF);
     return duplicate_to(t, fd, to, false);
 }
 sysret sys_dup3(task& t, int fd, int to, int flags) {
@@ -245,8 +247,8 @@ sysret sys_memfd_create(task& t, guest_ptr<const char> name, unsigned flags) {
 }
 
 sysret sys_umask(task& t, std::uint32_t mask) {
-    const std::uint32_t before = t.process().umask;
-    t.process().umask = mask & 0777;
+    const std::uint32_t before = t.view().umask;
+    t.view().umask = mask & 0777;
     return before;
 }
 

@@ -204,7 +204,7 @@ sysret sys_mkdirat(task& t, int directory, guest_ptr<const char> path, std::uint
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    auto made = tmp(t).create_directory(*parent, e->walk.name, mode & 01777 & ~t.process().umask,
+    auto made = tmp(t).create_directory(*parent, e->walk.name, mode & 01777 & ~t.view().umask,
                                         owner_of(t), files::now_of(t));
     return made ? sysret(0) : sysret(made.error());
 }
@@ -222,7 +222,7 @@ sysret sys_mknodat(
     if (!e) return e.error();
     auto parent = free_entry(t, *e);
     if (!parent) return parent.error();
-    const std::uint32_t permissions = mode & 07777 & ~t.process().umask;
+    const std::uint32_t permissions = mode & 07777 & ~t.view().umask;
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
     if (type == S_IFCHR || type == S_IFBLK) {
         if (!privileged(t.process())) return sysret::error(EPERM);

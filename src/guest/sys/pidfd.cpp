@@ -59,7 +59,10 @@ sysret sys_pidfd_getfd(task& t, int pidfd, int fd, unsigned flags) {
     const auto of = process_of_descriptor(t, pidfd);
     if (!of) return of.error();
     if (!*of || (*of)->ended) return sysret::error(ESRCH);
-    const vfs::descriptor* d = (*of)->files.find(fd);
+    kernel_state& state = t.kernel().state();
+    const auto leader = state.tasks.find((*of)->id);
+    if (leader == state.tasks.end() || leader->second.files == 0) return sysret::error(EBADF);
+    const vfs::descriptor* d = files_of(state, leader->second).find(fd);
     if (!d) return sysret::error(EBADF);
     files::state_of(t).retain(d->description);
     return files::install(t, d->description, true);

@@ -78,7 +78,7 @@ sysret poll(task& t, guest_ptr<::pollfd> fds, unsigned count, std::optional<nano
     for (::pollfd& p : list) {
         p.revents = 0;
         if (p.fd < 0) continue;
-        const vfs::descriptor* d = t.process().files.find(p.fd);
+        const vfs::descriptor* d = t.files().find(p.fd);
         if (!d) {
             p.revents = POLLNVAL;
         } else {
@@ -137,7 +137,7 @@ sysret select(task& t,
         for (std::size_t s = 0; s < 3; ++s)
             if (in[s][word] & bit) events = static_cast<short>(events | wanted[s]);
         if (!events) continue;
-        const vfs::descriptor* d = t.process().files.find(fd);
+        const vfs::descriptor* d = t.files().find(fd);
         if (!d) return sysret::error(EBADF);
         const short now = vfs::poll_events(who, d->description);
         for (std::size_t s = 0; s < 3; ++s) {

@@ -92,7 +92,7 @@ sysret sys_rt_sigaction(task& t,
     }
     if (!signals::valid(number)) return sysret::error(EINVAL);
     if (value && (signals::unblockable & signal_bit(number))) return sysret::error(EINVAL);
-    auto& action = t.process().actions[static_cast<std::size_t>(number)];
+    auto& action = t.actions()[static_cast<std::size_t>(number)];
     const abi::sigaction before{action.handler, action.flags, action.restorer, action.mask};
     if (value) {
         // Unknown flags are cleared, not refused: this is how a program finds out (man 2 sigaction,
@@ -102,7 +102,7 @@ sysret sys_rt_sigaction(task& t,
                                abi::sa_nodefer | abi::sa_resethand;
         action = {value->handler, value->flags & known, value->restorer,
                   value->mask & ~signals::unblockable};
-        if (signals::ignored(t.process().actions, number))
+        if (signals::ignored(t.actions(), number))
             signals::discard(t.process(), t.kernel().state().tasks, signal_bit(number));
     }
     return old ? sysret(t.write(old, before)) : sysret(0);

@@ -59,7 +59,7 @@ std::optional<sysret> connect_service(task& t, vfs::description& d, const vfs::s
 
 /// The socket's node at the path of its name. EADDRINUSE, and those of making a name
 outcome<vfs::inode_id> make_node(task& t, const std::string& path) {
-    auto w = files::tree_of(t).walk(files::context_of(t), t.process().working_directory, path,
+    auto w = files::tree_of(t).walk(files::context_of(t), t.view().working_directory, path,
                                     vfs::filesystem::last::no_follow);
     if (!w) return w.error();
     if (w->found) return os_error{EADDRINUSE};
@@ -70,9 +70,9 @@ outcome<vfs::inode_id> make_node(task& t, const std::string& path) {
     const files::entry entry{std::move(*w), std::move(*directory)};
     auto parent = files::changeable_directory(t, entry);
     if (!parent) return parent.error();
-    return files::state_of(t).files.create_socket(
-        *parent, entry.walk.name, 0777 & ~t.process().umask,
-        {t.process().ids.fsuid, t.process().ids.fsgid}, files::now_of(t));
+    return files::state_of(t).files.create_socket(*parent, entry.walk.name, 0777 & ~t.view().umask,
+                                                  {t.process().ids.fsuid, t.process().ids.fsgid},
+                                                  files::now_of(t));
 }
 
 sysret give_name(task& t, int fd, bool peer, guest_ptr<void> address, guest_ptr<int> length) {

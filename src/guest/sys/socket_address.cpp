@@ -138,7 +138,7 @@ outcome<target> find_target(task& t, int family, socket_name name) {
     if (family == AF_UNIX) {
         if (name.path.empty()) return os_error{EINVAL};
         if (name.path.front() != '\0') {
-            auto l = files::tree_of(t).resolve(files::context_of(t), t.process().working_directory,
+            auto l = files::tree_of(t).resolve(files::context_of(t), t.view().working_directory,
                                                name.path);
             if (!l) return l.error();
             // A socket in one of the host's directories belongs to another world.

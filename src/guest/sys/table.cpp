@@ -8,6 +8,7 @@
 #include "guest/sys/file_lock.hpp"
 #include "guest/sys/futex.hpp"
 #include "guest/sys/ioctl.hpp"
+#include "guest/sys/kcmp.hpp"
 #include "guest/sys/mman.hpp"
 #include "guest/sys/open.hpp"
 #include "guest/sys/path.hpp"
@@ -25,6 +26,7 @@
 #include "guest/sys/system.hpp"
 #include "guest/sys/time.hpp"
 #include "guest/sys/timerfd.hpp"
+#include "guest/sys/unshare.hpp"
 #include "guest/sys/wait.hpp"
 #include "guest/sys/xattr.hpp"
 
@@ -102,7 +104,7 @@ constexpr syscall_row table[] = {
     { 53, "socketpair", full, bind<sys_socketpair>},
     { 54, "setsockopt", partial, bind<sys_setsockopt>, "common options of SOL_SOCKET, TCP, IP and IPv6; of those about the wire, keep-alive and TCP's own act on sockets that lead out"},
     { 55, "getsockopt", partial, bind<sys_getsockopt>, "common options of SOL_SOCKET, TCP, IP and IPv6"},
-    { 56, "clone", partial, bind<sys_clone>, "threads, and processes with memory of their own or the parent's; processes share no descriptors; no namespaces (EPERM), no CLONE_PARENT"},
+    { 56, "clone", partial, bind<sys_clone>, "no namespaces (EPERM), no CLONE_PARENT, no CLONE_IO"},
     { 57, "fork", full, bind<sys_fork>},
     { 58, "vfork", full, bind<sys_vfork>},
     { 59, "execve", full, bind<sys_execve>},
@@ -318,7 +320,7 @@ constexpr syscall_row table[] = {
     {269, "faccessat", full, bind<sys_faccessat>},
     {270, "pselect6", full, bind<sys_pselect6>},
     {271, "ppoll", full, bind<sys_ppoll>},
-    {272, "unshare", refused, refuse<EPERM>, "EPERM: no namespaces"},
+    {272, "unshare", partial, bind<sys_unshare>, "descriptors (CLONE_FILES), working directory, root and umask (CLONE_FS); namespaces: EPERM"},
     {273, "set_robust_list", full, bind<sys_set_robust_list>},
     {274, "get_robust_list", full, bind<sys_get_robust_list>},
     {275, "splice", full, bind<sys_splice>},
@@ -358,7 +360,7 @@ constexpr syscall_row table[] = {
     {309, "getcpu", full, bind<sys_getcpu>},
     {310, "process_vm_readv", full, bind<sys_process_vm_readv>},
     {311, "process_vm_writev", full, bind<sys_process_vm_writev>},
-    {312, "kcmp", refused, none, "ENOSYS: no looking into other processes"},
+    {312, "kcmp", partial, bind<sys_kcmp>, "KCMP_EPOLL_TFD: EOPNOTSUPP"},
     {313, "finit_module", refused, refuse<EPERM>, "EPERM: no kernel modules"},
     {314, "sched_setattr", refused, none, "ENOSYS: SCHED_OTHER only; sched_setscheduler says so"},
     {315, "sched_getattr", refused, none, "ENOSYS: SCHED_OTHER only; sched_getscheduler says so"},

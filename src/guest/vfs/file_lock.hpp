@@ -23,12 +23,13 @@ struct file_lock {
     bool whole = false;  ///< flock(2), else a record
     bool exclusive = false;
     std::uint64_t first = 0, last = to_the_end;  ///< bytes, both in it
-    std::int32_t process = 0;                    ///< whose it is; 0: an open file description's
-    std::uint32_t description = 0;               ///< then this
+    std::uint64_t files = 0;        ///< whose it is, a table of descriptors; 0: a description's
+    std::uint32_t description = 0;  ///< then this
+    std::int32_t process = 0;       ///< who took it
     bool operator==(const file_lock&) const = default;
 
     [[nodiscard]] bool is_owner_of(const file_lock& other) const noexcept {
-        return whole == other.whole && process == other.process && description == other.description;
+        return whole == other.whole && files == other.files && description == other.description;
     }
     [[nodiscard]] bool overlaps(const file_lock& other) const noexcept {
         return first <= other.last && other.first <= last;

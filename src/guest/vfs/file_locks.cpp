@@ -102,19 +102,19 @@ outcome<void> clear_lock(vfs_state& state, const lock_place& place, const file_l
     return {};
 }
 
-void forget_records(vfs_state& state, std::int32_t process, const description& d) {
+void forget_records(vfs_state& state, std::uint64_t files, const description& d) {
     if (state.locks.empty()) [[likely]]
         return;
-    if (const auto place = place_of(d)) (void)clear_lock(state, *place, {.process = process});
+    if (const auto place = place_of(d)) (void)clear_lock(state, *place, {.files = files});
 }
 
-void forget_records(vfs_state& state, std::int32_t process) {
-    forget(state, [&](const file_lock& l) { return l.process == process; });
+void forget_records(vfs_state& state, std::uint64_t files) {
+    forget(state, [&](const file_lock& l) { return l.files == files; });
 }
 
 void forget_locks(vfs_state& state, description_id id) {
     forget(state, [&](const file_lock& l) {
-        return l.process == 0 && l.description == static_cast<std::uint32_t>(id);
+        return l.files == 0 && l.description == static_cast<std::uint32_t>(id);
     });
 }
 

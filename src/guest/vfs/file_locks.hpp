@@ -24,10 +24,10 @@ outcome<void> set_lock(vfs_state& state, const lock_place& place, const file_loc
 /// The owner has none on these bytes. ENOLCK: one would become two.
 outcome<void> clear_lock(vfs_state& state, const lock_place& place, const file_lock& lock);
 
-/// A process has closed some descriptor of the file: it has no record there any more.
-void forget_records(vfs_state& state, std::int32_t process, const description& d);
-/// It has ended.
-void forget_records(vfs_state& state, std::int32_t process);
+/// Some descriptor of the file in this table is closed: it has no record there any more.
+void forget_records(vfs_state& state, std::uint64_t files, const description& d);
+/// The table is gone.
+void forget_records(vfs_state& state, std::uint64_t files);
 /// The last descriptor of a description is closed.
 void forget_locks(vfs_state& state, description_id id);
 

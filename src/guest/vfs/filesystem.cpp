@@ -195,7 +195,7 @@ outcome<walked> filesystem::walk(const context& c,
     if (path.empty()) return os_error{ENOENT};
     if (path.size() >= path_max) return os_error{ENAMETOOLONG};
     walked w;
-    std::string current(path.front() == '/' ? std::string_view(c.process.root) : base);
+    std::string current(path.front() == '/' ? std::string_view(c.view.root) : base);
     w.must_be_directory = path.back() == '/';
     std::deque<std::string> pending;
     push_components(pending, path);
@@ -214,8 +214,7 @@ outcome<walked> filesystem::walk(const context& c,
         const bool is_last = pending.empty();
         if (name.size() > max_name_length) return os_error{ENAMETOOLONG};
         if (name == "." || name == "..") {
-            if (name == ".." && current != c.process.root)
-                current = std::string(parent_path(current));
+            if (name == ".." && current != c.view.root) current = std::string(parent_path(current));
             if (!is_last) continue;
             auto here = at(c, current);
             if (!here) return here.error();
@@ -270,7 +269,7 @@ outcome<walked> filesystem::walk(const context& c,
             if (target->empty()) return os_error{ENOENT};
             if (is_last && target->back() == '/') w.must_be_directory = true;
             // Those of /proc lead to where they lead, whatever its root is.
-            if (target->front() == '/') current = in_proc ? "/" : c.process.root;
+            if (target->front() == '/') current = in_proc ? "/" : c.view.root;
             push_components(pending, *target);
             // A chain of links may grow what is pending; the sum is bounded like a path.
             if (pending.size() > path_max) return os_error{ENAMETOOLONG};
@@ -299,7 +298,7 @@ outcome<location> filesystem::resolve(const context& c,
     if (!path.empty() && path.size() < path_max && path.back() != '/' &&
         path.find("//") == std::string_view::npos && path.find("/.") == std::string_view::npos &&
         path.front() != '.') {
-        const std::string& root = c.process.root;
+        const std::string& root = c.view.root;
         const std::string full = path.front() != '/' ? join(base, path)
                                  : root == "/"       ? std::string(path)
                                                      : root + std::string(path);
@@ -478,7 +477,7 @@ outcome<std::string> filesystem::path_of(const context& c, const description& d)
 }
 
 outcome<mm::file_backing> filesystem::open_program(const context& c, std::string_view path) const {
-    auto l = resolve(c, c.process.working_directory, path);
+    auto l = resolve(c, c.view.working_directory, path);
     if (!l) return l.error();
     if (l->what == location::kind::open_file) {
         // /proc/self/fd/N: fexecve, by what the descriptor stands for and not by its name.

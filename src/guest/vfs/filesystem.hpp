@@ -37,6 +37,7 @@ namespace hearth::guest::vfs {
 struct context {
     kernel_state& state;
     process_state& process;
+    viewpoint& view;
     guest::host& host;
     vmm::guest_memory& memory;
 };

@@ -11,7 +11,7 @@
 namespace hearth::guest::vfs {
 
 outcome<void> find_mappable(task& t, int fd, mm::address_space::map_request& q) {
-    const descriptor* entry = t.process().files.find(fd);
+    const descriptor* entry = t.files().find(fd);
     vfs_state& state = t.kernel().state().vfs;
     const description* d = entry ? state.find(entry->description) : nullptr;
     if (!d || (d->flags & O_PATH)) return os_error{EBADF};

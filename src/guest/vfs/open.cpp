@@ -221,9 +221,8 @@ outcome<description_id> open_unnamed(const context& c,
     if (!l) return l.error();
     if (!l->attr.is_directory()) return os_error{ENOTDIR};
     if (!fs.writable(*l)) return os_error{EROFS};
-    auto inode =
-        c.state.vfs.files.create_anonymous(mode & ~c.process.umask, F_SEAL_SEAL,
-                                           {c.process.uid, c.process.gid}, c.host.realtime_now());
+    auto inode = c.state.vfs.files.create_anonymous(
+        mode & ~c.view.umask, F_SEAL_SEAL, {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make((flags & ~(O_TMPFILE & ~O_DIRECTORY)) | large_file,
                          fmt::format("{}/#{}", l->path, static_cast<std::uint64_t>(*inode)));
@@ -266,9 +265,9 @@ outcome<description_id> open(const context& c,
     if (!directory->attr.is_directory()) return os_error{ENOTDIR};
     if (!fs.writable(*directory))
         return os_error{fs.mount_of(directory->node).is_made() ? ENOENT : EROFS};
-    auto inode = c.state.vfs.files.create_file(
-        directory->node.inode, w->name, mode & 07777 & ~c.process.umask,
-        {c.process.uid, c.process.gid}, c.host.realtime_now());
+    auto inode =
+        c.state.vfs.files.create_file(directory->node.inode, w->name, mode & 07777 & ~c.view.umask,
+                                      {c.process.uid, c.process.gid}, c.host.realtime_now());
     if (!inode) return inode.error();
     description d = make(flags | large_file, join(w->directory, w->name));
     d.body = tmpfs_file{*inode, directory->node.mount};
@@ -308,20 +307,19 @@ outcome<description_id> make_memory_file(
     return c.state.vfs.add(std::move(d));
 }
 
-void close_on_exec(vfs_state& state, process_state& process) {
+void close_on_exec(vfs_state& state, part_id id, fd_table& files) {
     std::vector<int> closing;
-    for (const auto& [fd, d] : process.files.all())
+    for (const auto& [fd, d] : files.all())
         if (d.close_on_exec) closing.push_back(fd);
     for (int fd : closing) {
-        const description_id id = process.files.remove(fd)->description;
-        if (const description* d = state.find(id)) forget_records(state, process.id, *d);
-        state.release(id);
+        const description_id gone = files.remove(fd)->description;
+        if (const description* d = state.find(gone)) forget_records(state, id, *d);
+        state.release(gone);
     }
 }
 
-void close_all(vfs_state& state, process_state& process) {
-    fd_table& files = process.files;
-    forget_records(state, process.id);
+void close_all(vfs_state& state, part_id id, fd_table& files) {
+    forget_records(state, id);
     while (!files.all().empty())
         state.release(files.remove(files.all().begin()->first)->description);
 }

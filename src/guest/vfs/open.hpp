@@ -31,9 +31,9 @@ inline constexpr std::size_t max_pipe_bytes = 64u << 20;  ///< pipe-user-pages-s
 inline constexpr std::size_t max_epoll_items =
     8192;  ///< of all sets (man 7 epoll, max_user_watches)
 
-/// exec: closes what asked for it. exit: closes all.
-void close_on_exec(vfs_state& state, process_state& process);
-void close_all(vfs_state& state, process_state& process);
+/// exec: closes what asked for it. With its last holder: closes all. `id`: of the table.
+void close_on_exec(vfs_state& state, part_id id, fd_table& files);
+void close_all(vfs_state& state, part_id id, fd_table& files);
 
 /// Descriptors 0, 1 and 2 as the host's streams. The table must be empty there.
 void open_standard_streams(vfs_state& state, fd_table& files);

@@ -103,7 +103,8 @@ signal_sets signals_of(const context& c, const subject& s) {
     add(sets.shared, s.process.pending);
     sets.queued += s.process.pending.size();
     for (int n = 1; n <= signal_count; ++n) {
-        const std::uint64_t handler = s.process.actions[static_cast<std::size_t>(n)].handler;
+        const std::uint64_t handler =
+            actions_of(c.state, s.process)[static_cast<std::size_t>(n)].handler;
         if (handler == 1) sets.ignored |= signal_bit(n);
         if (handler > 1) sets.caught |= signal_bit(n);
     }
@@ -146,12 +147,15 @@ std::string statm(const context& c, const filesystem&, const subject& s) {
 std::string status(const context& c, const filesystem&, const subject& s) {
     const process_state& p = s.process;
     const credentials& ids = p.ids;
-    std::string out = fmt::format(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\t{}\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\n"
+    std::string out = fmt::format("Name:\t{}\n", name_of(c, s));
+    if (const viewpoint* view = view_of(c, s)) out += fmt::format("Umask:\t{:04o}\n", view->umask);
+    const fd_table* files = files_of(c, s);
+    const int last = !files || files->all().empty() ? 0 : files->all().rbegin()->first;
+    out += fmt::format(
+        "State:\t{}\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\n"
         "TracerPid:\t0\nUid:\t{}\t{}\t{}\t{}\nGid:\t{}\t{}\t{}\t{}\nFDSize:\t{}\nGroups:\t",
-        name_of(c, s), p.umask, state_of(c, s), p.id, s.thread, p.parent, p.uid, ids.euid, ids.suid,
-        ids.fsuid, p.gid, ids.egid, ids.sgid, ids.fsgid,
-        p.files.all().empty() ? 64 : (p.files.all().rbegin()->first / 64 + 1) * 64);
+        state_of(c, s), p.id, s.thread, p.parent, p.uid, ids.euid, ids.suid, ids.fsuid, p.gid,
+        ids.egid, ids.sgid, ids.fsgid, files ? (last / 64 + 1) * 64 : 0);
     for (const std::uint32_t group : ids.groups) out += fmt::format("{} ", group);
     out += fmt::format("\nNStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\n", p.id, s.thread,
                        p.group, p.session);
@@ -392,6 +396,18 @@ std::string mount_lines(const filesystem& fs, bool info) {
 }
 
 }  // namespace
+
+fd_table* files_of(const context& c, const subject& s) {
+    const auto it = c.state.tasks.find(s.thread);
+    return it == c.state.tasks.end() || it->second.files == 0
+               ? nullptr
+               : &guest::files_of(c.state, it->second);
+}
+viewpoint* view_of(const context& c, const subject& s) {
+    const auto it = c.state.tasks.find(s.thread);
+    return it == c.state.tasks.end() || it->second.view == 0 ? nullptr
+                                                             : &guest::view_of(c.state, it->second);
+}
 
 std::span<const process_file> process_files() {
     using c = const context&;

@@ -18,6 +18,10 @@ struct subject {
     bool whole;  ///< all of the process, not the thread alone
 };
 
+/// What the thread has open and where its names begin; null: it has ended.
+[[nodiscard]] fd_table* files_of(const context& c, const subject& s);
+[[nodiscard]] viewpoint* view_of(const context& c, const subject& s);
+
 struct process_file {
     std::string_view path;
     std::string (*make)(const context&, const filesystem&, const subject&);

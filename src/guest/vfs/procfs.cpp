@@ -75,12 +75,13 @@ const process_file* find_file(std::string_view path) {
 }
 
 /// The descriptor that "fd/3" or "fdinfo/3" names.
-const descriptor* descriptor_of(const parsed& p) {
+const descriptor* descriptor_of(const context& c, const parsed& p) {
     std::string_view rest = p.rest;
     const std::string_view directory = take_component(rest);
     int fd = 0;
     if ((directory != "fd" && directory != "fdinfo") || !parse_number(rest, fd)) return nullptr;
-    return p.of.process.files.find(fd);
+    const fd_table* files = files_of(c, p.of);
+    return files ? files->find(fd) : nullptr;
 }
 
 /// Whose directory "self" and "thread-self" are links to.
@@ -113,14 +114,14 @@ outcome<attributes> lookup(const context& c, std::string_view path) {
     if (std::ranges::find(process_links, p->rest) != std::end(process_links))
         return owned(S_IFLNK | 0777);
     if (find_file(p->rest)) return owned(S_IFREG | (p->rest == "comm" ? 0644 : 0444));
-    if (descriptor_of(*p))
+    if (descriptor_of(c, *p))
         return owned(p->rest.starts_with("fd/") ? S_IFLNK | 0700 : S_IFREG | 0444);
     return os_error{ENOENT};
 }
 
 std::optional<description_id> open_file(const context& c, std::string_view path) {
     const auto p = of_process(c, path);
-    const descriptor* d = p && p->rest.starts_with("fd/") ? descriptor_of(*p) : nullptr;
+    const descriptor* d = p && p->rest.starts_with("fd/") ? descriptor_of(c, *p) : nullptr;
     if (!d) return std::nullopt;
     return d->description;
 }
@@ -144,8 +145,11 @@ outcome<std::string> read_link(const context& c, const filesystem& fs, std::stri
         if (p->of.process.executable.empty()) return os_error{ENOENT};
         return p->of.process.executable;
     }
-    if (p->rest == "cwd") return p->of.process.working_directory;
-    if (p->rest == "root") return p->of.process.root;
+    if (p->rest == "cwd" || p->rest == "root") {
+        const viewpoint* view = view_of(c, p->of);
+        if (!view) return os_error{ENOENT};
+        return p->rest == "cwd" ? view->working_directory : view->root;
+    }
     if (const auto id = open_file(c, path)) {
         const description* d = c.state.vfs.find(*id);
         if (d) return shown_path(c, fs, *d);
@@ -176,7 +180,9 @@ outcome<std::vector<directory_entry>> list(const context& c, std::string_view pa
     if (!p) return os_error{lookup(c, path) ? ENOTDIR : ENOENT};
     if (p->rest == "net") return vfs::list(net_files(), {});
     if (p->rest == "fd" || p->rest == "fdinfo") {
-        for (const auto& [fd, d] : p->of.process.files.all())
+        const fd_table* files = files_of(c, p->of);
+        if (!files) return out;
+        for (const auto& [fd, d] : files->all())
             add(fmt::format("{}", fd), p->rest == "fd" ? DT_LNK : DT_REG,
                 static_cast<std::uint64_t>(fd) + 3);
         return out;
@@ -202,7 +208,7 @@ outcome<std::string> text(const context& c, const filesystem& fs, std::string_vi
     if (p->rest.starts_with(net_prefix))
         return vfs::text(net_files(), c, p->rest.substr(net_prefix.size()));
     if (const process_file* f = find_file(p->rest)) return f->make(c, fs, p->of);
-    if (const descriptor* d = descriptor_of(*p)) {
+    if (const descriptor* d = descriptor_of(c, *p)) {
         if (const description* open = c.state.vfs.find(d->description))
             return fmt::format("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t1\n", open->offset,
                                open->flags | (d->close_on_exec ? O_CLOEXEC : 0u));
