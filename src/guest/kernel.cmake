@@ -7,6 +7,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     kernel/job_control.cpp
     kernel/kernel.cpp
     kernel/memory_spaces.cpp
+    kernel/news.cpp
     kernel/parts.cpp
     kernel/scheduling.cpp
     kernel/services.cpp

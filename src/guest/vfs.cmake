@@ -8,6 +8,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     sys/open.cpp
     sys/outside.cpp
     sys/splice.cpp
+    sys/news.cpp
     sys/path.cpp
     sys/pidfd.cpp
     sys/pipe.cpp
@@ -30,6 +31,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     vfs/mappable.cpp
     vfs/netlink.cpp
     vfs/memory_tree.cpp
+    vfs/news.cpp
     vfs/open.cpp
     vfs/outside.cpp
     vfs/presets.cpp

@@ -15,13 +15,13 @@
 
 namespace hearth::guest {
 
-HEARTH_PINNED(detail::snapshot_image, 1664);
+HEARTH_PINNED(detail::snapshot_image, 1712);
 
 HEARTH_PINNED(vmm::vcpu_state, 160);
 HEARTH_PINNED(vmm::fpu_state, 24);
 HEARTH_PINNED(vmm::gpa, 8);
 
-HEARTH_PINNED(kernel_state, 1368);
+HEARTH_PINNED(kernel_state, 1416);
 HEARTH_PINNED(part<vfs::fd_table>, 56);
 HEARTH_PINNED(part<viewpoint>, 80);
 HEARTH_PINNED(part<signal_actions>, 2088);
@@ -54,7 +54,7 @@ HEARTH_PINNED(mm::page_table, 24);
 HEARTH_PINNED(mm::file_window, 104);
 HEARTH_PINNED(mm::frame_allocator, 176);
 
-HEARTH_PINNED(vfs::vfs_state, 496);
+HEARTH_PINNED(vfs::vfs_state, 544);
 HEARTH_PINNED(vfs::mapped_file, 56);
 HEARTH_PINNED(vfs::lock_place, 48);
 HEARTH_PINNED(vfs::file_lock, 40);
@@ -69,6 +69,8 @@ HEARTH_PINNED(vfs::device_body, 16);
 HEARTH_PINNED(vfs::file_content, 64);
 HEARTH_PINNED(vfs::cow_bytes, 16);
 HEARTH_PINNED(vfs::description, 456);
+HEARTH_PINNED(vfs::news_owner, 72);
+HEARTH_PINNED(vfs::noticed, 40);
 HEARTH_PINNED(vfs::tree_node, 48);
 HEARTH_PINNED(vfs::tree_file, 64);
 HEARTH_PINNED(vfs::tmpfs_file, 16);

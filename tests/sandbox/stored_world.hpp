@@ -224,6 +224,8 @@ struct stored_world : world {
         native.event = native_event{"id", 12, "arn", "trace", "context", "tenant", "payload"};
         native.reply = native_reply{true, "reply"};
         kernel->state().tasks[99].run = task_exited{256};
+        state().owners[state().descriptions.begin()->first] = {
+            .type = 1, .id = p.id, .signal = 34, .seen = {.arrived = 3, .urgent = 2}};
         // A thread beside it with the same descriptors and a viewpoint of its own.
         task_state& other = kernel->state().tasks[98];
         other.tid = 98;

@@ -68,6 +68,10 @@ struct siginfo {
             std::uint64_t address;
         } fault;
         struct {
+            std::uint64_t band;
+            std::int32_t fd;
+        } poll;  // SIGIO, or what F_SETSIG puts in its place
+        struct {
             std::int32_t pid;
             std::uint32_t uid;
             std::int32_t status;

@@ -98,6 +98,8 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
     if (state_.frames.exhausted()) [[unlikely]]
         return {step::kind::out_of_memory, 0};
     expire_timers();
+    if (!state_.vfs.owners.empty()) [[unlikely]]
+        tell_of_news();
 
     const wait_state* held = t.wait();
     wait_state wait;

@@ -121,6 +121,8 @@ class kernel {
     bool post_signal(task_state& to, const signal_info& info);
     /// The same for a process: any thread of it that does not block the signal takes it.
     bool post_signal(process_state& to, const signal_info& info);
+    /// The owners of descriptions hear of what has happened to them since (news.cpp).
+    void tell_of_news();
     /// The task on the vCPU and its process.
     [[nodiscard]] task_state& running_task() noexcept;
     [[nodiscard]] process_state& process_of(const task_state& t) noexcept;
@@ -176,6 +178,7 @@ class kernel {
   private:
     /// RLIMIT_SIGPENDING of the receiver.
     [[nodiscard]] bool has_room_for(const process_state& to, const signal_info& info);
+    void tell(const vfs::news_owner& owner, const signal_info& info);
     /// The signal that would act on the task now.
     const signal_info* next_action(task_state& ts);
     sysret dispatch(task& t, const syscall_row* row);

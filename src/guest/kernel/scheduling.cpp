@@ -68,6 +68,7 @@ bool kernel::others_may_run(const task_state& ts) const {
 step kernel::run_next(vmm::vcpu_state& registers) {
     count_cpu_time();
     forget_ended_tasks();
+    if (!state_.vfs.owners.empty()) tell_of_news();
     auto& tasks = state_.tasks;
     const pid last = state_.running;
     bool alive = false;

@@ -29,8 +29,8 @@ struct signal_info {
     std::int32_t number = 0, error = 0, code = 0;
     std::int32_t sender_pid = 0;
     std::uint32_t sender_uid = 0;
-    std::uint64_t address = 0;            ///< or the value of sigqueue, or of a timer
-    std::int32_t timer = 0, overrun = 0;  ///< SI_TIMER
+    std::uint64_t address = 0;            ///< or the value of sigqueue, or of a timer; or si_band
+    std::int32_t timer = 0, overrun = 0;  ///< SI_TIMER; or si_fd, 0
     bool operator==(const signal_info&) const = default;
 };
 

@@ -142,7 +142,7 @@ abi::siginfo to_abi(const signal_info& info) noexcept {
     } else if (info.number == abi::sigchld && info.code > 0) {
         out.child = {info.sender_pid, info.sender_uid, static_cast<std::int32_t>(info.address)};
     } else if (info.code > 0) {
-        out.fault = {info.address};
+        out.poll = {info.address, info.timer};  // the address of a fault at the same place
     } else {
         out.sender = {info.sender_pid, info.sender_uid, info.address};
     }

@@ -2,6 +2,7 @@
 
 #include "guest/sys/files.hpp"
 #include "guest/sys/interfaces.hpp"
+#include "guest/sys/news.hpp"
 #include "guest/vfs/socket.hpp"
 
 #include <asm/termbits.h>
@@ -18,7 +19,7 @@ namespace {
 constexpr unsigned tcgets = 0x5401, tcsets = 0x5402, tcsetsw = 0x5403, tcsetsf = 0x5404,
                    tiocgpgrp = 0x540f, tiocspgrp = 0x5410, tiocgwinsz = 0x5413, tiocswinsz = 0x5414,
                    fionread = 0x541b, siocatmark = 0x8905, fionbio = 0x5421, fionclex = 0x5450,
-                   fioclex = 0x5451, fioasync = 0x5452, fioqsize = 0x5460;
+                   fioclex = 0x5451, fioqsize = 0x5460;
 
 /// A terminal as a shell leaves it for a program: line mode, echo, signals. Changing it is not
 /// there yet, so TCSETS is taken and this stays.
@@ -123,6 +124,8 @@ sysret sys_ioctl(task& t, int fd, unsigned request, std::uint64_t argument) {
             return t.write(guest_ptr<std::int32_t>{gva{argument}}, in && in->at_mark() ? 1 : 0);
         }
         default:
+            if (auto answered = news_ioctl(t, *o, fd, request, argument))
+                return std::move(*answered);
             break;
     }
     if (const auto* standard = std::get_if<vfs::standard_stream>(&o->description->body))

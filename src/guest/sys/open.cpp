@@ -3,7 +3,9 @@
 #include "guest/kernel/parts.hpp"
 #include "guest/sys/file_lock.hpp"
 #include "guest/sys/files.hpp"
+#include "guest/sys/news.hpp"
 #include "guest/vfs/file_locks.hpp"
+#include "guest/vfs/news.hpp"
 #include "guest/vfs/open.hpp"
 
 #include <fcntl.h>
@@ -195,7 +197,7 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
                           command == F_SETFD || command == F_GETFL;
     if ((o->description->flags & O_PATH) && !on_place) return sysret::error(EBADF);
     const int number = static_cast<int>(argument);
-    constexpr std::uint32_t settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
+    constexpr std::uint32_t settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
     switch (command) {
         case F_DUPFD:
             return duplicate(t, fd, number, false);
@@ -209,7 +211,7 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
         case F_GETFL:
             return static_cast<std::int64_t>(o->description->flags);
         case F_SETFL:
-            if (number & FASYNC) return sysret::error(EINVAL);  // no SIGIO
+            if (vfs::tells_news(*o->description)) set_async(t, *o, fd, number & FASYNC);
             o->description->flags = (o->description->flags & ~settable) |
                                     (static_cast<std::uint32_t>(number) & settable);
             return 0;
@@ -226,9 +228,13 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
         case F_ADD_SEALS:
         case F_GET_SEALS:
             return seals(t, *o, command, argument);
+        case F_SETOWN:
         case F_GETOWN:
+        case F_SETOWN_EX:
+        case F_GETOWN_EX:
+        case F_SETSIG:
         case F_GETSIG:
-            return 0;
+            return news_control(t, *o, command, argument);
         default:
             return sysret::error(EINVAL);
     }

@@ -54,6 +54,9 @@ abi::itimerspec left_on(task& t, const vfs::timer_descriptor& timer) {
     } else if (info.code == abi::si_queue) {
         out.ssi_int = static_cast<std::int32_t>(info.address);
         out.ssi_ptr = info.address;
+    } else if (info.number == abi::sigio || info.number >= abi::first_realtime_signal) {
+        if (info.code > 0) out.ssi_band = static_cast<std::uint32_t>(info.address);
+        if (info.code > 0) out.ssi_fd = info.timer;
     }
     return out;
 }

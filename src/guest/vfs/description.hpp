@@ -174,6 +174,25 @@ struct device {
     bool operator==(const device&) const = default;
 };
 
+/// How far a description's source had come when its owner was last told (news.hpp).
+struct noticed {
+    std::uint64_t activity = 0;  ///< of a pipe
+    std::uint64_t arrived = 0;   ///< bytes or messages
+    std::optional<std::uint64_t> urgent;
+    std::int16_t events = 0;  ///< as poll has them
+    bool operator==(const noticed&) const = default;
+};
+/// Who is told of news by signals (man 2 fcntl, F_SETOWN), and how.
+struct news_owner {
+    std::int32_t type = 0, id = 0;    ///< F_OWNER_TID …; 0: nobody
+    std::uint64_t serial = 0;         ///< of the process, which tells it from others of its number
+    std::uint32_t uid = 0, euid = 0;  ///< who said so
+    std::int32_t signal = 0;          ///< F_SETSIG; 0: SIGIO that says nothing more
+    std::int32_t descriptor = 0;      ///< by which O_ASYNC was set: si_fd
+    noticed seen;
+    bool operator==(const news_owner&) const = default;
+};
+
 struct description {
     std::uint32_t flags = 0;  ///< access mode, O_APPEND, O_NONBLOCK, O_DIRECT … as F_GETFL answers
     std::uint64_t offset = 0;

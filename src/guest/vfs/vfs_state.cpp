@@ -112,6 +112,7 @@ void vfs_state::release(description_id id) {
     description gone = std::move(it->second);
     descriptions.erase(it);
     let_go(*this, id, gone);
+    owners.erase(id);
     if (!locks.empty()) forget_locks(*this, id);
     if (epoll_sets == 0) return;
     // Its interests go with it (man 7 epoll, Q6).

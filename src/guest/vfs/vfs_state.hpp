@@ -42,6 +42,7 @@ struct vfs_state {
     std::vector<std::uint32_t> gone_outside;  ///< host sockets to be closed; soon
     std::uint32_t next_id = 1;  ///< of descriptions, pipes, pairs and connections alike
     std::uint16_t next_port = 32768;
+    std::map<description_id, news_owner> owners;  ///< most descriptions have none
     std::uint32_t epoll_sets =
         0;  ///< how many descriptions are; most guests have none to look through
 
