@@ -2,6 +2,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     abi/errno_names.cpp
     kernel/companions.cpp
     kernel/cpu_time.cpp
+    kernel/credentials.cpp
     kernel/exit.cpp
     kernel/identity.cpp
     kernel/job_control.cpp
@@ -17,6 +18,7 @@ list(APPEND HEARTH_GUEST_SOURCES
     kernel/timers.cpp
     kernel/tracer.cpp
     sys/clone.cpp
+    sys/credentials.cpp
     sys/exchange.cpp
     sys/exec.cpp
     sys/futex.cpp

@@ -20,7 +20,7 @@ TEST_CASE("a guest program prints and ends as it does natively") {
                  "timer_descriptors", "shared_files", "file_locks", "cpu_timers", "process_memory",
                  "fifos", "waiting", "jobs", "proc_files", "interfaces", "identities", "priorities",
                  "subreapers", "fork_advice", "robust", "full_queues", "restarts", "turns", "rows",
-                 "endings", "roots", "urgent", "sharing", "news",
+                 "endings", "roots", "urgent", "sharing", "news", "capabilities",
 #ifdef HEARTH_HAVE_MUSL
                  "hello_musl", "files_musl",
 #endif

@@ -33,6 +33,7 @@ kernel_state make_initial_state(const initial_parameters& in) {
     p.uid = p.ids.euid = p.ids.suid = p.ids.fsuid = in.uid;
     p.gid = p.ids.egid = p.ids.sgid = p.ids.fsgid = in.gid;
     p.ids.groups = {in.gid};
+    if (in.uid != 0) p.ids.effective = p.ids.permitted = 0;
 
     constexpr auto none = abi::rlim_infinity;
     constexpr std::uint64_t mib = 1 << 20;

@@ -85,7 +85,8 @@ struct credentials {
     std::uint32_t egid = 0, sgid = 0, fsgid = 0;
     std::vector<std::uint32_t> groups;
     std::uint64_t effective = all_capabilities, permitted = all_capabilities, inheritable = 0,
-                  bounding = all_capabilities;
+                  bounding = all_capabilities, ambient = 0;
+    std::uint32_t secure_bits = 0;  ///< PR_SET_SECUREBITS
     static constexpr std::uint64_t all_capabilities =
         (1ull << 41) - 1;  // up to CAP_CHECKPOINT_RESTORE
     bool operator==(const credentials&) const = default;
@@ -148,16 +149,12 @@ struct process_state {
     std::map<int, std::pair<std::uint64_t, std::uint64_t>> limits;  ///< RLIMIT_* → soft, hard
     bool executed = false;  ///< another program since it was made
     bool dumpable = true;
-    bool no_new_privileges = false, keep_capabilities = false, child_subreaper = false,
-         no_huge_pages = false;
+    bool no_new_privileges = false, child_subreaper = false, no_huge_pages = false;
     std::int32_t parent_death_signal = 0;
     std::uint32_t personality = 0;
     std::uint64_t timer_slack = 50'000;  ///< nanoseconds; kept, not acted on
     bool operator==(const process_state&) const = default;
 };
-
-/// Where Linux asks for a capability, a guest's root has it and nobody else.
-inline bool privileged(const process_state& p) noexcept { return p.ids.euid == 0; }
 
 /// What differs between two clones of one snapshot: see renew_identity.
 struct identity {

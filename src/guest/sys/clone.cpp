@@ -82,7 +82,6 @@ process_state new_process(const process_state& parent, const clone_request& q, p
     child.limits = parent.limits;
     child.dumpable = parent.dumpable;
     child.no_new_privileges = parent.no_new_privileges;
-    child.keep_capabilities = parent.keep_capabilities;
     child.no_huge_pages = parent.no_huge_pages;
     child.personality = parent.personality;
     child.timer_slack = parent.timer_slack;

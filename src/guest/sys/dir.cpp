@@ -1,8 +1,10 @@
 #include "guest/sys/dir.hpp"
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/sys/files.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -100,7 +102,7 @@ sysret sys_chroot(task& t, guest_ptr<const char> path) {
     auto p = files::find_place(t, AT_FDCWD, path, 0);
     if (!p) return p.error();
     if (p->is_open || !p->attr.is_directory()) return sysret::error(ENOTDIR);
-    if (!privileged(t.process())) return sysret::error(EPERM);
+    if (!capable(t.process(), CAP_SYS_CHROOT)) return sysret::error(EPERM);
     t.view().root = p->location.path;
     return 0;
 }

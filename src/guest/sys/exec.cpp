@@ -2,6 +2,7 @@
 
 #include "guest/abi/signal.hpp"
 #include "guest/exec/load_program.hpp"
+#include "guest/kernel/credentials.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/parts.hpp"
 #include "guest/sys/files.hpp"
@@ -97,9 +98,8 @@ sysret execute(task& t,
         if (action.handler != abi::sig_ign) action = {};
     p.timers.posix.clear();
     p.vforked = false;
-    p.executed = p.dumpable = true;
-    p.ids.suid = p.ids.fsuid = p.ids.euid;
-    p.ids.sgid = p.ids.fsgid = p.ids.egid;
+    p.executed = true;
+    execute_with(p);
     ts.signals.alternate_stack = ts.signals.alternate_size = 0;
     ts.signals.alternate_flags = abi::ss_disable;
     ts.clear_child_tid = 0;

@@ -1,5 +1,6 @@
 #include "guest/sys/kcmp.hpp"
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/kernel/kernel.hpp"
 
 #include <linux/kcmp.h>
@@ -18,10 +19,7 @@ outcome<const task_state*> inspectable(task& t, int id) {
     const auto it = state.tasks.find(id);
     if (it == state.tasks.end() || it->second.files == 0) return os_error{ESRCH};
     const process_state& p = state.processes.at(it->second.process);
-    if (&p != &t.process() && !privileged(t.process()) &&
-        (t.process().uid != p.uid || t.process().uid != p.ids.euid ||
-         t.process().uid != p.ids.suid || !p.dumpable))
-        return os_error{EPERM};
+    if (!may_attach(t.process(), p)) return os_error{EPERM};
     return &it->second;
 }
 

@@ -1,5 +1,6 @@
 /// Sending and receiving on sockets: man 2 send, recv, sendmsg, recvmsg, sendmmsg, recvmmsg.
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/sys/interfaces.hpp"
 #include "guest/sys/outside.hpp"
@@ -9,6 +10,7 @@
 #include "guest/vfs/socket.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -79,10 +81,11 @@ outcome<void> take_credentials(task& t, std::span<const std::byte> data, vfs::an
     if (data.size() != sizeof given) return os_error{EINVAL};
     std::memcpy(&given, data.data(), sizeof given);
     const process_state& p = t.process();
-    const bool root = p.ids.euid == 0;
     const bool own_uid = given.uid == p.uid || given.uid == p.ids.euid || given.uid == p.ids.suid;
     const bool own_gid = given.gid == p.gid || given.gid == p.ids.egid || given.gid == p.ids.sgid;
-    if (!root && (given.pid != p.id || !own_uid || !own_gid)) return os_error{EPERM};
+    if ((given.pid != p.id && !capable(p, CAP_SYS_ADMIN)) ||
+        (!own_uid && !capable(p, CAP_SETUID)) || (!own_gid && !capable(p, CAP_SETGID)))
+        return os_error{EPERM};
     to.sender = vfs::peer_credentials{given.pid, given.uid, given.gid};
     return {};
 }

@@ -1,10 +1,12 @@
 #include "guest/sys/path.hpp"
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/sys/time.hpp"
 #include "guest/vfs/procfs.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
@@ -225,7 +227,7 @@ sysret sys_mknodat(
     const std::uint32_t permissions = mode & 07777 & ~t.view().umask;
     if (e->walk.must_be_directory) return sysret::error(ENOENT);
     if (type == S_IFCHR || type == S_IFBLK) {
-        if (!privileged(t.process())) return sysret::error(EPERM);
+        if (!capable(t.process(), CAP_MKNOD)) return sysret::error(EPERM);
         auto made = tmp(t).create_device(*parent, e->walk.name, permissions,
                                          {device, type == S_IFBLK}, owner_of(t), files::now_of(t));
         return made ? sysret(0) : sysret(made.error());

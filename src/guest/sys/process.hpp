@@ -1,6 +1,6 @@
 #pragma once
 
-/// Processes and what they are called: ids, credentials, limits, prctl, scheduling, exit and wait.
+/// Processes and what they are called: ids, limits, prctl, scheduling, exit and wait.
 
 #include "guest/abi/process.hpp"
 #include "guest/kernel/task.hpp"
@@ -19,31 +19,6 @@ sysret sys_getpgid(task&, int process);
 sysret sys_setpgid(task&, int process, int group);
 sysret sys_getsid(task&, int process);
 sysret sys_setsid(task&);
-
-sysret sys_getuid(task&);
-sysret sys_getgid(task&);
-sysret sys_geteuid(task&);
-sysret sys_getegid(task&);
-sysret sys_setuid(task&, std::uint32_t uid);
-sysret sys_setgid(task&, std::uint32_t gid);
-sysret sys_setreuid(task&, std::uint32_t real, std::uint32_t effective);
-sysret sys_setregid(task&, std::uint32_t real, std::uint32_t effective);
-sysret sys_setresuid(task&, std::uint32_t real, std::uint32_t effective, std::uint32_t saved);
-sysret sys_setresgid(task&, std::uint32_t real, std::uint32_t effective, std::uint32_t saved);
-sysret sys_getresuid(task&,
-                     guest_ptr<std::uint32_t> real,
-                     guest_ptr<std::uint32_t> effective,
-                     guest_ptr<std::uint32_t> saved);
-sysret sys_getresgid(task&,
-                     guest_ptr<std::uint32_t> real,
-                     guest_ptr<std::uint32_t> effective,
-                     guest_ptr<std::uint32_t> saved);
-sysret sys_setfsuid(task&, std::uint32_t uid);
-sysret sys_setfsgid(task&, std::uint32_t gid);
-sysret sys_getgroups(task&, int size, guest_ptr<std::uint32_t> out);
-sysret sys_setgroups(task&, int size, guest_ptr<const std::uint32_t> in);
-sysret sys_capget(task&, guest_ptr<abi::cap_header> header, guest_ptr<abi::cap_data> out);
-sysret sys_capset(task&, guest_ptr<abi::cap_header> header, guest_ptr<const abi::cap_data> in);
 
 sysret sys_prctl(task&,
                  int option,

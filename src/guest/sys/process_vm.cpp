@@ -1,5 +1,6 @@
 #include "guest/sys/process_vm.hpp"
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/sys/files.hpp"
 #include "guest/vfs/file_pages.hpp"
@@ -14,16 +15,6 @@ namespace hearth::guest {
 namespace {
 
 using vmm::page_size;
-
-/// PTRACE_MODE_ATTACH_REALCREDS (man 2 ptrace, "Ptrace access mode checking").
-bool may_attach(const process_state& who, const process_state& to) noexcept {
-    if (who.id == to.id || who.ids.euid == 0) return true;
-    const auto all_are = [](std::uint32_t own, std::uint32_t a, std::uint32_t b, std::uint32_t c) {
-        return own == a && own == b && own == c;
-    };
-    return all_are(who.uid, to.uid, to.ids.euid, to.ids.suid) &&
-           all_are(who.gid, to.gid, to.ids.egid, to.ids.sgid) && to.dumpable;
-}
 
 /// Null: ESRCH.
 process_state* find_owner(kernel_state& state, int id) {

@@ -1,5 +1,6 @@
 #include "guest/sys/signal.hpp"
 
+#include "guest/kernel/credentials.hpp"
 #include "guest/kernel/kernel.hpp"
 #include "guest/kernel/signal_frame.hpp"
 #include "guest/kernel/signals.hpp"
@@ -21,9 +22,15 @@ signal_info sender_info(task& t, int number, int code) {
 }
 
 /// Sends to a process or a thread; the null signal only asks whether it is there. EAGAIN: the queue
-/// of a real-time signal is full.
+/// of a real-time signal is full. EPERM
 template <class Target>
 sysret send(task& t, Target& to, const signal_info& info) {
+    const process_state* p = nullptr;
+    if constexpr (std::is_same_v<Target, process_state>)
+        p = &to;
+    else
+        p = &t.kernel().process_of(to);
+    if (!may_signal(t.process(), *p, info.number)) return sysret::error(EPERM);
     if (info.number != 0 && !t.kernel().post_signal(to, info)) return sysret::error(EAGAIN);
     return 0;
 }
@@ -261,14 +268,15 @@ sysret sys_kill(task& t, int process, int number) {
         return sysret::error(ESRCH);  // its negation is no pid
     // 0: the caller's group; -1: every process but the caller and process 1; -n: group n.
     const auto group = process == 0 ? t.process().group : -process;
-    bool any = false;
+    bool any = false, sent = false;
     for (auto& [id, p] : t.kernel().state().processes) {
         if (!alive(t, p)) continue;
         if (process == -1 ? (id == 1 || id == t.process().id) : p.group != group) continue;
-        send(t, p, info);
+        sent = send(t, p, info).value() == 0 || sent;
         any = true;
     }
-    return any ? sysret(0) : sysret::error(ESRCH);
+    if (!any) return sysret::error(ESRCH);
+    return sent || process == -1 ? sysret(0) : sysret::error(EPERM);
 }
 
 sysret sys_pidfd_send_signal(

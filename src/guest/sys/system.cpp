@@ -1,7 +1,10 @@
 #include "guest/sys/system.hpp"
 
 #include "guest/abi/text_field.hpp"
+#include "guest/kernel/credentials.hpp"
 #include "guest/kernel/kernel.hpp"
+
+#include <linux/capability.h>
 
 #include <algorithm>
 #include <array>
@@ -160,7 +163,8 @@ outcome<std::vector<task_state*>> named_by(task& t, int which, int who) {
 outcome<void> set_nice(task& t, task_state& of, int nice) {
     const auto caller = t.process().ids.euid;
     const auto& p = t.kernel().process_of(of);
-    if (caller != 0 && caller != p.uid && caller != p.ids.euid) return os_error{EPERM};
+    if (!capable(t.process(), CAP_SYS_NICE) && caller != p.uid && caller != p.ids.euid)
+        return os_error{EPERM};
     if (nice < of.nice) return os_error{EACCES};
     of.nice = nice;
     return {};

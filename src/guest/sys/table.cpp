@@ -2,6 +2,7 @@
 
 #include "guest/sys/bind.hpp"
 #include "guest/sys/clone.hpp"
+#include "guest/sys/credentials.hpp"
 #include "guest/sys/dir.hpp"
 #include "guest/sys/exec.hpp"
 #include "guest/sys/file.hpp"
@@ -173,8 +174,8 @@ constexpr syscall_row table[] = {
     {122, "setfsuid", partial, bind<sys_setfsuid>, "of the whole process: its threads have no ids of their own"},
     {123, "setfsgid", partial, bind<sys_setfsgid>, "of the whole process: its threads have no ids of their own"},
     {124, "getsid", full, bind<sys_getsid>},
-    {125, "capget", partial, bind<sys_capget>, "capabilities are kept and reported; the personality asks about none"},
-    {126, "capset", partial, bind<sys_capset>, "capabilities are kept and reported; the personality asks about none"},
+    {125, "capget", partial, bind<sys_capget>, "of the whole process; no capabilities of files"},
+    {126, "capset", partial, bind<sys_capset>, "of the whole process; no capabilities of files"},
     {127, "rt_sigpending", full, bind<sys_rt_sigpending>},
     {128, "rt_sigtimedwait", full, bind<sys_rt_sigtimedwait>},
     {129, "rt_sigqueueinfo", full, bind<sys_rt_sigqueueinfo>},

@@ -195,14 +195,14 @@ std::string status(const context& c, const filesystem&, const subject& s) {
     out += fmt::format(
         "Threads:\t{}\nSigQ:\t{}/{}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\n"
         "SigIgn:\t{:016x}\nSigCgt:\t{:016x}\nCapInh:\t{:016x}\nCapPrm:\t{:016x}\n"
-        "CapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t{}\n"
+        "CapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t{}\n"
         "Seccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tunknown\n"
         "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
         "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
         p.ended ? 1 : threads_of(c, p), sets.queued,
         queue == p.limits.end() ? 1024 : queue->second.first, sets.pending, sets.shared,
         sets.blocked, sets.ignored, sets.caught, ids.inheritable, ids.permitted, ids.effective,
-        ids.bounding, p.no_new_privileges ? 1 : 0);
+        ids.bounding, ids.ambient, p.no_new_privileges ? 1 : 0);
     return out;
 }
 
