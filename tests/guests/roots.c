@@ -46,6 +46,20 @@ static void where(void) {
 static char top[] = "/tmp/roots.XXXXXX";
 static int outside, proc;
 
+/* Where a link of /proc leads: below the root, or by its whole name. */
+static void leads(const char* name) {
+    char path[PATH_MAX] = "";
+    if (readlinkat(proc, name, path, sizeof path - 1) < 0)
+        printf("  %s: %s\n", name, strerror(errno));
+    else
+        printf("  %s: %s%s\n", name, strncmp(path, top, sizeof top - 1) ? "" : "… ",
+               strncmp(path, top, sizeof top - 1) ? path : path + sizeof top - 1);
+}
+static void leads_to(int fd) {
+    check(dup2(fd, 60) == 60, "dup2"); /* a number that is the same everywhere */
+    leads("self/fd/60");
+}
+
 static void grandchild(void) { shows("/file"), shows("/link"), where(); }
 static void inside(void) {
     puts("inside");
@@ -54,6 +68,11 @@ static void inside(void) {
     check(outside >= 0 && proc >= 0 && !chdir("root/sub"), "chdir");
     check(!chroot("..") && !chdir("."), "chroot");
     where();
+    leads("self/cwd"), leads("self/root"),
+    leads_to(outside), leads_to(proc), leads_to(open("/file", O_RDONLY)), leads_to(open("/sub", O_RDONLY));
+    char exe[PATH_MAX] = "", whole[PATH_MAX] = "";
+    check(readlinkat(proc, "self/exe", whole, PATH_MAX) > 1 && readlinkat(outside, "proc/self/exe", exe, PATH_MAX) > 1 &&
+              !strcmp(exe, whole) && !strcmp(strrchr(whole, '/'), "/roots"), "a program from outside");
     check(!chdir("/"), "chdir");
     where();
     shows("/file");
@@ -87,6 +106,7 @@ static void inside(void) {
     int here = open("/", O_RDONLY | O_DIRECTORY);
     check(!chdir("/") && !chroot("/sub"), "chroot");
     where();
+    leads("self/cwd"), leads("self/root"), leads_to(here), leads_to(open("/inner", O_RDONLY));
     shows("/inner");
     shows("../file"); /* outside of the root no .. stops */
     check(!fchdir(here) && !chroot("."), "back");
@@ -103,6 +123,7 @@ static void inside(void) {
     FAILS(chroot("/"), EPERM, "not every user");
 }
 static void executes(void) {
+    check(dup2(open("/proc", O_RDONLY | O_DIRECTORY), 50) == 50, "proc");
     check(!chroot(top), "chroot");
     execl("/self", "/self", "inside", NULL);
     check(0, "execl");
@@ -146,6 +167,13 @@ int main(int argc, char** argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2 && !strcmp(argv[1], "inside")) {
         puts("executed inside");
+        proc = 50;
+        char line[256] = "", *name;
+        FILE *maps = fdopen(openat(proc, "self/maps", O_RDONLY), "r"), *mounts = fdopen(openat(proc, "self/mounts", O_RDONLY), "r");
+        check(maps && mounts && fgets(line, sizeof line, maps) && (name = strchr(line, '/')), "maps");
+        printf("  mapped: %s", name);
+        printf("  mounts: %s\n", fgets(line, sizeof line, mounts) ? line : "none");
+        leads("self/exe"), leads("self/cwd"), leads("self/root");
         shows("/root/file");
         shows("/file");
         where();

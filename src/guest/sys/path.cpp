@@ -179,19 +179,20 @@ sysret sys_readlinkat(
     if (size <= 0) return sysret::error(EINVAL);
     auto p = files::find_place(t, directory, path, files::no_follow | files::empty_path);
     if (!p) return p.error();
-    outcome<std::string> target = os_error{EINVAL};
+    vfs::location link = p->location;
     if (p->is_open) {
         // readlinkat(fd, ""): a symlink opened with O_PATH|O_NOFOLLOW.
         const auto* place = std::get_if<vfs::path_only>(&p->open.description->body);
         if (!place || !p->attr.is_symlink()) return sysret::error(ENOENT);
-        vfs::location l;
-        l.node = place->node;
-        target = files::tree_of(t).read_link(files::context_of(t), l);
-    } else {
-        if (!p->attr.is_symlink()) return sysret::error(EINVAL);
-        target = files::tree_of(t).read_link(files::context_of(t), p->location);
+        link.node = place->node;
+    } else if (!p->attr.is_symlink()) {
+        return sysret::error(EINVAL);
     }
+    auto target = files::tree_of(t).read_link(files::context_of(t), link);
     if (!target) return target.error();
+    const bool magic = target->starts_with('/') &&
+                       files::tree_of(t).mount_of(link.node).what == vfs::mount::kind::proc;
+    if (magic) *target = vfs::shown_from(t.view().root, *target);
     const std::size_t n = std::min(target->size(), static_cast<std::size_t>(size));
     if (auto ok = t.memory().write(out.address, std::as_bytes(std::span(*target).first(n))); !ok)
         return ok.error();

@@ -210,7 +210,7 @@ constexpr syscall_row table[] = {
     {158, "arch_prctl", partial, bind<sys_arch_prctl>, "ARCH_SET_CPUID: ENODEV; no permissions for AMX"},
     {159, "adjtimex", partial, bind<sys_adjtimex>, "reads; EPERM: the clock is the host's"},
     {160, "setrlimit", partial, bind<sys_setrlimit>, "raising a hard limit: EPERM; only RLIMIT_NOFILE and RLIMIT_CPU are enforced"},
-    {161, "chroot", partial, bind<sys_chroot>, "a directory renamed while it is the root is lost; links of /proc show whole paths"},
+    {161, "chroot", partial, bind<sys_chroot>, "a directory renamed while it is the root is lost"},
     {162, "sync", stub, bind<sys_sync>, "nothing here outlives the guest"},
     {163, "acct", refused, refuse<EPERM>, "EPERM: no process accounting"},
     {164, "settimeofday", partial, bind<sys_settimeofday>, "EPERM: the clock is the host's"},

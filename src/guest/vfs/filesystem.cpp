@@ -82,6 +82,10 @@ std::string seen_from(std::string_view root, std::string_view canonical) {
     return "/" + std::string(below(root, canonical));
 }
 
+std::string shown_from(std::string_view root, std::string_view canonical) {
+    return is_prefix(root, canonical) ? seen_from(root, canonical) : std::string(canonical);
+}
+
 std::string_view parent_path(std::string_view canonical) {
     const auto slash = canonical.rfind('/');
     return slash == 0 || slash == std::string_view::npos ? std::string_view("/")

@@ -176,6 +176,9 @@ std::uint64_t device_of_mount(std::uint32_t mount);
 std::string join(std::string_view directory, std::string_view name);
 /// "/a" of "/x/a" where "/x" is the root; of a path outside of it, as getcwd shows that.
 std::string seen_from(std::string_view root, std::string_view canonical);
+/// As links and texts of /proc show it: by its whole name where the root does not lead to it
+/// (fs/d_path.c, d_path).
+[[nodiscard]] std::string shown_from(std::string_view root, std::string_view canonical);
 /// "/x" of "/x/a", "/" of "/x".
 std::string_view parent_path(std::string_view canonical);
 

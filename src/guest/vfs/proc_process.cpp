@@ -208,10 +208,10 @@ std::string status(const context& c, const filesystem&, const subject& s) {
 
 // -- memory
 
-std::string area_line(const mm::vma_map::value_type& area) {
+std::string area_line(const context& c, const mm::vma_map::value_type& area) {
     const auto& [start, v] = area;
     std::string name = v.name;
-    if (name.empty() && v.file) name = v.file->path;
+    if (name.empty() && v.file) name = shown_from(c.view.root, v.file->path);
     auto line = fmt::format("{:x}-{:x} {}{}{}{} {:08x} 00:{:02x} {} ", start.value, v.end.value,
                             v.prot.read ? 'r' : '-', v.prot.write ? 'w' : '-',
                             v.prot.execute ? 'x' : '-', v.shared || v.shares_frames() ? 's' : 'p',
@@ -226,7 +226,7 @@ std::string area_line(const mm::vma_map::value_type& area) {
 
 std::string maps(const context& c, const filesystem&, const subject& s) {
     std::string out;
-    for (const auto& area : memory_of_subject(c, s).vmas) out += area_line(area);
+    for (const auto& area : memory_of_subject(c, s).vmas) out += area_line(c, area);
     return out;
 }
 
@@ -265,7 +265,7 @@ std::string flags_of(const mm::vma& v) {
 std::string smaps(const context& c, const filesystem&, const subject& s) {
     std::string out;
     for (const auto& area : memory_of_subject(c, s).vmas) {
-        out += area_line(area);
+        out += area_line(c, area);
         out += fmt::format(
             "Size:           {:8} kB\nKernelPageSize:        4 kB\n"
             "MMUPageSize:           4 kB\n",
@@ -375,10 +375,15 @@ std::string limits(const context&, const filesystem&, const subject& s) {
     return out;
 }
 
-std::string mount_lines(const filesystem& fs, bool info) {
+/// Of those below the process's root, by their names there.
+std::string mount_lines(const context& c, const filesystem& fs, const subject& s, bool info) {
     std::string out;
+    const viewpoint* view = view_of(c, s);
+    if (!view) return out;
     int id = 20;
     for (auto it = fs.mounts().rbegin(); it != fs.mounts().rend(); ++it, ++id) {
+        const std::string point = shown_from(view->root, it->point);
+        if (point == it->point && view->root != "/") continue;
         const std::string_view type = it->type();
         const char* access =
             it->what == mount::kind::tmpfs || it->what == mount::kind::proc ? "rw" : "ro";
@@ -387,9 +392,9 @@ std::string mount_lines(const filesystem& fs, bool info) {
                 static_cast<std::uint32_t>(std::distance(it, fs.mounts().rend()) - 1));
             out +=
                 fmt::format("{} {} 0:{} / {} {},nosuid - {} {} {}\n", id, it->point == "/" ? 1 : 20,
-                            device & 0xff, it->point, access, type, type, access);
+                            device & 0xff, point, access, type, type, access);
         } else {
-            out += fmt::format("{} {} {} {},nosuid 0 0\n", type, it->point, type, access);
+            out += fmt::format("{} {} {} {},nosuid 0 0\n", type, point, type, access);
         }
     }
     return out;
@@ -429,8 +434,8 @@ std::span<const process_file> process_files() {
         process_file{"limits", limits},
         process_file{"loginuid", [](c, f, s) { return std::string("4294967295"); }},
         process_file{"maps", maps},
-        process_file{"mountinfo", [](c, f fs, s) { return mount_lines(fs, true); }},
-        process_file{"mounts", [](c, f fs, s) { return mount_lines(fs, false); }},
+        process_file{"mountinfo", [](c how, f fs, s of) { return mount_lines(how, fs, of, true); }},
+        process_file{"mounts", [](c how, f fs, s of) { return mount_lines(how, fs, of, false); }},
         process_file{"oom_adj", [](c, f, s) { return std::string("0\n"); }},
         process_file{"oom_score", [](c, f, s) { return std::string("0\n"); }},
         process_file{"oom_score_adj", [](c, f, s) { return std::string("0\n"); }},
