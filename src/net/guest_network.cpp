@@ -257,6 +257,36 @@ outcome<std::size_t> guest_network::send(std::uint32_t id,
     return static_cast<std::size_t>(n);
 }
 
+outcome<std::size_t> guest_network::send_urgent(std::uint32_t id,
+                                                std::span<const std::byte> bytes) {
+    const auto s = get(id);
+    if (!s) return s.error();
+    if (!(*s)->stream) return os_error{EOPNOTSUPP};
+    ++(*s)->calls;
+    const ssize_t n =
+        ::send((*s)->fd.get(), bytes.data(), bytes.size(), MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0) return last_error();
+    return static_cast<std::size_t>(n);
+}
+
+outcome<std::size_t> guest_network::receive_urgent(std::uint32_t id,
+                                                   std::span<std::byte> into,
+                                                   bool peek) {
+    const auto s = get(id);
+    if (!s) return s.error();
+    if (!(*s)->stream) return os_error{EOPNOTSUPP};
+    ++(*s)->calls;
+    const ssize_t n = ::recv((*s)->fd.get(), into.data(), into.size(),
+                             MSG_OOB | MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
+    if (n < 0) return last_error();
+    return static_cast<std::size_t>(n);
+}
+
+bool guest_network::at_mark(std::uint32_t id) {
+    const auto s = get(id);
+    return s && (*s)->stream && ::sockatmark((*s)->fd.get()) == 1;
+}
+
 outcome<guest::outbound::received> guest_network::receive(std::uint32_t id,
                                                           std::span<std::byte> into,
                                                           bool peek) {
@@ -361,7 +391,7 @@ void guest_network::set_option(std::uint32_t id, int level, int option, std::int
         (void)::setsockopt((*s)->fd.get(), level, option, &reset, sizeof reset);
         return;
     }
-    const bool known = level == SOL_SOCKET ? option == SO_KEEPALIVE
+    const bool known = level == SOL_SOCKET ? option == SO_KEEPALIVE || option == SO_OOBINLINE
                        : level == IPPROTO_TCP
                            ? (*s)->stream && (option == TCP_NODELAY || option == TCP_KEEPIDLE ||
                                               option == TCP_KEEPINTVL || option == TCP_KEEPCNT ||

@@ -35,6 +35,12 @@ class guest_network final : public guest::outbound {
                                      int family,
                                      std::span<const std::byte> bytes,
                                      const guest::vfs::socket_name* to) override;
+    guest::outcome<std::size_t> send_urgent(std::uint32_t id,
+                                            std::span<const std::byte> bytes) override;
+    guest::outcome<std::size_t> receive_urgent(std::uint32_t id,
+                                               std::span<std::byte> into,
+                                               bool peek) override;
+    bool at_mark(std::uint32_t id) override;
     guest::outcome<received> receive(std::uint32_t id,
                                      std::span<std::byte> into,
                                      bool peek) override;

@@ -32,6 +32,13 @@ class closed_network final : public outbound {
                               const vfs::socket_name*) override {
         return os_error{EACCES};
     }
+    outcome<std::size_t> send_urgent(std::uint32_t, std::span<const std::byte>) override {
+        return os_error{EACCES};
+    }
+    outcome<std::size_t> receive_urgent(std::uint32_t, std::span<std::byte>, bool) override {
+        return os_error{EINVAL};
+    }
+    bool at_mark(std::uint32_t) override { return false; }
     outcome<received> receive(std::uint32_t, std::span<std::byte>, bool) override {
         return os_error{EAGAIN};
     }

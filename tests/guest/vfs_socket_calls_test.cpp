@@ -92,6 +92,7 @@ TEST_CASE("addresses without a service are refused or unreachable") {
     CHECK(s.socket(SOCK_RAW) == -EPERM);
     CHECK(s.call(SYS_socket, {AF_PACKET, SOCK_RAW, 0}) == -EAFNOSUPPORT);
     CHECK(s.call(SYS_socket, {AF_INET, 0x100000, 0}) == -EINVAL);
+    CHECK(s.call(SYS_socket, {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE}) == -EPROTONOSUPPORT);
     const auto u = s.socket(SOCK_STREAM, AF_UNIX);
     sockaddr_un a{};
     a.sun_family = AF_UNIX;

@@ -388,8 +388,21 @@ static void rights(void) {
     puts("rights");
 }
 
+static void kinds(void) {
+    const int refused[][3] = {{AF_INET, SOCK_DGRAM, IPPROTO_TCP},  {AF_INET6, SOCK_STREAM, IPPROTO_UDP},
+                              {AF_INET, SOCK_STREAM, IPPROTO_SCTP}, {AF_INET, SOCK_SEQPACKET, 0},
+                              {AF_INET, SOCK_RDM, 0},               {AF_INET, SOCK_DGRAM, 999},
+                              {AF_INET, SOCK_STREAM, -1},           {AF_UNIX, SOCK_STREAM, 7},
+                              {AF_UNIX, SOCK_RDM, 0}};
+    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const int s = socket(refused[i][0], refused[i][1], refused[i][2]);
+        printf("no socket %d %d %d: %s\n", refused[i][0], refused[i][1], refused[i][2], s < 0 ? strerror(errno) : "made");
+    }
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
+    kinds();
     tcp();
     tcp6();
     polled();

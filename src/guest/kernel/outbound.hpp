@@ -42,6 +42,15 @@ class outbound {
                                       int family,
                                       std::span<const std::byte> bytes,
                                       const vfs::socket_name* to) = 0;
+    /// Of a stream: the last of these bytes is urgent (man 7 tcp).
+    virtual outcome<std::size_t> send_urgent(std::uint32_t id,
+                                             std::span<const std::byte> bytes) = 0;
+    /// The urgent byte. EINVAL: there is none. EAGAIN: it is said to come.
+    virtual outcome<std::size_t> receive_urgent(std::uint32_t id,
+                                                std::span<std::byte> into,
+                                                bool peek) = 0;
+    /// The next byte to be read is the urgent one, or follows it; SIOCATMARK.
+    virtual bool at_mark(std::uint32_t id) = 0;
     struct received {
         std::size_t length = 0;
         std::size_t whole = 0;  ///< of the datagram

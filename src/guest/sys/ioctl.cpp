@@ -121,7 +121,10 @@ sysret sys_ioctl(task& t, int fd, unsigned request, std::uint64_t argument) {
             vfs::vfs_state& state = files::state_of(t);
             if (!vfs::is_tcp(state, *o->description)) break;
             const auto* in = vfs::incoming(state, *o->description);
-            return t.write(guest_ptr<std::int32_t>{gva{argument}}, in && in->at_mark() ? 1 : 0);
+            const auto* outside = std::get_if<vfs::host_socket>(&o->description->body);
+            auto* network = outside ? t.kernel().host().network() : nullptr;
+            const bool at = (in && in->at_mark()) || (network && network->at_mark(outside->id));
+            return t.write(guest_ptr<std::int32_t>{gva{argument}}, at ? 1 : 0);
         }
         default:
             if (auto answered = news_ioctl(t, *o, fd, request, argument))

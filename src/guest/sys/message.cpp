@@ -178,7 +178,7 @@ sysret send(task& t,
         request.extra = offered ? held.extra : vfs::ancillary{};
         auto* host_socket = std::get_if<vfs::host_socket>(&o->description->body);
         auto n = host_socket ? vfs::outside::send(t.kernel().host().network(), *host_socket, from,
-                                                  request.to)
+                                                  request.to, request.urgent)
                              : vfs::send(state, o->id, from, request);
         if (!n) {
             if (n.error().number == EAGAIN) {
@@ -222,7 +222,10 @@ sysret receive(task& t,
     vfs::vfs_state& state = files::state_of(t);
     vfs::guest_buffers to(t.memory(), std::move(*segments));
     if (flags & MSG_OOB) {
-        auto got = vfs::receive_urgent(state, *o->description, to, flags & MSG_PEEK);
+        auto* host_socket = std::get_if<vfs::host_socket>(&o->description->body);
+        auto got = host_socket ? vfs::outside::receive_urgent(t.kernel().host().network(),
+                                                              *host_socket, to, flags & MSG_PEEK)
+                               : vfs::receive_urgent(state, *o->description, to, flags & MSG_PEEK);
         if (!got) return got.error();
         more.family = vfs::family_of(state, *o->description);
         more.flags |= MSG_OOB | (got->truncated ? MSG_TRUNC : 0);

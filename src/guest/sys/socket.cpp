@@ -101,6 +101,7 @@ sysret sys_socket(task& t, int family, int type, int protocol) {
     const int kind = type & 0xf;
     if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK)) return sysret::error(EINVAL);
     if (family == AF_INET || family == AF_INET6) {
+        if (protocol < 0 || protocol >= IPPROTO_MAX) return sysret::error(EINVAL);
         if (kind == SOCK_RAW) return sysret::error(EPERM);
         if (kind != SOCK_STREAM && kind != SOCK_DGRAM) return sysret::error(ESOCKTNOSUPPORT);
         if (protocol != 0 && protocol != (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))

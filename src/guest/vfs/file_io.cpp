@@ -288,7 +288,7 @@ outcome<std::size_t> write(const context& c,
         return write_stream(c, standard->which, from);
     if (const auto* dev = std::get_if<device>(&d.body)) return write_device(dev->kind, from);
     if (auto* socket = std::get_if<host_socket>(&d.body))
-        return outside::send(c.host.network(), *socket, from, nullptr);
+        return outside::send(c.host.network(), *socket, from, nullptr, false);
     if (is_socket(d)) {
         send_request plain;
         return send(state, id_of(d), from, plain);

@@ -47,6 +47,7 @@ bool tells_news(const description& d) {
     return std::holds_alternative<pipe_end>(d.body) || std::holds_alternative<pair_end>(d.body) ||
            std::holds_alternative<unconnected_socket>(d.body) ||
            std::holds_alternative<listening_socket>(d.body) ||
+           std::holds_alternative<host_socket>(d.body) ||
            std::holds_alternative<datagram_socket>(d.body);
 }
 
@@ -62,11 +63,13 @@ news take_news(const asker& who, const description& d, noticed& seen) {
     const auto urgent = urgent_at(state, d);
     const int events = poll_events(who, id_of(d));
     const int fresh = events & ~seen.events;
-    if (urgent && (!seen.urgent || *seen.urgent < *urgent)) {
+    // Outside it is the host that knows how much has come: what is told is that there is something.
+    const bool outside = std::holds_alternative<host_socket>(d.body);
+    if ((urgent && (!seen.urgent || *seen.urgent < *urgent)) || (outside && fresh & POLLPRI)) {
         out.urgent = true;
         out.reasons.push_back(POLL_PRI);
     }
-    if (arrived > seen.arrived) out.reasons.push_back(POLL_IN);
+    if (arrived > seen.arrived || (outside && fresh & POLLIN)) out.reasons.push_back(POLL_IN);
     if (fresh & POLLRDHUP) out.reasons.push_back(events & POLLHUP ? POLL_HUP : POLL_IN);
     if (fresh & POLLERR) out.reasons.push_back(POLL_ERR);
     // There was no room, and now there is.

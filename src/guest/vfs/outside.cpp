@@ -53,12 +53,15 @@ outcome<received> receive(outbound* network, host_socket& s, user_buffers& to, b
     bool more = true;
     auto n = to.each(most_at_once, true, [&](std::span<std::byte> into) -> std::size_t {
         if (!more) return 0;
+        // No read goes across the urgent byte.
+        if (r.length && network->at_mark(s.id)) return 0;
         auto got = network->receive(s.id, into, peek);
         if (!got) {
             failure = got.error().number;
             return 0;
         }
         more = !peek;  // the next piece would begin with the same bytes
+        r.length += got->length;
         return got->length;
     });
     if (!n) return n.error();
@@ -67,10 +70,21 @@ outcome<received> receive(outbound* network, host_socket& s, user_buffers& to, b
     return r;
 }
 
-outcome<std::size_t> send(outbound* network,
-                          host_socket& s,
-                          user_buffers& from,
-                          const socket_name* name) {
+outcome<received> receive_urgent(outbound* network, host_socket& s, user_buffers& to, bool peek) {
+    if (is_reset(network, s)) return os_error{EINVAL};
+    std::byte byte{};
+    auto got = network->receive_urgent(s.id, std::span(&byte, to.size() ? 1 : 0), peek);
+    if (!got) return got.error();
+    auto n = to.put(std::span(&byte, *got));
+    if (!n) return n.error();
+    received r;
+    r.length = r.whole = *n;
+    r.truncated = to.size() == 0 && *n == 0;
+    return r;
+}
+
+outcome<std::size_t> send(
+    outbound* network, host_socket& s, user_buffers& from, const socket_name* name, bool urgent) {
     if (is_reset(network, s)) return os_error{std::exchange(s.told, true) ? EPIPE : ECONNRESET};
     if (s.type != SOCK_STREAM) {
         if (from.size() > largest_datagram) return os_error{EMSGSIZE};
@@ -82,8 +96,11 @@ outcome<std::size_t> send(outbound* network,
     }
     if (from.size() == 0) return network->send(s.id, s.family, {}, nullptr);
     int failure = 0;
+    std::uint64_t left = from.size();
     auto n = from.each(most_at_once, false, [&](std::span<std::byte> bytes) -> std::size_t {
-        auto sent = network->send(s.id, s.family, bytes, nullptr);
+        left -= bytes.size();
+        auto sent = urgent && left == 0 ? network->send_urgent(s.id, bytes)
+                                        : network->send(s.id, s.family, bytes, nullptr);
         if (sent) return *sent;
         failure = sent.error().number;
         return 0;

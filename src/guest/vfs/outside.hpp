@@ -12,11 +12,11 @@ namespace hearth::guest::vfs::outside {
 
 short poll(outbound* network, const host_socket& s);
 outcome<received> receive(outbound* network, host_socket& s, user_buffers& to, bool peek);
-/// `name`: where a datagram goes.
-outcome<std::size_t> send(outbound* network,
-                          host_socket& s,
-                          user_buffers& from,
-                          const socket_name* name);
+/// MSG_OOB of a stream: the urgent byte. EINVAL: there is none
+outcome<received> receive_urgent(outbound* network, host_socket& s, user_buffers& to, bool peek);
+/// `name`: where a datagram goes. `urgent`: of a stream, the last byte.
+outcome<std::size_t> send(
+    outbound* network, host_socket& s, user_buffers& from, const socket_name* name, bool urgent);
 int take_error(outbound* network, host_socket& s);
 outcome<socket_name> name(outbound* network, const host_socket& s, bool peer);
 outcome<void> shut_down(outbound* network, const host_socket& s, int how);

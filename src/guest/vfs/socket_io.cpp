@@ -378,7 +378,6 @@ outcome<std::size_t> send(vfs_state& state,
 bool is_tcp(const vfs_state& state, const description& d) {
     const int family = family_of(state, d);
     return (family == AF_INET || family == AF_INET6) && type_of(state, d) == SOCK_STREAM &&
-           !std::holds_alternative<host_socket>(d.body) &&
            !std::holds_alternative<service_socket>(d.body);
 }
 
