@@ -3,6 +3,7 @@
 #include "guest/sys/table.hpp"
 #include "kernel_world.hpp"
 
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include <set>
@@ -109,7 +110,11 @@ TEST_CASE("unknown and refused calls answer ENOSYS, forbidden ones EPERM") {
     CHECK(w.call(9999) == -ENOSYS);
     CHECK(w.call(~0ull) == -ENOSYS);
     CHECK(w.call(SYS_io_uring_setup) == -ENOSYS);
-    CHECK(w.call(SYS_ptrace) == -ENOSYS);
+    CHECK(w.call(SYS_ptrace, {PTRACE_TRACEME, 0}) == -EPERM);
+    CHECK(w.call(SYS_ptrace, {PTRACE_ATTACH, first_process}) == -EPERM);
+    CHECK(w.call(SYS_ptrace, {PTRACE_SEIZE, first_process}) == -EPERM);
+    CHECK(w.call(SYS_ptrace, {PTRACE_ATTACH, 4711}) == -ESRCH);
+    CHECK(w.call(SYS_ptrace, {PTRACE_PEEKDATA, first_process}) == -ESRCH);  // not traced
     CHECK(w.call(SYS_mount) == -EPERM);
     CHECK(w.call(SYS_reboot) == -EPERM);
     // The upper half of RAX does not count, as in do_syscall_64.

@@ -6,6 +6,8 @@
 #include "guest/vfs/file_pages.hpp"
 #include "guest/vfs/user_buffers.hpp"
 
+#include <sys/ptrace.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -112,6 +114,13 @@ sysret sys_process_vm_writev(task& t,
                              std::uint64_t remote_count,
                              std::uint64_t flags) {
     return transfer(t, process, local, local_count, remote, remote_count, flags, true);
+}
+
+sysret sys_ptrace(task& t, std::int64_t request, int process) {
+    if (request == PTRACE_TRACEME) return sysret::error(EPERM);
+    if (!find_owner(t.kernel().state(), process)) return sysret::error(ESRCH);
+    const bool begins = request == PTRACE_ATTACH || request == PTRACE_SEIZE;
+    return sysret::error(begins ? EPERM : ESRCH);
 }
 
 }  // namespace hearth::guest

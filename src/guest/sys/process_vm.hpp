@@ -22,4 +22,7 @@ sysret sys_process_vm_writev(task&,
                              std::uint64_t remote_count,
                              std::uint64_t flags);
 
+/// ptrace(2): nobody is traced. EPERM for who would begin it, ESRCH for the rest.
+sysret sys_ptrace(task&, std::int64_t request, int process);
+
 }  // namespace hearth::guest

@@ -150,7 +150,7 @@ constexpr syscall_row table[] = {
     { 98, "getrusage", partial, bind<sys_getrusage>, "CPU time and peak memory; other counters are 0"},
     { 99, "sysinfo", partial, bind<sys_sysinfo>, "loads are 0"},
     {100, "times", partial, bind<sys_times>, "all CPU time counts as user time"},
-    {101, "ptrace", refused, none, "ENOSYS: no debugging inside a guest; hearth run --trace shows the calls"},
+    {101, "ptrace", refused, bind<sys_ptrace>, "EPERM: no debugging inside a guest; hearth run --trace shows the calls"},
     {102, "getuid", full, bind<sys_getuid>},
     {103, "syslog", refused, refuse<EPERM>, "EPERM: no kernel log"},
     {104, "getgid", full, bind<sys_getgid>},
