@@ -388,6 +388,61 @@ static void rights(void) {
     puts("rights");
 }
 
+/* What IP's datagrams carry beside their bytes: hop limit and traffic class. */
+static void carries(int from, int to, const void* control, size_t length, size_t room) {
+    char byte = 'x', in[64] = "";
+    struct iovec v = {&byte, 1};
+    struct msghdr out = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = (void*)control, .msg_controllen = length};
+    struct msghdr got = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = in, .msg_controllen = room};
+    if (sendmsg(from, &out, 0) != 1) {
+        printf("  not sent: %s\n", strerror(errno));
+        return;
+    }
+    check(recvmsg(to, &got, 0) == 1, "recvmsg");
+    printf("  got %zu%s:", (size_t)got.msg_controllen, got.msg_flags & MSG_CTRUNC ? ", truncated" : "");
+    for (struct cmsghdr* c = CMSG_FIRSTHDR(&got); c; c = CMSG_NXTHDR(&got, c)) {
+        int value = 0;
+        const size_t n = c->cmsg_len - CMSG_LEN(0);
+        memcpy(&value, CMSG_DATA(c), n > sizeof value ? sizeof value : n);
+        printf(" %d/%d %zu bytes %d", c->cmsg_level, c->cmsg_type, n, value);
+    }
+    puts("");
+}
+static size_t put_control(char* to, size_t at, int level, int type, int value, size_t size) {
+    struct cmsghdr* c = (void*)(to + at);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
+    memcpy(CMSG_DATA(c), &value, size);
+    return at + CMSG_SPACE(size);
+}
+static void of_ip(int family) {
+    const int v6 = family == AF_INET6, level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, on = 1, most = 42;
+    const int hops = v6 ? IPV6_HOPLIMIT : IP_TTL, traffic = v6 ? IPV6_TCLASS : IP_TOS;
+    printf("of ip %d\n", v6 ? 6 : 4);
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr* name = v6 ? (void*)&six : (void*)&four;
+    socklen_t n = v6 ? sizeof six : sizeof four;
+    int to = socket(family, SOCK_DGRAM, 0), from = socket(family, SOCK_DGRAM, 0);
+    check(!bind(to, name, n) && !getsockname(to, name, &n) && !connect(from, name, n), "datagrams");
+    char c[64] = "";
+    carries(from, to, NULL, 0, 64);
+    check(!setsockopt(to, level, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, &on, sizeof on), "asked for");
+    carries(from, to, NULL, 0, 64);
+    check(!setsockopt(to, level, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, &on, sizeof on), "asked for");
+    carries(from, to, NULL, 0, 64);
+    check(!setsockopt(from, level, v6 ? IPV6_UNICAST_HOPS : IP_TTL, &most, sizeof most), "fewer");
+    carries(from, to, NULL, 0, 64);
+    carries(from, to, c, put_control(c, 0, level, hops, 7, 4), 64);
+    carries(from, to, c, put_control(c, put_control(c, 0, level, hops, 9, 4), level, traffic, 32, 4), 64);
+    carries(from, to, c, put_control(c, 0, level, traffic, 32, v6 ? 4 : 1), 64);
+    carries(from, to, c, put_control(c, 0, level, hops, 256, 4), 64);
+    carries(from, to, c, put_control(c, 0, level, hops, -1, 4), 64);
+    carries(from, to, c, put_control(c, 0, level, hops, 7, 2), 64);
+    carries(from, to, c, put_control(c, 0, 99, hops, 7, 4), 64);
+    for (size_t room = 0; room < 48; room += room < 24 ? 5 : 4) carries(from, to, NULL, 0, room);
+    close(from), close(to);
+}
+
 static void kinds(void) {
     const int refused[][3] = {{AF_INET, SOCK_DGRAM, IPPROTO_TCP},  {AF_INET6, SOCK_STREAM, IPPROTO_UDP},
                               {AF_INET, SOCK_STREAM, IPPROTO_SCTP}, {AF_INET, SOCK_SEQPACKET, 0},
@@ -403,6 +458,8 @@ static void kinds(void) {
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
     kinds();
+    of_ip(AF_INET6);
+    of_ip(AF_INET);
     tcp();
     tcp6();
     polled();

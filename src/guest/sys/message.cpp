@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -90,8 +91,49 @@ outcome<void> take_credentials(task& t, std::span<const std::byte> data, vfs::an
     return {};
 }
 
+/// Hop limit and traffic class of a datagram, instead of the socket's (man 7 ip, man 7 ipv6; -1
+/// leaves those).
+outcome<void> take_of_ip(const control_header& h,
+                         std::span<const std::byte> data,
+                         int family,
+                         vfs::ancillary& to) {
+    const bool v6 = h.level == IPPROTO_IPV6;
+    if (family != (v6 ? AF_INET6 : AF_INET)) return {};  // the other protocol's: not looked at
+    const bool hops = h.type == (v6 ? IPV6_HOPLIMIT : IP_TTL);
+    if (!hops && h.type != (v6 ? IPV6_TCLASS : IP_TOS)) return os_error{EINVAL};
+    int value = 0;
+    if (h.type == IP_TOS && !v6 && data.size() == 1)
+        value = std::to_integer<int>(data[0]);
+    else if (data.size() != sizeof value)
+        return os_error{EINVAL};
+    else
+        std::memcpy(&value, data.data(), sizeof value);
+    const int least = v6 ? -1 : hops ? 1 : 0;
+    if (value < least || value > 255) return os_error{EINVAL};
+    if (value >= 0) (hops ? to.hop_limit : to.traffic_class) = static_cast<std::uint8_t>(value);
+    return {};
+}
+
+/// What a datagram of the socket carries when nothing else is said.
+void add_of_ip(const vfs::description& d, int family, vfs::ancillary& to) {
+    const auto option = [&](int level, int name, int initial) {
+        const auto it = d.socket_options.find({level, name});
+        const auto value = it == d.socket_options.end() ? initial : it->second;
+        return static_cast<std::uint8_t>(value < 0 ? initial : value);
+    };
+    const bool v6 = family == AF_INET6;
+    if (!to.hop_limit)
+        to.hop_limit =
+            v6 ? option(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64) : option(IPPROTO_IP, IP_TTL, 64);
+    if (!to.traffic_class)
+        to.traffic_class =
+            v6 ? option(IPPROTO_IPV6, IPV6_TCLASS, 0) : option(IPPROTO_IP, IP_TOS, 0);
+}
+
 /// The ancillary data of a message that is sent. EINVAL, EBADF, ENOBUFS, EFAULT, EPERM
-outcome<void> read_control(task& t, const abi::msghdr& m, bool unix_domain, vfs::ancillary& to) {
+outcome<void> read_control(
+    task& t, const abi::msghdr& m, int family, bool datagrams, vfs::ancillary& to) {
+    const bool unix_domain = family == AF_UNIX;
     if (m.control_length == 0) return {};
     if (m.control_length > max_control) return os_error{ENOBUFS};
     std::vector<std::byte> raw(m.control_length);
@@ -101,14 +143,18 @@ outcome<void> read_control(task& t, const abi::msghdr& m, bool unix_domain, vfs:
         std::memcpy(&h, raw.data() + at, sizeof h);
         if (h.length < sizeof h || h.length > raw.size() - at) return os_error{EINVAL};
         const auto data = std::span(raw).subspan(at + sizeof h, h.length - sizeof h);
-        if (h.level != SOL_SOCKET || (h.type != SCM_RIGHTS && h.type != SCM_CREDENTIALS))
-            return os_error{EINVAL};
+        at += std::min<std::uint64_t>(aligned(h.length), raw.size() - at);
+        if (h.level != SOL_SOCKET) {  // of other protocols, if any, nobody takes note
+            if (!datagrams || (h.level != IPPROTO_IP && h.level != IPPROTO_IPV6)) continue;
+            if (auto taken = take_of_ip(h, data, family, to); !taken) return taken;
+            continue;
+        }
+        if (h.type != SCM_RIGHTS && h.type != SCM_CREDENTIALS) return os_error{EINVAL};
         if (unix_domain) {
             auto taken =
                 h.type == SCM_RIGHTS ? take_rights(t, data, to) : take_credentials(t, data, to);
             if (!taken) return taken;
         }
-        at += std::min<std::uint64_t>(aligned(h.length), raw.size() - at);
     }
     return {};
 }
@@ -162,10 +208,13 @@ sysret send(task& t,
     }
     held_rights held(state);
     if (m)
-        if (auto read = read_control(t, *m, family == AF_UNIX, held.extra); !read)
+        if (auto read = read_control(t, *m, family, datagrams, held.extra); !read)
             return read.error();
     if (family == AF_UNIX && !held.extra.sender)
         held.extra.sender = vfs::peer_credentials{t.process().id, t.process().uid, t.process().gid};
+
+    if (datagrams && (family == AF_INET || family == AF_INET6))
+        add_of_ip(*o->description, family, held.extra);
 
     vfs::guest_buffers from(t.memory(), std::move(*segments));
     if (family == AF_NETLINK) return send_netlink(t, *o, from);
@@ -249,7 +298,7 @@ sysret receive(task& t,
         }
         if (got->truncated) more.flags |= MSG_TRUNC;
         more.from = std::move(got->from);
-        if (!got->extra.empty()) more.extra = std::move(got->extra);
+        if (!stream || !got->extra.empty()) more.extra = std::move(got->extra);
         if (!stream && (flags & MSG_TRUNC)) return static_cast<std::int64_t>(got->whole);
         done += got->length;
         if (!all || got->length == 0 || to.size() == 0 || !more.extra.rights.empty())
@@ -265,23 +314,46 @@ outcome<abi::msghdr> read_header(task& t, guest_ptr<const abi::msghdr> p) {
     return m;
 }
 
-/// One item of ancillary data at `at`, if it fits; else MSG_CTRUNC.
+/// One item of ancillary data at `at`, as much of it as there is room for; else MSG_CTRUNC
+/// (net/core/scm.c, put_cmsg).
 outcome<void> give_control(task& t,
                            const abi::msghdr& m,
                            std::uint64_t& at,
+                           int level,
                            int type,
                            std::span<const std::byte> data,
                            int& flags) {
-    if (m.control_length < at || m.control_length - at < sizeof(control_header) + data.size()) {
-        flags |= MSG_CTRUNC;
-        return {};
-    }
-    const control_header h{sizeof h + data.size(), SOL_SOCKET, type};
+    const std::uint64_t room = m.control_length > at ? m.control_length - at : 0;
+    if (room < sizeof(control_header) + data.size()) flags |= MSG_CTRUNC;
+    if (room < sizeof(control_header)) return {};
+    data = data.first(std::min<std::uint64_t>(data.size(), room - sizeof(control_header)));
+    const control_header h{sizeof h + data.size(), level, type};
     const gva to{m.control + at};
     if (auto ok = t.memory().write(to, std::as_bytes(std::span(&h, 1))); !ok) return ok;
     if (auto ok = t.memory().write(to + sizeof h, data); !ok) return ok;
     at += std::min(aligned(h.length), m.control_length - at);
     return {};
+}
+
+/// What the socket asks for of IP's (IP_RECVTTL and its like).
+outcome<void> give_of_ip(
+    task& t, const vfs::description& d, const abi::msghdr& m, std::uint64_t& at, details& more) {
+    const auto give = [&](int level, int wanted, int type, std::optional<std::uint8_t> value,
+                          bool byte) -> outcome<void> {
+        const auto it = d.socket_options.find({level, wanted});
+        if (!value || it == d.socket_options.end() || !it->second) return {};
+        const int number = *value;
+        const auto bytes = std::as_bytes(std::span(&number, 1)).first(byte ? 1 : sizeof number);
+        return give_control(t, m, at, level, type, bytes, more.flags);
+    };
+    const auto &hops = more.extra.hop_limit, &traffic = more.extra.traffic_class;
+    if (more.family == AF_INET6) {
+        auto ok = give(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, hops, false);
+        return ok ? give(IPPROTO_IPV6, IPV6_RECVTCLASS, IPV6_TCLASS, traffic, false) : ok;
+    }
+    if (more.family != AF_INET) return {};
+    auto ok = give(IPPROTO_IP, IP_RECVTTL, IP_TTL, hops, false);
+    return ok ? give(IPPROTO_IP, IP_RECVTOS, IP_TOS, traffic, true) : ok;
 }
 
 /// As many descriptors as there is room for; the rest are closed. @return bytes of control data
@@ -298,10 +370,11 @@ outcome<std::uint64_t> give_ancillary(
         const auto from =
             more.extra.sender.value_or(vfs::peer_credentials_of(state, *o->description));
         const ::ucred sender{from.pid, from.uid, from.gid};
-        auto given = give_control(t, m, at, SCM_CREDENTIALS, std::as_bytes(std::span(&sender, 1)),
-                                  more.flags);
+        auto given = give_control(t, m, at, SOL_SOCKET, SCM_CREDENTIALS,
+                                  std::as_bytes(std::span(&sender, 1)), more.flags);
         if (!given) return given.error();
     }
+    if (auto given = give_of_ip(t, *o->description, m, at, more); !given) return given.error();
     if (held.extra.rights.empty()) return at;
     const std::uint64_t room = m.control_length > at ? m.control_length - at : 0;
     const std::size_t fits =
@@ -316,7 +389,8 @@ outcome<std::uint64_t> give_ancillary(
     }
     if (!held.extra.rights.empty() || numbers.empty()) more.flags |= MSG_CTRUNC;
     if (numbers.empty()) return at;
-    auto given = give_control(t, m, at, SCM_RIGHTS, std::as_bytes(std::span(numbers)), more.flags);
+    auto given = give_control(t, m, at, SOL_SOCKET, SCM_RIGHTS, std::as_bytes(std::span(numbers)),
+                              more.flags);
     if (given) return at;
     for (const int number : numbers) files::close_descriptor(t, number);
     return given.error();

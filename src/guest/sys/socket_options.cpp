@@ -49,12 +49,16 @@ constexpr known_option options[] = {
     {IPPROTO_IP, IP_TOS, 0, true},
     {IPPROTO_IP, IP_TTL, 64, true},
     {IPPROTO_IP, IP_RECVERR, 0, true},
+    {IPPROTO_IP, IP_RECVTOS, 0, true},
+    {IPPROTO_IP, IP_RECVTTL, 0, true},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, true},
     {IPPROTO_IP, IP_MTU_DISCOVER, 1, true},
     {IPPROTO_IPV6, IPV6_V6ONLY, 0, true},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64, true},
     {IPPROTO_IPV6, IPV6_TCLASS, 0, true},
     {IPPROTO_IPV6, IPV6_RECVERR, 0, true},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, true},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, 0, true},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, 1, true},
 };
 const known_option* find_option(int level, int option) {

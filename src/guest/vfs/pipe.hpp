@@ -36,11 +36,12 @@ struct pipe {
     }
 };
 
-/// What travels beside the bytes (man 7 unix): descriptors, each holding a reference to what it
-/// stands for, and who sent them.
+/// What travels beside the bytes: descriptors, each holding a reference to what it stands for, and
+/// who sent them (man 7 unix); of IP's datagrams, their hop limit and traffic class.
 struct ancillary {
     std::vector<description_id> rights;
     std::optional<peer_credentials> sender;
+    std::optional<std::uint8_t> hop_limit, traffic_class;
     bool operator==(const ancillary&) const = default;
     [[nodiscard]] bool empty() const noexcept { return rights.empty() && !sender; }
 };
