@@ -66,9 +66,7 @@ process_state& kernel::process_of(const task_state& t) noexcept {
     return state_.processes.find(t.process)->second;
 }
 
-const signal_info* kernel::next_action(task_state& ts) {
-    process_state& p = process_of(ts);
-    if (ts.signals.pending.empty() && p.pending.empty()) return nullptr;
+const signal_info* kernel::first_action(task_state& ts, process_state& p) {
     return signals::next_action(actions_of(state_, p), ts, p);
 }
 
@@ -104,7 +102,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
     const wait_state* held = t.wait();
     wait_state wait;
     if (result.what() == sysret::kind::parked) {
-        if (!t.interrupted() && !result.wait().vfork_child && next_action(ts)) {
+        if (!t.interrupted() && !result.wait().vfork_child && next_action(ts, t.process())) {
             // A signal ends the wait before it began: the handler learns of it in the way it would
             // later.
             wait = std::move(result.wait());
@@ -112,7 +110,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
             t.set_interrupted(true);
             result = dispatch(t, row);
         }
-        const auto* action = t.interrupted() ? next_action(ts) : nullptr;
+        const auto* action = t.interrupted() ? next_action(ts, t.process()) : nullptr;
         if (result.what() == sysret::kind::parked && !action) {
             if (host_.tracing() && !held) trace_result(result, r, false);
             ts.registers = r;
@@ -155,7 +153,7 @@ step kernel::finish(task& t, sysret&& result, const syscall_row* row, bool all_r
         s.blocked = s.saved_blocked;
         s.restore_blocked = false;
     }
-    if (next_action(ts)) return deliver_signals(t);
+    if (next_action(ts, t.process())) return deliver_signals(t);
     if (s.restore_blocked) {
         s.blocked = s.saved_blocked;
         s.restore_blocked = false;
@@ -170,7 +168,7 @@ step kernel::deliver_signals(task& t) {
     auto& ts = t.state();
     auto& p = t.process();
     auto& s = ts.signals;
-    while (next_action(ts)) {
+    while (next_action(ts, p)) {
         const auto info = signals::take(ts, p, ~s.blocked);
         if (host_.tracing()) host_.trace(tracer::format_signal(*info));
         auto& action = actions_of(state_, p)[static_cast<std::size_t>(info->number)];
@@ -357,7 +355,7 @@ step kernel::on_interrupt(vmm::vcpu_state& registers) {
     if (std::holds_alternative<task_exited>(ts.run)) return {step::kind::exited, 0};
     expire_timers();
     task t(*this, process_of(ts), ts, registers);
-    if (next_action(ts)) return go_on(deliver_signals(t), registers);
+    if (next_action(ts, t.process())) return go_on(deliver_signals(t), registers);
     if (state_.tasks.size() == 1 || host_.monotonic_now() < slice_end_)
         return {step::kind::run_on, 0};
     return go_on({step::kind::set_registers, registers.rax}, registers);
@@ -388,7 +386,7 @@ bool kernel::wait_is_over(task_state& ts, const wait_state& wait) {
     if (wait.cpu_time &&
         cpu_time_on(wait.cpu_time->clock).value_or(wait.cpu_time->at) >= wait.cpu_time->at)
         return true;
-    if (next_action(ts)) return true;
+    if (next_action(ts, process_of(ts))) return true;
     if (wait.signals && signals::peek(ts, process_of(ts), wait.signals)) return true;
     const vfs::asker who{state_, host_, ts};
     return std::ranges::any_of(wait.watches, [&](const wait_state::watch& w) {
@@ -407,7 +405,7 @@ std::optional<step> kernel::try_resume(task_state& ts, vmm::vcpu_state& register
 
     task t(*this, process_of(ts), ts, registers);
     t.set_wait(&wait);
-    t.set_interrupted(next_action(ts) != nullptr);
+    t.set_interrupted(next_action(ts, t.process()) != nullptr);
     if (t.interrupted()) take_fpu(ts);  // the handler's frame will hold it
     const auto* row = find_row(table_, number_of(registers));
     auto result = dispatch(t, row);

@@ -180,7 +180,12 @@ class kernel {
     [[nodiscard]] bool has_room_for(const process_state& to, const signal_info& info);
     void tell(const vfs::news_owner& owner, const signal_info& info);
     /// The signal that would act on the task now.
-    const signal_info* next_action(task_state& ts);
+    const signal_info* next_action(task_state& ts, process_state& p) {
+        if (ts.signals.pending.empty() && p.pending.empty()) [[likely]]
+            return nullptr;
+        return first_action(ts, p);
+    }
+    const signal_info* first_action(task_state& ts, process_state& p);
     sysret dispatch(task& t, const syscall_row* row);
     step finish(task& t, sysret&& result, const syscall_row* row, bool all_registers);
     step deliver_signals(task& t);

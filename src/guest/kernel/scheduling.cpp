@@ -104,7 +104,7 @@ std::optional<step> kernel::try_run(task_state& ts, vmm::vcpu_state& registers) 
         registers = ts.registers;
         s = {step::kind::set_registers, registers.rax};
         task t(*this, process_of(ts), ts, registers);
-        if (next_action(ts)) {
+        if (next_action(ts, t.process())) {
             take_fpu(ts);
             s = deliver_signals(t);
         }
