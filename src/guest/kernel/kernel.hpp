@@ -178,7 +178,8 @@ class kernel {
   private:
     /// RLIMIT_SIGPENDING of the receiver.
     [[nodiscard]] bool has_room_for(const process_state& to, const signal_info& info);
-    void tell(const vfs::news_owner& owner, const signal_info& info);
+    /// `left`: how many may still be told.
+    void tell(const vfs::news_owner& owner, const signal_info& info, std::size_t& left);
     /// The signal that would act on the task now.
     const signal_info* next_action(task_state& ts, process_state& p) {
         if (ts.signals.pending.empty() && p.pending.empty()) [[likely]]

@@ -26,6 +26,13 @@ const vfs::news_owner* find_owner(task& t, const files::opened& o) {
     return it == owners.end() ? nullptr : &it->second;
 }
 
+/// Made if there is none yet. ENOMEM
+outcome<vfs::news_owner*> owner_for(task& t, const files::opened& o) {
+    auto& owners = files::state_of(t).owners;
+    if (owners.size() >= vfs::max_owners && !owners.contains(o.id)) return os_error{ENOMEM};
+    return &owners[o.id];
+}
+
 /// What came before is no news.
 void notice(task& t, const files::opened& o, vfs::news_owner& owner) {
     (void)vfs::take_news({t.kernel().state(), t.kernel().host(), t.state()}, *o.description,
@@ -51,7 +58,9 @@ sysret set_owner(task& t, const files::opened& o, int type, int id) {
             there = there || p.id == id || p.group == id || p.session == id;
         if (!there) return sysret::error(ESRCH);
     }
-    vfs::news_owner& owner = files::state_of(t).owners[o.id];
+    const auto found = owner_for(t, o);
+    if (!found) return found.error();
+    vfs::news_owner& owner = **found;
     owner.type = type;
     owner.id = id;
     owner.serial = serial;
@@ -89,16 +98,18 @@ int number_of(task& t, const files::opened& o) {
 
 }  // namespace
 
-void set_async(task& t, const files::opened& o, int fd, bool on) {
-    if (on == ((o.description->flags & FASYNC) != 0)) return;
+outcome<void> set_async(task& t, const files::opened& o, int fd, bool on) {
+    if (on == ((o.description->flags & FASYNC) != 0)) return {};
     if (!on) {
         o.description->flags &= ~std::uint32_t{FASYNC};
-        return;
+        return {};
     }
+    const auto owner = owner_for(t, o);
+    if (!owner) return owner.error();
     o.description->flags |= FASYNC;
-    vfs::news_owner& owner = files::state_of(t).owners[o.id];
-    owner.descriptor = fd;
-    notice(t, o, owner);
+    (*owner)->descriptor = fd;
+    notice(t, o, **owner);
+    return {};
 }
 
 sysret news_control(task& t, const files::opened& o, int command, std::uint64_t argument) {
@@ -119,7 +130,10 @@ sysret news_control(task& t, const files::opened& o, int command, std::uint64_t 
                            {owner ? owner->type : F_OWNER_TID, owner ? id_of(t, *owner) : 0});
         case F_SETSIG:
             if (argument > static_cast<std::uint64_t>(signal_count)) return sysret::error(EINVAL);
-            files::state_of(t).owners[o.id].signal = static_cast<std::int32_t>(argument);
+            if (const auto made = owner_for(t, o))
+                (*made)->signal = static_cast<std::int32_t>(argument);
+            else
+                return made.error();
             return 0;
         default:
             return owner ? owner->signal : 0;
@@ -134,8 +148,7 @@ std::optional<sysret> news_ioctl(
         const auto on = t.read(number);
         if (!on) return on.error();
         if (*on && !vfs::tells_news(*o.description)) return sysret::error(ENOTTY);
-        set_async(t, o, fd, *on != 0);
-        return 0;
+        return set_async(t, o, fd, *on != 0);
     }
     if (of_socket && (request == fiosetown || request == siocspgrp)) {
         const auto in = t.read(number);

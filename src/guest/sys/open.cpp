@@ -211,7 +211,8 @@ sysret sys_fcntl(task& t, int fd, int command, std::uint64_t argument) {
         case F_GETFL:
             return static_cast<std::int64_t>(o->description->flags);
         case F_SETFL:
-            if (vfs::tells_news(*o->description)) set_async(t, *o, fd, number & FASYNC);
+            if (vfs::tells_news(*o->description))
+                if (auto done = set_async(t, *o, fd, number & FASYNC); !done) return done;
             o->description->flags = (o->description->flags & ~settable) |
                                     (static_cast<std::uint32_t>(number) & settable);
             return 0;

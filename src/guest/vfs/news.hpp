@@ -9,6 +9,10 @@
 
 namespace hearth::guest::vfs {
 
+/// Descriptions that have an owner, of a whole guest (each call looks through them); and how many
+/// processes and threads one call tells at most, beyond which news are lost.
+inline constexpr std::size_t max_owners = 1024, most_told = 1024;
+
 struct news {
     std::vector<int> reasons;  ///< POLL_IN, POLL_OUT …, as si_code has them
     bool urgent = false;       ///< TCP's urgent data: SIGURG
