@@ -30,6 +30,7 @@ static void check(int ok, const char* what) {
 #define FAILS(call, error, what) check((call) == -1 && errno == (error), what)
 #include "in_child.h"
 
+static int first; /* free descriptor at the start */
 static sigset_t told;
 static int quiet; /* how often a signal comes that is not queued is not ours to say */
 
@@ -48,7 +49,8 @@ static void hears(const char* when, int any) {
         else if (n == SIGURG)
             printf(" SIGURG%s", i.si_code == SI_KERNEL ? "" : " ?");
         else
-            printf(" RT%d code %d band %lx fd %d", n - SIGRTMIN, i.si_code, i.si_band, i.si_fd);
+            printf(" RT%d code %d band %lx fd %d", n - SIGRTMIN, i.si_code, i.si_band,
+                   i.si_fd < 40 ? i.si_fd - first : i.si_fd);
     }
     puts("");
 }
@@ -278,6 +280,8 @@ static void others(void) {
 static void never(int n) { _exit(n); }
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    first = dup(0); /* some may have been inherited */
+    close(first);
     sigemptyset(&told);
     sigaddset(&told, SIGIO), sigaddset(&told, SIGURG);
     for (int i = 0; i < 3; i++) sigaddset(&told, SIGRTMIN + i);
