@@ -157,8 +157,9 @@ std::optional<std::vector<std::string>> identity_of(const api_authorizer& author
             value = source.stage;
         else if (each == "$context.identity.sourceIp")
             value = context.source_ip;
-        if (value.empty()) return std::nullopt;
-        values.push_back(printable(value));
+        // Two that are no text must not look the same.
+        if (value.empty() || printable(value) != value) return std::nullopt;
+        values.push_back(std::move(value));
     }
     return values;
 }

@@ -36,7 +36,8 @@ struct authorizer_verdict {
     boost::json::object context{};  ///< of `allowed`, for the integration
 };
 
-/// What the request says where the authorizer looks; nothing: it lacks one.
+/// What the request says where the authorizer looks; nothing: it lacks one, or has one that is no
+/// UTF-8.
 std::optional<std::vector<std::string>> identity_of(const api_authorizer& authorizer,
                                                     const event_source& source,
                                                     const http_request& request,

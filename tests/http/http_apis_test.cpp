@@ -395,6 +395,10 @@ TEST_CASE("an authorizer is told of the request, and who asks by its identity so
     for (const char* absent : {"$request.header.Authorization", "$request.querystring.empty",
                                "$request.querystring.none", "$stageVariables.none"})
         CHECK_FALSE(identity({"$request.header.header1", absent}));
+    http::http_request no_text = request;
+    no_text.set("header1", "value\xff");
+    CHECK_FALSE(http::identity_of({.identity_sources = {"$request.header.header1"}}, pets(), no_text,
+                                  pets_context));
 
     const auto event = [&] {
         return json::parse(http::write_authorizer_event(a, {"value1", "a b"}, pets_arn, pets(),
