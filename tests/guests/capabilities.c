@@ -114,7 +114,8 @@ static void keeping(void) {
     show("two");
     check(!setgid(7) && !setgroups(0, NULL) && !chroot("/"), "in effect");
     FAILS(setuid(0), EPERM, "not this");
-    FAILS(mknod("/tmp/never", S_IFCHR | 0600, 0x103), EPERM, "nor this");
+    /* EACCES where others may not write to /tmp. */
+    check(mknod("/tmp/never", S_IFCHR | 0600, 0x103) == -1 && (errno == EPERM || errno == EACCES), "nor this");
     executes("kept");
 }
 static void file_ids(void) {
