@@ -30,6 +30,69 @@ sysret full_return(task& t) {
     return sysret::registers_set();
 }
 
+/// A process's ids of one kind, users or groups: the rules are the same.
+struct roles {
+    std::uint32_t &real, &effective, &saved, &file;
+    int capability;  ///< to take any
+};
+roles users_of(process_state& p) noexcept {
+    return {p.uid, p.ids.euid, p.ids.suid, p.ids.fsuid, CAP_SETUID};
+}
+roles groups_of(process_state& p) noexcept {
+    return {p.gid, p.ids.egid, p.ids.sgid, p.ids.fsgid, CAP_SETGID};
+}
+
+sysret set(task& t, const roles& ids, std::uint32_t id) {
+    const id_change change(t.process());
+    if (id == unchanged) return sysret::error(EINVAL);
+    if (capable(t.process(), ids.capability))
+        ids.real = ids.saved = id;
+    else if (id != ids.real && id != ids.saved)
+        return sysret::error(EPERM);
+    ids.effective = ids.file = id;
+    return full_return(t);
+}
+
+sysret set_two(task& t, const roles& ids, std::uint32_t real, std::uint32_t effective) {
+    auto& p = t.process();
+    const id_change change(p);
+    if (!may_take(p, ids.capability, real, ids.real, ids.effective)) return sysret::error(EPERM);
+    if (!may_take(p, ids.capability, effective, ids.real, ids.effective, ids.saved))
+        return sysret::error(EPERM);
+    const auto old_real = ids.real;
+    if (real != unchanged) ids.real = real;
+    if (effective != unchanged) ids.effective = effective;
+    if (real != unchanged || (effective != unchanged && effective != old_real))
+        ids.saved = ids.effective;
+    ids.file = ids.effective;
+    return full_return(t);
+}
+
+sysret set_three(
+    task& t, const roles& ids, std::uint32_t real, std::uint32_t effective, std::uint32_t saved) {
+    auto& p = t.process();
+    const id_change change(p);
+    for (const auto id : {real, effective, saved})
+        if (!may_take(p, ids.capability, id, ids.real, ids.effective, ids.saved))
+            return sysret::error(EPERM);
+    if (real != unchanged) ids.real = real;
+    if (effective != unchanged) ids.effective = effective;
+    if (saved != unchanged) ids.saved = saved;
+    ids.file = ids.effective;
+    return full_return(t);
+}
+
+/// No errors: the old id is the answer either way.
+sysret set_file(task& t, const roles& ids, std::uint32_t id) {
+    auto& p = t.process();
+    const auto old = ids.file;
+    const id_change change(p, true);
+    if (id != unchanged &&
+        may_take(p, ids.capability, id, ids.real, ids.effective, ids.saved, ids.file))
+        ids.file = id;
+    return old;
+}
+
 }  // namespace
 
 sysret sys_getuid(task& t) { return t.process().uid; }
@@ -37,75 +100,19 @@ sysret sys_getgid(task& t) { return t.process().gid; }
 sysret sys_geteuid(task& t) { return t.process().ids.euid; }
 sysret sys_getegid(task& t) { return t.process().ids.egid; }
 
-sysret sys_setuid(task& t, std::uint32_t uid) {
-    auto& p = t.process();
-    const id_change change(p);
-    if (uid == unchanged) return sysret::error(EINVAL);
-    if (capable(p, CAP_SETUID))
-        p.uid = p.ids.suid = uid;
-    else if (uid != p.uid && uid != p.ids.suid)
-        return sysret::error(EPERM);
-    p.ids.euid = p.ids.fsuid = uid;
-    return full_return(t);
-}
-sysret sys_setgid(task& t, std::uint32_t gid) {
-    auto& p = t.process();
-    const id_change change(p);
-    if (gid == unchanged) return sysret::error(EINVAL);
-    if (capable(p, CAP_SETGID))
-        p.gid = p.ids.sgid = gid;
-    else if (gid != p.gid && gid != p.ids.sgid)
-        return sysret::error(EPERM);
-    p.ids.egid = p.ids.fsgid = gid;
-    return full_return(t);
-}
+sysret sys_setuid(task& t, std::uint32_t uid) { return set(t, users_of(t.process()), uid); }
+sysret sys_setgid(task& t, std::uint32_t gid) { return set(t, groups_of(t.process()), gid); }
 sysret sys_setreuid(task& t, std::uint32_t real, std::uint32_t effective) {
-    auto& p = t.process();
-    const id_change change(p);
-    if (!may_take(p, CAP_SETUID, real, p.uid, p.ids.euid)) return sysret::error(EPERM);
-    if (!may_take(p, CAP_SETUID, effective, p.uid, p.ids.euid, p.ids.suid)) return sysret::error(EPERM);
-    const auto old_real = p.uid;
-    if (real != unchanged) p.uid = real;
-    if (effective != unchanged) p.ids.euid = effective;
-    if (real != unchanged || (effective != unchanged && effective != old_real))
-        p.ids.suid = p.ids.euid;
-    p.ids.fsuid = p.ids.euid;
-    return full_return(t);
+    return set_two(t, users_of(t.process()), real, effective);
 }
 sysret sys_setregid(task& t, std::uint32_t real, std::uint32_t effective) {
-    auto& p = t.process();
-    const id_change change(p);
-    if (!may_take(p, CAP_SETGID, real, p.gid, p.ids.egid)) return sysret::error(EPERM);
-    if (!may_take(p, CAP_SETGID, effective, p.gid, p.ids.egid, p.ids.sgid)) return sysret::error(EPERM);
-    const auto old_real = p.gid;
-    if (real != unchanged) p.gid = real;
-    if (effective != unchanged) p.ids.egid = effective;
-    if (real != unchanged || (effective != unchanged && effective != old_real))
-        p.ids.sgid = p.ids.egid;
-    p.ids.fsgid = p.ids.egid;
-    return full_return(t);
+    return set_two(t, groups_of(t.process()), real, effective);
 }
 sysret sys_setresuid(task& t, std::uint32_t real, std::uint32_t effective, std::uint32_t saved) {
-    auto& p = t.process();
-    const id_change change(p);
-    for (const auto id : {real, effective, saved})
-        if (!may_take(p, CAP_SETUID, id, p.uid, p.ids.euid, p.ids.suid)) return sysret::error(EPERM);
-    if (real != unchanged) p.uid = real;
-    if (effective != unchanged) p.ids.euid = effective;
-    if (saved != unchanged) p.ids.suid = saved;
-    p.ids.fsuid = p.ids.euid;
-    return full_return(t);
+    return set_three(t, users_of(t.process()), real, effective, saved);
 }
 sysret sys_setresgid(task& t, std::uint32_t real, std::uint32_t effective, std::uint32_t saved) {
-    auto& p = t.process();
-    const id_change change(p);
-    for (const auto id : {real, effective, saved})
-        if (!may_take(p, CAP_SETGID, id, p.gid, p.ids.egid, p.ids.sgid)) return sysret::error(EPERM);
-    if (real != unchanged) p.gid = real;
-    if (effective != unchanged) p.ids.egid = effective;
-    if (saved != unchanged) p.ids.sgid = saved;
-    p.ids.fsgid = p.ids.egid;
-    return full_return(t);
+    return set_three(t, groups_of(t.process()), real, effective, saved);
 }
 
 namespace {
@@ -136,22 +143,8 @@ sysret sys_getresgid(task& t,
     const auto& p = t.process();
     return write_three(t, real, p.gid, effective, p.ids.egid, saved, p.ids.sgid);
 }
-sysret sys_setfsuid(task& t, std::uint32_t uid) {  // no errors: the old id is the answer either way
-    auto& p = t.process();
-    const auto old = p.ids.fsuid;
-    const id_change change(p, true);
-    if (uid != unchanged && may_take(p, CAP_SETUID, uid, p.uid, p.ids.euid, p.ids.suid, p.ids.fsuid))
-        p.ids.fsuid = uid;
-    return old;
-}
-sysret sys_setfsgid(task& t, std::uint32_t gid) {
-    auto& p = t.process();
-    const auto old = p.ids.fsgid;
-    const id_change change(p, true);
-    if (gid != unchanged && may_take(p, CAP_SETGID, gid, p.gid, p.ids.egid, p.ids.sgid, p.ids.fsgid))
-        p.ids.fsgid = gid;
-    return old;
-}
+sysret sys_setfsuid(task& t, std::uint32_t uid) { return set_file(t, users_of(t.process()), uid); }
+sysret sys_setfsgid(task& t, std::uint32_t gid) { return set_file(t, groups_of(t.process()), gid); }
 sysret sys_getgroups(task& t, int size, guest_ptr<std::uint32_t> out) {
     const auto& groups = t.process().ids.groups;
     if (size < 0) return sysret::error(EINVAL);
