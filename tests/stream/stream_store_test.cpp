@@ -24,6 +24,14 @@ const identity here{"eu-west-1", "123456789012"};
 using kind = shard_position::kind;
 using strings = std::vector<std::string>;
 
+/// The database, behind the store's back.
+void change(const std::filesystem::path& file, const char* sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+}
+
 /// A store and its time.
 struct world {
     explicit world(const std::filesystem::path& file = {}) : s(store::open(file, here).value()) {
@@ -647,10 +655,7 @@ TEST_CASE("streams and records are there when their database is opened again") {
         CHECK(w.s->describe("clicks").value().open_shards == 3);
         CHECK(w.read(iterator).records.size() == 3);
     }
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, "PRAGMA user_version = 99", nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
+    change(file, "PRAGMA user_version = 99");
     const auto newer = store::open(file, here);
     REQUIRE(newer.has_error());
     CHECK_THAT(newer.error().message(), Catch::Contains("newer Hearth"));
@@ -668,13 +673,9 @@ TEST_CASE("a database of before there were notes keeps its places") {
         last = w.put("clicks", {.data = "1", .partition_key = "a"}).sequence_number;
         REQUIRE(w.s->checkpoint("clicks", "c", first, last).has_value());
     }
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db,
-                         "ALTER TABLE places DROP COLUMN note; DROP TABLE consumers;"
-                         " PRAGMA user_version = 2",
-                         nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
+    change(file,
+           "ALTER TABLE places DROP COLUMN note; DROP TABLE consumers;"
+           " PRAGMA user_version = 2");
     world w(file);
     const auto place = w.s->consumer_shards("clicks", "c", w.now).value().at(0);
     CHECK(place.last == last);
@@ -693,11 +694,7 @@ TEST_CASE("a database of before consumers were registered has room for them") {
         last = w.put("clicks", {.data = "1", .partition_key = "a"}).sequence_number;
         REQUIRE(w.s->checkpoint("clicks", "c", first, last, "note").has_value());
     }
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, "DROP TABLE consumers; PRAGMA user_version = 3", nullptr, nullptr,
-                         nullptr) == SQLITE_OK);
-    sqlite3_close(db);
+    change(file, "DROP TABLE consumers; PRAGMA user_version = 3");
     std::string arn;
     {
         world w(file);
